@@ -1,0 +1,1 @@
+"""Serving: endpoints, traffic plans, the dataplane, the prediction log and rollouts that are judged sequentially."""
