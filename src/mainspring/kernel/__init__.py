@@ -1,0 +1,1 @@
+"""The ground floor: identifiers, clock, errors, names, hashing, settings, operations. Imports nothing of ours."""

@@ -1,0 +1,60 @@
+"""Every place where Mainspring is extended, on one page. Built-ins register here like anybody else.
+
+A registration is a name and an address, `module:attribute`, loaded on first use. Third parties add
+theirs under the entry-point group `mainspring.<table>`, for example
+`[project.entry-points."mainspring.handlers"]`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+
+import msgspec
+
+from mainspring.kernel.errors import NotFound, nearest
+
+__all__ = ["HANDLERS", "ROOMS", "Room", "load", "registered"]
+
+
+class Room(msgspec.Struct, frozen=True):
+    """A room with state: its tables (a tuple of forward migrations) and its service."""
+
+    name: str
+    migrations: int
+    """How many migrations its `tables.py` has; a test holds the two together."""
+    service: str = ""
+    """`module:Class` of its operations."""
+
+    @property
+    def tables(self) -> str:
+        """`module:attribute` of its migrations."""
+        return f"mainspring.{self.name}.tables:MIGRATIONS"
+
+
+ROOMS: tuple[Room, ...] = (
+    Room("store", 1, "mainspring.store.service:Storage"),
+    Room("lineage", 1, "mainspring.lineage.service:Lineage"),
+    Room("trust", 1, "mainspring.trust.service:Trust"),
+)
+"""The rooms in the order in which their tables are made; a room may refer to tables of rooms above it in this list."""
+
+HANDLERS: dict[str, str] = {}
+"""What a worker runs for each kind of queued task: `(client, task) -> JSON result`."""
+
+
+def load(address: str) -> Any:
+    """The object at `module:attribute`."""
+    module, _, attribute = address.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def registered(table: str, built_in: dict[str, str], name: str) -> Any:
+    """The object registered under `name` in a table of this page, or by an installed package."""
+    address = built_in.get(name) or next(
+        (point.value for point in entry_points(group=f"mainspring.{table}") if point.name == name), None
+    )
+    if address is None:
+        raise NotFound(f"no {table} is registered under {name!r}", known=nearest(name, built_in))
+    return load(address)

@@ -1,0 +1,146 @@
+"""Settings: one frozen record, each value from the default, the file, the environment or a flag, in that order.
+
+The file is `config.toml` in the store's folder. The environment variable of a setting is `MAINSPRING_` and its name in
+capitals. They are read once, at the entry point, and passed down.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from mainspring.kernel.errors import InvalidInput, nearest
+
+__all__ = ["Origin", "Settings", "describe_settings", "find_store", "read_settings"]
+
+_FOLDER = ".mainspring"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Everything that can be set. See `docs/reference/settings.md`."""
+
+    url: str = ""
+    """Address of a Mainspring server that clients use instead of a folder, for example `http://127.0.0.1:7300`."""
+    token: str = ""
+    """Token that clients show to the server."""
+    workspace: str = "default"
+    """Workspace that clients work in."""
+    database: str = ""
+    """`postgresql://...` to keep metadata in PostgreSQL; empty for SQLite in the store's folder."""
+    blobs: str = ""
+    """`s3://bucket/prefix`, `gs://...` or `az://...` to keep bytes in a bucket; empty for the store's folder."""
+    host: str = "127.0.0.1"
+    """Address that `mainspring up` listens on; any other than loopback needs a token to exist."""
+    port: int = 7300
+    """Port of the API and the console."""
+    serve_port: int = 0
+    """Port of the model endpoints; 0 for the one after `port`."""
+    workers: int = 1
+    """How many worker processes `mainspring up` starts."""
+    allow_pickle: bool = False
+    """Whether models in pickle files may be registered and loaded. Pickle runs code as it loads."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names, besides loopback, under which browsers may reach the server."""
+    monitor_seconds: float = 2.0
+    """How often monitors and loops are looked at."""
+    lease_seconds: float = 10.0
+    """How long a worker may be silent before its task is given to another."""
+    log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """A setting as `mainspring config` shows it."""
+
+    name: str
+    value: Any
+    origin: str
+    """`default`, the path of the file, the environment variable, or `flag`."""
+    description: str
+
+
+def find_store(start: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The store's folder: `MAINSPRING_STORE`, else `.mainspring` found upward from `start`, else the one to make in it."""
+    if named := environ.get("MAINSPRING_STORE"):
+        return Path(named).expanduser().resolve()
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / _FOLDER).is_dir():
+            return folder / _FOLDER
+    return here / _FOLDER
+
+
+def read_settings(
+    folder: Path | None = None, *, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings in force for the store in `folder`; raises `InvalidInput` naming a wrong one and where it was set."""
+    return msgspec.convert({each.name: each.value for each in describe_settings(folder, environ=environ, flags=flags)}, Settings)
+
+
+def describe_settings(
+    folder: Path | None = None, *, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
+) -> list[Origin]:
+    """Every setting with its value and where it came from."""
+    file = (folder or find_store(environ=environ)) / "config.toml"
+    from_file = _read_file(file)
+    hints = get_type_hints(Settings)
+    documented = _descriptions()
+    found: list[Origin] = []
+    for field in msgspec.structs.fields(Settings):
+        value, origin = field.default, "default"
+        if field.name in from_file:
+            value, origin = from_file[field.name], str(file)
+        variable = f"MAINSPRING_{field.name.upper()}"
+        if variable in environ:
+            value, origin = _from_text(environ[variable], hints[field.name]), variable
+        if flags and flags.get(field.name) is not None:
+            value, origin = flags[field.name], "flag"
+        try:
+            value = msgspec.convert(value, hints[field.name], strict=False)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"the setting {field.name} = {value!r} ({origin}) is wrong: {error}") from None
+        found.append(Origin(field.name, value, origin, documented.get(field.name, "")))
+    return found
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} is not TOML: {error}") from None
+    known = Settings.__struct_fields__
+    for name in values:
+        if name not in known:
+            raise InvalidInput(f"{file} sets {name!r}, which is not a setting", known=nearest(name, known))
+    return values
+
+
+def _from_text(text: str, hint: Any) -> Any:
+    if hint == tuple[str, ...]:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if hint is bool:
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}.get(text.lower(), text)
+    return text
+
+
+def _descriptions() -> dict[str, str]:
+    """The text under each field of `Settings`, from its source: written once, shown everywhere."""
+    import ast  # noqa: PLC0415 -- only `mainspring config` and the documentation ask
+    import inspect  # noqa: PLC0415
+
+    body = ast.parse(inspect.getsource(Settings)).body[0]
+    found: dict[str, str] = {}
+    name = ""
+    for node in getattr(body, "body", []):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name = node.target.id
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and name:
+            found[name] = str(node.value.value)
+    return found

@@ -1,0 +1,295 @@
+"""Writing the graph: artifacts, runs, edges and aliases, inside the caller's transaction.
+
+Rooms above record what they do with these functions, so that their own rows and the provenance commit together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, nearest
+from mainspring.kernel.ids import new_id
+from mainspring.kernel.names import Reference, check_name, parse_reference
+from mainspring.lineage.tables import ALIAS_HISTORY, ARTIFACTS, EDGES, RUNS
+from mainspring.lineage.types import AliasChange, Artifact, Edge, File, Run, RunStatus
+from mainspring.store.transaction import Transaction
+
+__all__ = [
+    "add_artifact",
+    "aliases",
+    "files_of",
+    "finish_run",
+    "find_artifact",
+    "get_run",
+    "node_id",
+    "remove_alias",
+    "resolve",
+    "set_alias",
+    "start_run",
+    "touch_run",
+    "use",
+]
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def add_artifact(
+    tx: Transaction,
+    kind: str,
+    name: str,
+    *,
+    digest: str,
+    size: int = 0,
+    metadata: Mapping[str, Any] | None = None,
+    files: Sequence[File] = (),
+    run_id: str = "",
+    reuse: bool = False,
+) -> Artifact:
+    """Record the next version of an artifact, and that `run_id` made it.
+
+    Args:
+        digest: The digest of its content; see `kernel.hashing`.
+        reuse: When a version of that name has the same digest already, return it instead of making another.
+    """
+    check_name(kind, what="kind")
+    check_name(name)
+    workspace = caller().workspace
+    if reuse and (known := _by_digest(tx, kind, name, digest)) is not None:
+        if run_id:
+            _connect(tx, source=run_id, target=known.id, role="made")
+        return known
+    last = tx.value(
+        "SELECT max(version) FROM artifact WHERE workspace = ? AND kind = ? AND name = ?", (workspace, kind, name)
+    )
+    artifact = Artifact(
+        id=new_id(),
+        workspace=workspace,
+        kind=kind,
+        name=name,
+        version=(last or 0) + 1,
+        digest=digest,
+        size=size,
+        metadata=dict(metadata or {}),
+        run_id=run_id,
+        created_at=tx.now,
+        created_by=caller().principal,
+    )
+    tx.insert(ARTIFACTS, artifact)
+    if files:
+        tx.many(
+            "INSERT INTO artifact_file (artifact_id, path, size, digest) VALUES (?, ?, ?, ?)",
+            [(artifact.id, file.path, file.size, file.digest) for file in files],
+        )
+    if run_id:
+        get_run(tx, run_id)
+        _connect(tx, source=run_id, target=artifact.id, role="made")
+    tx.note(artifact.ref, id=artifact.id, digest=digest)
+    return artifact
+
+
+def start_run(
+    tx: Transaction,
+    kind: str,
+    name: str,
+    *,
+    parent_id: str = "",
+    metadata: Mapping[str, Any] | None = None,
+    run_id: str = "",
+) -> Run:
+    """Record that something began; `run_id` is a new UUIDv7 made by the caller, for idempotent retries."""
+    check_name(kind, what="kind")
+    check_name(name)
+    run = Run(
+        id=run_id or new_id(),
+        workspace=caller().workspace,
+        kind=kind,
+        name=name,
+        status="running",
+        parent_id=parent_id,
+        started_at=tx.now,
+        finished_at=None,
+        heartbeat_at=tx.now,
+        metadata=dict(metadata or {}),
+        created_by=caller().principal,
+    )
+    tx.insert(RUNS, run)
+    tx.note(run.ref, kind=kind, name=name)
+    return run
+
+
+def finish_run(
+    tx: Transaction, run_id: str, *, status: RunStatus = "finished", metadata: Mapping[str, Any] | None = None
+) -> Run:
+    """Record how a run ended; `metadata` is merged into what it has. A run ends once: repeating the same end is fine."""
+    run = get_run(tx, run_id)
+    if run.status not in ("running", "crashed", status):
+        raise Conflict(f"run {run_id} is {run.status} already and cannot become {status}")
+    ended = msgspec.structs.replace(
+        run, status=status, finished_at=tx.now, metadata={**run.metadata, **(metadata or {})}
+    )
+    tx.execute(
+        "UPDATE run SET status = ?, finished_at = ?, metadata = ? WHERE id = ?",
+        (status, tx.now_micros, msgspec.json.encode(ended.metadata).decode(), run_id),
+    )
+    tx.note(run.ref, status=status)
+    return ended
+
+
+def touch_run(tx: Transaction, run_id: str, *, metadata: Mapping[str, Any] | None = None) -> None:
+    """Record that a run is alive; `metadata` is merged into what it has."""
+    if metadata is None:
+        tx.execute("UPDATE run SET heartbeat_at = ? WHERE id = ?", (tx.now_micros, run_id))
+        return
+    merged = {**get_run(tx, run_id).metadata, **metadata}
+    tx.execute(
+        "UPDATE run SET heartbeat_at = ?, metadata = ? WHERE id = ?",
+        (tx.now_micros, msgspec.json.encode(merged).decode(), run_id),
+    )
+
+
+def use(tx: Transaction, run_id: str, artifact_id: str, *, role: str = "") -> None:
+    """Record that a run used an artifact; saying it twice is fine."""
+    _connect(tx, source=artifact_id, target=run_id, role=role)
+
+
+def get_run(tx: Transaction, run_id: str) -> Run:
+    """The run with this id, `run/` before it or not; `NotFound` otherwise."""
+    run = tx.fetch_one(RUNS, "WHERE id = ? AND workspace = ?", (run_id.removeprefix("run/"), caller().workspace))
+    if run is None:
+        raise NotFound(f"there is no run {run_id.removeprefix('run/')!r}", hint="mainspring run list")
+    return run
+
+
+def files_of(tx: Transaction, artifact_id: str) -> list[File]:
+    """The files of an artifact, by path."""
+    return [
+        File(*row)
+        for row in tx.rows("SELECT path, size, digest FROM artifact_file WHERE artifact_id = ? ORDER BY path", (artifact_id,))
+    ]
+
+
+def resolve(tx: Transaction, ref: str | Reference, *, kind: str = "") -> Artifact:
+    """The artifact that a reference means: `kind/name@3`, `kind/name@alias`, `kind/name` (the newest), or an id.
+
+    Raises:
+        InvalidReference: It has no such form.
+        NotFound: No such artifact; `known` names the nearest, or the versions and aliases there are.
+    """
+    if isinstance(ref, str):
+        if _ID.fullmatch(ref):
+            return find_artifact(tx, ref)
+        ref = parse_reference(ref, kind=kind)
+    version = ref.version
+    if version and not version.isdigit():
+        version = str(aliases(tx, ref.kind, ref.name).get(version, version))
+    where, params = "WHERE workspace = ? AND kind = ? AND name = ?", [caller().workspace, ref.kind, ref.name]
+    found = None
+    if not version:
+        found = tx.fetch_one(ARTIFACTS, f"{where} ORDER BY version DESC LIMIT 1", params)
+    elif version.isdigit() and len(version) < 19:
+        found = tx.fetch_one(ARTIFACTS, f"{where} AND version = ?", [*params, int(version)])
+    if found is None:
+        raise _not_found(tx, ref)
+    return found
+
+
+def find_artifact(tx: Transaction, artifact_id: str) -> Artifact:
+    """The artifact with this id."""
+    found = tx.fetch_one(ARTIFACTS, "WHERE id = ? AND workspace = ?", (artifact_id, caller().workspace))
+    if found is None:
+        raise NotFound(f"there is no artifact with the id {artifact_id}")
+    return found
+
+
+def node_id(tx: Transaction, ref: str) -> str:
+    """The id of the run or artifact that a reference means."""
+    bare = ref.removeprefix("run/").removeprefix("step/").removeprefix("flow/")
+    if _ID.fullmatch(bare):
+        known = tx.value(
+            "SELECT id FROM run WHERE id = ? AND workspace = ? UNION SELECT id FROM artifact WHERE id = ? AND workspace = ?",
+            (bare, caller().workspace, bare, caller().workspace),
+        )
+        if known is None:
+            raise NotFound(f"there is no run and no artifact with the id {bare}")
+        return str(known)
+    return resolve(tx, ref).id
+
+
+def set_alias(tx: Transaction, kind: str, name: str, alias: str, version: int) -> None:
+    """Point an alias at a version, keeping its history; nothing happens when it points there already."""
+    check_name(alias, what="alias")
+    if alias.removeprefix("v").isdigit() or alias == "latest":
+        raise InvalidInput(f"{alias!r} cannot be an alias: it reads as a version", hint="choose a word, like champion")
+    artifact = resolve(tx, Reference(kind, name, str(version)))
+    before = aliases(tx, kind, name).get(alias, 0)
+    if before == version:
+        return
+    workspace = caller().workspace
+    tx.execute(
+        "INSERT INTO alias (workspace, kind, name, alias, version) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (workspace, kind, name, alias) DO UPDATE SET version = excluded.version",
+        (workspace, kind, name, alias, version),
+    )
+    tx.insert(ALIAS_HISTORY, AliasChange(workspace, kind, name, alias, version, tx.now, caller().principal))
+    tx.note(f"{kind}/{name}@{alias}", before=before, after=version, digest=artifact.digest)
+
+
+def remove_alias(tx: Transaction, kind: str, name: str, alias: str) -> None:
+    """Take an alias away, keeping its history."""
+    before = aliases(tx, kind, name)
+    if alias not in before:
+        raise NotFound(f"{kind}/{name} has no alias {alias!r}", known=nearest(alias, before))
+    workspace = caller().workspace
+    tx.execute(
+        "DELETE FROM alias WHERE workspace = ? AND kind = ? AND name = ? AND alias = ?", (workspace, kind, name, alias)
+    )
+    tx.insert(ALIAS_HISTORY, AliasChange(workspace, kind, name, alias, 0, tx.now, caller().principal))
+    tx.note(f"{kind}/{name}@{alias}", before=before[alias], after=0)
+
+
+def aliases(tx: Transaction, kind: str, name: str) -> dict[str, int]:
+    """Every alias of a name and the version that it points at."""
+    return dict(
+        tx.rows(  # type: ignore[arg-type]  # rows are pairs
+            "SELECT alias, version FROM alias WHERE workspace = ? AND kind = ? AND name = ? ORDER BY alias",
+            (caller().workspace, kind, name),
+        )
+    )
+
+
+def _connect(tx: Transaction, *, source: str, target: str, role: str) -> None:
+    tx.execute(
+        f"INSERT INTO edge ({', '.join(EDGES.columns)}) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        EDGES.to_row(Edge(source, target, role)),
+    )
+
+
+def _by_digest(tx: Transaction, kind: str, name: str, digest: str) -> Artifact | None:
+    return tx.fetch_one(
+        ARTIFACTS,
+        "WHERE workspace = ? AND kind = ? AND name = ? AND digest = ? ORDER BY version DESC LIMIT 1",
+        (caller().workspace, kind, name, digest),
+    )
+
+
+def _not_found(tx: Transaction, ref: Reference) -> NotFound:
+    workspace = caller().workspace
+    versions = tx.rows(
+        "SELECT version FROM artifact WHERE workspace = ? AND kind = ? AND name = ? ORDER BY version DESC LIMIT 5",
+        (workspace, ref.kind, ref.name),
+    )
+    if versions:
+        known = [*aliases(tx, ref.kind, ref.name), *(str(version) for (version,) in versions)]
+        return NotFound(f"{ref.kind} {ref.name!r} has no version or alias {ref.version!r}", known=known)
+    names = [
+        name
+        for (name,) in tx.rows(
+            "SELECT DISTINCT name FROM artifact WHERE workspace = ? AND kind = ? LIMIT 1000", (workspace, ref.kind)
+        )
+    ]
+    return NotFound(f"there is no {ref.kind} named {ref.name!r}", known=nearest(ref.name, names))

@@ -1,0 +1,1 @@
+"""The first floor: the database, the blobs, the ledger and the queue."""

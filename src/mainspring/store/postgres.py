@@ -1,0 +1,159 @@
+"""PostgreSQL, for a store that many machines share. Needs the extra `postgres` (psycopg 3).
+
+Writers take one advisory lock for the length of their transaction, so that writes are serial as they are on SQLite and a
+service is written once; group commit makes up for it. `?` marks become `%s`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mainspring.kernel.errors import (
+    AlreadyExists,
+    Conflict,
+    InternalError,
+    MainspringError,
+    MissingDependency,
+    ReadOnlyStore,
+    StorageFull,
+    StoreBusy,
+    Unavailable,
+)
+
+try:
+    import psycopg
+except ImportError as missing:  # pragma: no cover -- shown by an environment without the extra
+    raise MissingDependency("psycopg", extra="postgres") from missing
+
+__all__ = ["PostgresConnection", "PostgresEngine", "to_postgres"]
+
+_WRITE_LOCK = 0x6D61696E  # "main": the advisory lock that makes writers serial
+_STRING_OR_MARK = re.compile(r"'(?:[^']|'')*'|\?|%|\bBLOB\b")
+
+
+@functools.lru_cache(maxsize=4096)
+def to_postgres(sql: str) -> str:
+    """A portable statement in PostgreSQL's words.
+
+    Example:
+        >>> to_postgres("SELECT '?' FROM a WHERE b = ? AND c LIKE 'x%'")
+        "SELECT '?' FROM a WHERE b = %s AND c LIKE 'x%%'"
+    """
+
+    def swap(found: re.Match[str]) -> str:
+        text = found.group()
+        return {"?": "%s", "%": "%%", "BLOB": "BYTEA"}.get(text) or text.replace("%", "%%")
+
+    return _STRING_OR_MARK.sub(swap, sql)
+
+
+class PostgresEngine:
+    """A PostgreSQL database by its URL."""
+
+    dialect = "postgres"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def connect(self, *, readonly: bool) -> PostgresConnection:
+        return PostgresConnection(self._url, readonly=readonly)
+
+    def acquire_write(self) -> None:
+        """Nothing: the transaction itself takes the advisory lock."""
+
+    def release_write(self) -> None:
+        """Nothing: the lock ends with the transaction."""
+
+    def backup(self, connection: Any, label: str) -> str:
+        """Copy every table into the schema `backup_<label>`, inside the caller's transaction."""
+        schema = "backup_" + re.sub(r"\W", "_", label)
+        tables = [
+            name
+            for (name,) in connection.rows("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
+        ]
+        connection.script(
+            f'CREATE SCHEMA "{schema}";' + "".join(f'CREATE TABLE "{schema}"."{each}" AS TABLE "{each}";' for each in tables)
+        )
+        return f"schema {schema}"
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class PostgresConnection:
+    """One PostgreSQL connection in the manner of `transaction.Connection`."""
+
+    dialect = "postgres"
+
+    def __init__(self, url: str, *, readonly: bool) -> None:
+        try:
+            self._db = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="mainspring")
+        except psycopg.Error as error:
+            raise Unavailable(f"PostgreSQL cannot be reached: {error}".strip(), hint="check the setting `database`") from error
+        self._readonly = readonly
+
+    def begin(self, *, write: bool) -> None:
+        if write:
+            self._run("BEGIN ISOLATION LEVEL READ COMMITTED")
+            self._run(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+        else:
+            self._run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def commit(self) -> None:
+        self._run("COMMIT")
+
+    def rollback(self) -> None:
+        if self.in_transaction():
+            self._run("ROLLBACK")
+
+    def in_transaction(self) -> bool:
+        return self._db.info.transaction_status in (
+            psycopg.pq.TransactionStatus.INTRANS,
+            psycopg.pq.TransactionStatus.INERROR,
+        )
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
+        return max(self._run(to_postgres(sql), params).rowcount, 0)
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        try:
+            with self._db.cursor() as cursor:
+                cursor.executemany(to_postgres(sql), rows)
+        except psycopg.Error as error:
+            raise _translate(error) from error
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        cursor = self._run(to_postgres(sql), params)
+        return cursor.fetchall() if cursor.description else []
+
+    def script(self, sql: str) -> None:
+        self._run(to_postgres(sql).replace("%%", "%"), None)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _run(self, sql: str, params: Sequence[Any] | None = ()) -> psycopg.Cursor[Any]:
+        try:
+            return self._db.execute(sql, params if params is None else tuple(params))  # type: ignore[arg-type]  # psycopg wants literal SQL
+        except psycopg.Error as error:
+            raise _translate(error) from error
+
+
+def _translate(error: psycopg.Error) -> MainspringError:
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, psycopg.errors.UniqueViolation):
+        return AlreadyExists(f"already there: {text}")
+    if isinstance(error, psycopg.IntegrityError):
+        return Conflict(f"the change contradicts the store: {text}")
+    if isinstance(error, psycopg.errors.DiskFull):
+        return StorageFull("no space left for the database; the change was not kept", hint="free space and repeat the call")
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction | psycopg.errors.InsufficientPrivilege):
+        return ReadOnlyStore(f"the database cannot be written: {text}")
+    if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+        return StoreBusy(f"another transaction was in the way: {text}", hint="repeat the call")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return Unavailable(f"PostgreSQL cannot be reached: {text}", hint="repeat the call when it is back")
+    return InternalError(f"PostgreSQL refused a statement: {text}")

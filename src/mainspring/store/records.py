@@ -1,0 +1,85 @@
+"""Tables derived from records: one frozen struct is the row, the JSON and the documentation of an entity.
+
+Written by hand because it is forty lines without an ORM's session, cache and query builder; statements
+stay plain SQL that both databases read.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from mainspring.kernel.clock import from_micros, to_micros
+
+__all__ = ["Table"]
+
+T = TypeVar("T", bound=msgspec.Struct)
+Convert = Callable[[Any], Any]
+
+
+class Table(Generic[T]):
+    """A SQL table whose columns are the fields of a struct, in order.
+
+    A `datetime` is stored as microseconds (BIGINT), a `bool` as 0 or 1, `str`, `int`, `float` and `bytes` as
+    themselves, everything else as JSON text. A field typed `X | None` may be NULL.
+
+    Example:
+        >>> class Point(msgspec.Struct, frozen=True):
+        ...     key: str
+        ...     seen: bool
+        >>> Table("point", Point).insert_sql
+        'INSERT INTO point (key, seen) VALUES (?, ?)'
+    """
+
+    def __init__(self, name: str, record: type[T]) -> None:
+        self.name = name
+        self.record = record
+        hints = typing.get_type_hints(record)
+        self.columns: tuple[str, ...] = record.__struct_fields__
+        pairs = [_converters(hints[column]) for column in self.columns]
+        self._writers = [writer for writer, _ in pairs]
+        self._readers = [reader for _, reader in pairs]
+        names, marks = ", ".join(self.columns), ", ".join("?" * len(self.columns))
+        self.insert_sql = f"INSERT INTO {name} ({names}) VALUES ({marks})"
+        self.select_sql = f"SELECT {', '.join(f'{name}.{column}' for column in self.columns)} FROM {name}"
+
+    def to_row(self, record: T) -> list[Any]:
+        """The column values of a record."""
+        values = (getattr(record, column) for column in self.columns)
+        return [
+            value if writer is None or value is None else writer(value)
+            for value, writer in zip(values, self._writers, strict=True)
+        ]
+
+    def from_row(self, row: Sequence[Any]) -> T:
+        """The record of a row that was selected with `select_sql`."""
+        return self.record(
+            *(
+                value if reader is None or value is None else reader(value)
+                for value, reader in zip(row, self._readers, strict=True)
+            )
+        )
+
+
+def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:
+    """How a field of this type is written to and read from a column; None for as it is."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        inner = [each for each in typing.get_args(hint) if each is not type(None)]
+        if len(inner) == 1:
+            return _converters(inner[0])
+    if origin is typing.Literal or hint in (str, int, float):
+        return None, None
+    if hint is bytes:
+        return None, bytes
+    if hint is bool:
+        return int, bool
+    if hint is datetime:
+        return to_micros, from_micros
+    decoder = msgspec.json.Decoder(hint)
+    return lambda value: msgspec.json.encode(value).decode(), decoder.decode

@@ -1,0 +1,75 @@
+"""The store's own operations, and the base of every room's service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from mainspring.kernel.errors import InternalError
+from mainspring.kernel.operations import Download, Service, Upload, operation
+from mainspring.store.ledger import Anchor, ChainReport, Event
+
+if TYPE_CHECKING:
+    from mainspring.store.local import LocalBackend
+    from mainspring.store.store import Store
+
+__all__ = ["BlobInfo", "RoomService", "Storage"]
+
+
+class RoomService(Service):
+    """A service whose operations run on a store."""
+
+    @property
+    def store(self) -> Store:
+        """The store that the operation runs on. Only operations may ask: at a remote client there is none."""
+        store = getattr(self._backend, "store", None)
+        if store is None:
+            raise InternalError(f"{type(self).__name__} asked for a store outside an operation")
+        return cast("LocalBackend", self._backend).store
+
+
+class BlobInfo(msgspec.Struct, frozen=True):
+    """An uploaded blob."""
+
+    digest: str
+    """BLAKE3 of the plain bytes, 64 hex digits."""
+    size: int
+    """Bytes."""
+
+
+class Storage(RoomService, room="storage"):
+    """Bytes and the audit log."""
+
+    @operation(permission="storage:write", writes=True)
+    def put_blob(self, body: Upload) -> BlobInfo:
+        """Store bytes under their digest; a second copy of the same bytes costs nothing."""
+        digest, size = self.store.blobs.put_stream(body)
+        return BlobInfo(digest, size)
+
+    @operation(permission="storage:read")
+    def get_blob(self, digest: str) -> Download:
+        """The bytes of a blob; every piece is checked before it leaves."""
+        return self.store.blobs.open(digest)
+
+    @operation(permission="storage:read")
+    def missing(self, digests: list[str]) -> list[str]:
+        """Which of these blobs are not here."""
+        return self.store.blobs.missing(digests)
+
+    @operation(permission="storage:read")
+    def events(
+        self, *, limit: int = 100, before: int = 0, action: str = "", actor: str = "", resource: str = ""
+    ) -> list[Event]:
+        """The audit log of this workspace, newest first; `before` is a sequence number, for the next page."""
+        return self.store.ledger.events(limit=min(limit, 1000), before=before, action=action, actor=actor, resource=resource)
+
+    @operation(permission="storage:read")
+    def verify_audit(self) -> ChainReport:
+        """Walk the chain of audit events; names each that was edited, dropped or moved."""
+        return self.store.ledger.verify()
+
+    @operation(permission="storage:admin", writes=True)
+    def anchor_audit(self) -> Anchor | None:
+        """Write the head of the chain beside the database, so that cutting its end off is found too."""
+        return self.store.ledger.anchor()

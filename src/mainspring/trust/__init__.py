@@ -1,0 +1,1 @@
+"""The second floor: principals, tokens and roles; the rules that every operation asks."""
