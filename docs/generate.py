@@ -1,0 +1,243 @@
+"""Write docs/reference/ from the code: errors, settings, operations, command line, hooks, Python names.
+
+    python docs/generate.py            write the pages
+    python docs/generate.py --check    say which are out of date, and change nothing
+
+What can be read from the code is never typed by hand; tests/repository/test_documentation.py holds the pages to it.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+HEAD = "<!-- Written by docs/generate.py; change the code, not this page. -->\n\n"
+
+
+def cell(text: str) -> str:
+    """Text fit for a table's cell: one line, no bars."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def code(text: str) -> str:
+    """Text as code fit for a table's cell, or nothing."""
+    return f"`{cell(text)}`" if text.strip() else ""
+
+
+def first_line(thing: Any) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | list[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def attribute_docs(module: Any) -> dict[str, str]:
+    """The text under each top-level assignment of a module."""
+    found: dict[str, str] = {}
+    name = ""
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            name = target.id if isinstance(target, ast.Name) else ""
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and name:
+            found[name] = str(node.value.value)
+            name = ""
+        else:
+            name = ""
+    return found
+
+
+def errors() -> str:
+    """Every error code."""
+    from mainspring.kernel import errors as module
+
+    def below(cls: type) -> Iterator[type]:
+        for child in sorted(cls.__subclasses__(), key=lambda each: each.code):
+            if child.__module__ == module.__name__:
+                yield child
+                yield from below(child)
+
+    found = [module.MainspringError, *below(module.MainspringError)]
+    rows = [(code(each.code), code(each.__name__), code(each.__mro__[1].__name__), cell(first_line(each))) for each in found]
+    return (
+        "# Errors\n\nEvery error of Mainspring is one of these, on every surface: as an exception in Python, as JSON over HTTP, "
+        "as a line of the command line. Each carries `code`, `message`, `hint` (what to do next), `known` (the nearest valid "
+        "names) and `details`, and survives pickle and JSON.\n\n"
+    ) + table(("code", "error", "is a", "meaning"), rows)
+
+
+def settings() -> str:
+    """Every setting."""
+    from mainspring.kernel.settings import describe_settings
+
+    rows = [
+        (code(each.name), code(f"MAINSPRING_{each.name.upper()}"), code(repr(each.value)), cell(each.description))
+        for each in describe_settings(Path("no-such-folder"), environ={})
+    ]
+    return (
+        "# Settings\n\nEach value comes from the default, then `config.toml` in the store's folder, then the environment, then a "
+        "flag: the last that says something wins. The store itself is `MAINSPRING_STORE`, else the folder `.mainspring` found "
+        "upward from the working folder.\n\n"
+    ) + table(("setting", "environment", "default", "meaning"), rows)
+
+
+def services() -> list[type]:
+    """The service of every room, by name."""
+    from mainspring.kernel.hooks import ROOMS, load
+
+    return sorted((load(room.service) for room in ROOMS if room.service), key=lambda service: service.room)
+
+
+def signature(function: Any) -> str:
+    """A signature as it is written, without `self`."""
+    whole = inspect.signature(function)
+    parameters = [each for name, each in whole.parameters.items() if name != "self"]
+    return str(whole.replace(parameters=parameters)).replace("'", "")
+
+
+def operations() -> str:
+    """Every operation of every room."""
+    from mainspring.kernel.operations import operations_of
+
+    parts = [
+        "# Operations\n\nAn operation is declared once, as a method of a room's service. The same declaration is the call in "
+        "Python, the route over HTTP, the permission that is asked for and the name in the audit log. One that writes is "
+        "audited.\n"
+    ]
+    for service in services():
+        parts.append(f"\n## {service.room}\n\n{cell(first_line(service))}\n\n")
+        rows = []
+        for each in operations_of(service):
+            writes = "yes" if each.writes else ""
+            rows.append((code(each.name + signature(each.function)), code(each.permission), writes, cell(each.summary)))
+        parts.append(table(("operation", "permission", "writes", "what it does"), rows))
+    return "".join(parts)
+
+
+def command_line() -> str:
+    """Every command, as its own help says it."""
+    import click
+
+    parts = ["# Command line\n\nWhat each command says with `--help`.\n"]
+    for path, command in walk(root_command(), ("mainspring",)):
+        context = click.Context(command, info_name=" ".join(path), terminal_width=100, max_content_width=100)
+        parts.append(f"\n## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "".join(parts)
+
+
+def root_command() -> Any:
+    """The command `mainspring`."""
+    import click
+
+    from mainspring import cli
+
+    return next(each for each in vars(cli).values() if isinstance(each, click.Group))
+
+
+def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """A command and all below it, in order."""
+    import click
+
+    if getattr(command, "hidden", False):
+        return
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=path[-1])
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None:
+                yield from walk(child, (*path, name))
+
+
+def hooks() -> str:
+    """Every place where Mainspring is extended."""
+    from mainspring.kernel import hooks as module
+
+    documented = attribute_docs(module)
+    parts = [f"# Hooks\n\n{inspect.getdoc(module)}\n"]
+    for name, value in vars(module).items():
+        if isinstance(value, dict) and name.isupper():
+            parts.append(f"\n## {name}\n\n{documented.get(name, '').strip()}\n\nEntry points: `mainspring.{name.lower()}`.\n\n")
+            if value:
+                parts.append(table(("name", "built in"), [(code(key), code(str(item))) for key, item in value.items()]))
+    return "".join(parts)
+
+
+def floors() -> list[list[str]]:
+    """The rooms on each floor, ground floor first, as the import linter enforces them."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    return [[name.strip(" ()") for name in layer.split("|")] for layer in reversed(contracts[0]["layers"])]
+
+
+def exists(module: str) -> bool:
+    """Whether a module of the product is there."""
+    found = importlib.util.find_spec(module)
+    return found is not None and found.origin is not None
+
+
+def python() -> str:
+    """Public names of the package and of every room."""
+    parts = ["# Python\n\nThe public names. `import mainspring as ms` is the front door; a room's names are for who builds on it.\n"]
+    rooms = [f"mainspring.{name}" for floor in floors() for name in floor]
+    for name in ["mainspring", *rooms]:
+        if not exists(name):
+            continue
+        module = importlib.import_module(name)
+        rows = [public_name(module, each) for each in getattr(module, "__all__", ())]
+        parts.append(f"\n## {name}\n\n{cell(first_line(module))}\n\n")
+        if rows:
+            parts.append(table(("name", "what it is"), rows))
+    return "".join(parts)
+
+
+def public_name(module: Any, name: str) -> tuple[str, str]:
+    """A row about one public name."""
+    value = getattr(module, name)
+    if inspect.isclass(value):
+        return code(f"class {name}"), cell(first_line(value))
+    if inspect.isfunction(value):
+        return code(name + signature(value)), cell(first_line(value))
+    return code(name), cell(first_line(value) if inspect.ismodule(value) or inspect.isroutine(value) else "")
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page and its text."""
+    made = {"errors": errors, "settings": settings, "operations": operations, "hooks": hooks, "python": python}
+    if exists("mainspring.cli"):
+        made["cli"] = command_line
+    return {DOCS / "reference" / f"{name}.md": HEAD + body().rstrip() + "\n" for name, body in made.items()}
+
+
+def stale() -> list[str]:
+    """The pages that do not say what the code says now."""
+    return [path.name for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text]
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check."""
+    if arguments == ["--check"]:
+        wrong = stale()
+        print("\n".join(f"docs/reference/{name} is out of date: run python docs/generate.py" for name in wrong))
+        return len(wrong)
+    for path, text in pages().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""Everything that a user can meet is in the documentation, and what is generated is current."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from mainspring.kernel import errors
+from mainspring.kernel.hooks import ROOMS, load
+from mainspring.kernel.operations import operations_of
+from mainspring.kernel.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def reference(root):
+    return {page.stem: page.read_text("utf-8") for page in (root / "docs" / "reference").glob("*.md")}
+
+
+def test_generated_pages_are_current(generator):
+    assert generator.stale() == [], "run python docs/generate.py"
+
+
+def test_every_error_is_documented(reference):
+    classes = [getattr(errors, name) for name in errors.__all__ if isinstance(getattr(errors, name), type)]
+    missing = [each.__name__ for each in classes if f"| `{each.code}` | `{each.__name__}` |" not in reference["errors"]]
+    assert len(classes) > 20
+    assert not missing
+
+
+def test_codes_are_given_once():
+    codes = [getattr(errors, name).code for name in errors.__all__ if isinstance(getattr(errors, name), type)]
+    assert len(codes) == len(set(codes))
+    assert all(re.fullmatch(r"MS-\d{4}", code) for code in codes)
+
+
+def test_every_error_stands_in_the_tree_of_its_module():
+    names = [name for name in errors.__all__ if isinstance(getattr(errors, name), type)]
+    assert [name for name in names if not re.search(rf"\b{name}\s+{getattr(errors, name).code}\b", errors.__doc__)] == []
+
+
+def test_every_setting_is_documented_and_explained(reference):
+    rows = {name: line for line in reference["settings"].splitlines() for name in re.findall(r"^\| `(\w+)` \|", line)}
+    assert set(Settings.__struct_fields__) == set(rows)
+    unexplained = [name for name, line in rows.items() if not line.split("|")[-2].strip()]
+    assert not unexplained
+
+
+def test_every_operation_is_documented(reference):
+    declared = [each.name for room in ROOMS if room.service for each in operations_of(load(room.service))]
+    assert declared
+    assert [name for name in declared if f"`{name}(" not in reference["operations"]] == []
+
+
+def test_every_command_and_flag_is_documented(reference, generator):
+    click = pytest.importorskip("click")
+    root = generator.root_command()
+    page = reference["cli"]
+    missing = []
+    for path, command in generator.walk(root, ("mainspring",)):
+        if f"\n## {' '.join(path)}\n" not in page:
+            missing.append(" ".join(path))
+        assert command.get_short_help_str(), f"{' '.join(path)} says what it does"
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                missing += [f"{' '.join(path)} {flag}" for flag in parameter.opts if flag not in page]
+                assert parameter.help, f"{' '.join(path)} {parameter.opts[0]} says what it does"
+    assert not missing
+
+
+def test_every_page_is_in_the_contents(root):
+    docs = root / "docs"
+    named = set()
+    for page in docs.rglob("*.md"):
+        for block in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+            for line in block.splitlines():
+                if line.strip() and not line.startswith(":"):
+                    named.add((page.parent / f"{line.strip()}.md").resolve())
+    pages = {page.resolve() for page in docs.rglob("*.md") if "_build" not in page.parts} - {(docs / "index.md").resolve()}
+    assert sorted(page.name for page in pages - named) == []
+    assert sorted(str(page) for page in named - pages) == []
+
+
+def test_links_between_pages_lead_somewhere(root, tracked):
+    broken = []
+    for page in (path for path in tracked if path.suffix == ".md"):
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            # The reference pages and the screenshot are made by commands; Sphinx checks the former with -W.
+            if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(root)}: {target}")
+    assert not broken
