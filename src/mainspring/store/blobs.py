@@ -1,0 +1,323 @@
+"""Blobs: bytes addressed by their content, whole or not there, checked whenever they are read.
+
+What is small lies in an object of its own (`put`) or with others in a pack (`put_many`); what is large is cut into
+chunks that versions share. The order of writing is always the same: the bytes are durable in the bucket, then the row
+that names them commits. So a crash at any moment leaves nothing, or bytes without a row, which `rebuild_index` adopts
+and a later put of the same content simply writes again. The layout of the bucket:
+
+    loose/ab/abcd...    one blob, byte for byte
+    packs/cd/cdef...    a pack (see `packs`)
+    lists/ef/ef01...    the chunk list of a large blob (see `chunks`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from mainspring.kernel.errors import Damaged, InvalidInput, NotFound, StorageError
+from mainspring.kernel.hashing import Buffer, Hasher, digest_bytes, hasher
+from mainspring.store.blob_check import HealReport, VerifyReport, heal, rebuild_index, verify
+from mainspring.store.blob_tables import (
+    CHUNKED,
+    LOOSE,
+    PACKED,
+    BlobRow,
+    IndexDatabase,
+    batched,
+    find_rows,
+    loose_object,
+    mark_damaged,
+    record_rows,
+)
+from mainspring.store.buckets import Bucket
+from mainspring.store.chunks import ChunkList, Pieces, cut, decode_list, encode_list, list_object
+from mainspring.store.packs import HEADER_BYTES, PACK_BYTES, build_pack, decode_payload, pack_object
+
+__all__ = ["CHUNKED_FROM", "Blobs"]
+
+CHUNKED_FROM = 4 << 20
+"""Blobs of more bytes than this are stored as chunks."""
+
+_FILE_PIECE = 1 << 20
+_READ_AHEAD = 8 << 20
+_PACK_ENTRIES = 8192
+_LOOKUP = 5000
+
+
+class Blobs:
+    """Content-addressed bytes over a bucket and the index in the database. Safe from many threads and processes.
+
+    Args:
+        bucket: Where the bytes are.
+        database: Where the index is. No method may be called inside an open transaction of the same thread.
+    """
+
+    def __init__(self, bucket: Bucket, database: IndexDatabase) -> None:
+        self.bucket = bucket
+        self.database = database
+
+    def put(self, data: Buffer) -> str:
+        """Keep `data`; its digest, once it is durable.
+
+        Raises:
+            StorageFull, ReadOnlyStore, StorageError: Nothing was kept.
+        """
+        view = memoryview(data).cast("B")
+        if view.nbytes > CHUNKED_FROM:
+            return self.put_stream([view])[0]
+        digest = digest_bytes(view)
+        self._put_small([(digest, view)])
+        return digest
+
+    def put_many(self, blobs: Iterable[Buffer]) -> list[str]:
+        """Keep many blobs in few objects: one write and one fsync for up to 16 MiB. Their digests, in order.
+
+        Each blob is whole or not there; when this raises, some may be there.
+        """
+        digests: list[str] = []
+        pending: list[tuple[str, Buffer]] = []
+        size = 0
+        for blob in blobs:
+            view = memoryview(blob).cast("B")
+            if view.nbytes > CHUNKED_FROM:
+                digests.append(self.put_stream([view])[0])
+                continue
+            digests.append(digest_bytes(view))
+            pending.append((digests[-1], view))
+            size += view.nbytes
+            if size >= PACK_BYTES or len(pending) >= _PACK_ENTRIES:
+                self._put_small(pending)
+                pending, size = [], 0
+        self._put_small(pending)
+        return digests
+
+    def put_stream(self, pieces: Iterable[Buffer]) -> tuple[str, int]:
+        """Keep a stream of any length in constant memory; its digest and its size.
+
+        When the stream raises, no blob appears. Chunks that had arrived stay, so that sending it again is cheap.
+        """
+        source = Pieces(pieces)
+        head = source.read(CHUNKED_FROM + 1)
+        if len(head) <= CHUNKED_FROM:
+            return self.put(head), len(head)
+        whole = hasher()
+        chunks: list[tuple[str, int]] = []
+        for batch in _by_bytes(cut(_hashed(chain([head], _rest(source)), whole)), PACK_BYTES):
+            named = [(digest_bytes(chunk), chunk) for chunk in batch]
+            self._put_small(named)
+            chunks += [(digest, len(chunk)) for digest, chunk in named]
+        digest, size = whole.hexdigest(), sum(length for _, length in chunks)
+        if self.missing([digest]):
+            self.bucket.put(list_object(digest), encode_list(ChunkList(digest=digest, size=size, chunks=chunks)))
+            self._record([BlobRow(digest=digest, size=size, place=CHUNKED)])
+        return digest, size
+
+    def put_file(self, path: str | Path) -> tuple[str, int]:
+        """Keep the content of a file, as it was while it was read; its digest and its size."""
+        try:
+            with Path(path).open("rb", buffering=0) as file:
+                return self.put_stream(iter(lambda: file.read(_FILE_PIECE), b""))
+        except FileNotFoundError:
+            raise NotFound(f"there is no file {path}") from None
+        except (IsADirectoryError, PermissionError) as error:
+            raise InvalidInput(f"{path} cannot be read as a file: {error.strerror}") from None
+        except OSError as error:
+            raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+
+    def get(self, digest: str) -> bytes:
+        """The whole blob, checked; raises `NotFound`, or `Damaged` rather than return a wrong byte."""
+        pieces = list(self.open(digest))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def open(self, digest: str) -> Iterator[bytes]:
+        """The blob in pieces, each checked before it leaves; raises `NotFound` at once, `Damaged` where it is."""
+        row = self._row(digest)
+        if row.place == CHUNKED:
+            return self._open_chunked(row)
+        return iter([self._read_small(row)])
+
+    def read_range(self, digest: str, start: int, length: int) -> bytes:
+        """Bytes `start` to `start + length` of a blob, fewer at its end; every chunk they lie in is checked whole."""
+        if start < 0 or length < 0:
+            raise InvalidInput(f"a range cannot begin at {start} with {length} bytes")
+        row = self._row(digest)
+        if row.place != CHUNKED:
+            return self._read_small(row)[start : start + length]
+        wanted: list[tuple[str, int]] = []
+        skipped = position = 0
+        for chunk, size in self._chunk_list(row).chunks:
+            if position + size <= start:
+                skipped = position + size
+            elif position < start + length:
+                wanted.append((chunk, size))
+            position += size
+        data = b"".join(self._read_chunks(row, wanted))
+        return data[start - skipped : start - skipped + length]
+
+    def size(self, digest: str) -> int:
+        """Bytes of the blob; raises `NotFound`."""
+        return self._row(digest).size
+
+    def exists(self, digest: str) -> bool:
+        """Whether the blob is here and not known to be damaged."""
+        return not self.missing([digest])
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Those digests, each once and in order, whose bytes are not here (or are known to be damaged)."""
+        absent: list[str] = []
+        with self.database.read() as tx:
+            for batch in batched(dict.fromkeys(digests), _LOOKUP):
+                rows = find_rows(tx, batch)
+                absent += [digest for digest in batch if digest not in rows or rows[digest].damaged]
+        return absent
+
+    def verify(self, *, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+        """Read everything and name what is damaged or missing; what is named counts as absent until it is stored again.
+
+        Args:
+            progress: Called as `progress(bytes done, bytes in all)`.
+        """
+        return verify(self.bucket, self.database, progress=progress)
+
+    def heal(self, source: Bucket) -> HealReport:
+        """Fetch what `verify` found damaged or missing from another bucket that holds it: a mirror or a backup."""
+        return heal(self.bucket, self.database, source)
+
+    def rebuild_index(self) -> int:
+        """Write the index again from what the bucket holds; how many blobs it names now that it did not name before."""
+        return rebuild_index(self.bucket, self.database)
+
+    def _put_small(self, blobs: Sequence[tuple[str, Buffer]]) -> None:
+        """Store those of `blobs` that are not here: one alone as a loose object, several as a pack."""
+        distinct = dict(blobs)
+        new = [(digest, distinct[digest]) for digest in self.missing(distinct)]
+        if len(new) == 1:
+            digest, data = new[0]
+            size = memoryview(data).nbytes
+            self.bucket.put(loose_object(digest), data)
+            self._record([BlobRow.loose(digest, size)])
+        elif new:
+            pack = build_pack(new)
+            self.bucket.put(pack_object(pack.name), pack.data)
+            self._record([BlobRow.packed(entry, pack.name) for entry in pack.entries])
+
+    def _record(self, rows: Sequence[BlobRow]) -> None:
+        with self.database.write() as tx:
+            record_rows(tx, rows)
+
+    def _row(self, digest: str) -> BlobRow:
+        with self.database.read() as tx:
+            row = find_rows(tx, [digest]).get(digest)
+        if row is None:
+            raise NotFound(f"there is no blob {digest}")
+        return row
+
+    def _open_chunked(self, row: BlobRow) -> Iterator[bytes]:
+        whole = hasher()
+        for chunk in self._read_chunks(row, self._chunk_list(row).chunks):
+            whole.update(chunk)
+            yield chunk
+        if whole.hexdigest() != row.digest:
+            raise self._damaged(row, "its chunks are sound and do not make the whole")
+
+    def _chunk_list(self, row: BlobRow) -> ChunkList:
+        try:
+            return decode_list(self.bucket.get(list_object(row.digest)), row.digest)
+        except (Damaged, NotFound) as error:
+            raise self._damaged(row, error.message) from error
+
+    def _read_chunks(self, whole: BlobRow, chunks: Sequence[tuple[str, int]]) -> Iterator[bytes]:
+        """The chunks in order. Neighbours in a pack are read with one request."""
+        for batch in batched(chunks, _LOOKUP):
+            with self.database.read() as tx:
+                rows = find_rows(tx, [digest for digest, _ in batch])
+            if lost := next((digest for digest, _ in batch if digest not in rows), None):
+                raise self._damaged(whole, f"its chunk {lost} is not in the index")
+            for run in _runs([rows[digest] for digest, _ in batch]):
+                try:
+                    yield from self._read_run(run)
+                except Damaged as error:
+                    raise self._damaged(whole, error.message) from error
+
+    def _read_run(self, run: list[BlobRow]) -> Iterator[bytes]:
+        """Blobs that lie one behind the other in a pack, or a single one."""
+        if len(run) == 1:
+            yield self._read_small(run[0])
+            return
+        start, end = run[0].position, run[-1].position + run[-1].stored
+        try:
+            block = memoryview(self.bucket.get_range(pack_object(run[0].pack), start, end - start))
+        except NotFound as error:
+            raise self._damaged(run[0], f"its pack {run[0].pack} is missing") from error
+        for row in run:
+            yield self._checked(row, block[row.position - start : row.position - start + row.stored])
+
+    def _read_small(self, row: BlobRow) -> bytes:
+        try:
+            if row.place == LOOSE:
+                return self._checked(row, self.bucket.get(loose_object(row.digest)))
+            return self._checked(row, self.bucket.get_range(pack_object(row.pack), row.position, row.stored))
+        except NotFound as error:
+            raise self._damaged(row, "its bytes are missing from the bucket") from error
+
+    def _checked(self, row: BlobRow, payload: Buffer) -> bytes:
+        plain = bytes(decode_payload(payload, row.codec))
+        if digest_bytes(plain) != row.digest:
+            raise self._damaged(row, f"{len(plain)} bytes were read and they do not match the digest")
+        return plain
+
+    def _damaged(self, row: BlobRow, reason: str) -> Damaged:
+        """The error for a damaged blob, which from now on counts as absent."""
+        try:
+            with self.database.write() as tx:
+                mark_damaged(tx, [row.digest])
+        except StorageError:
+            pass  # a store that cannot be written now is still read; the error below is what matters
+        return Damaged(
+            f"blob {row.digest} is damaged: {reason}",
+            hint="run `mainspring verify`; storing the same content again mends it",
+            details={"digest": row.digest},
+        )
+
+
+def _runs(rows: Sequence[BlobRow]) -> Iterator[list[BlobRow]]:
+    """Divide rows, in their order, into runs that one ranged read covers."""
+    run: list[BlobRow] = []
+    for row in rows:
+        last = run[-1] if run else None
+        if last and not (
+            row.place == last.place == PACKED
+            and row.pack == last.pack
+            and row.position == last.position + last.stored + HEADER_BYTES
+            and row.position + row.stored - run[0].position <= _READ_AHEAD
+        ):
+            yield run
+            run = []
+        run.append(row)
+    if run:
+        yield run
+
+
+def _hashed(pieces: Iterable[Buffer], into: Hasher) -> Iterator[Buffer]:
+    for piece in pieces:
+        into.update(piece)
+        yield piece
+
+
+def _rest(source: Pieces) -> Iterator[bytes]:
+    return iter(lambda: source.read(_FILE_PIECE), b"")
+
+
+def _by_bytes(chunks: Iterable[bytes], limit: int) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        batch.append(chunk)
+        size += len(chunk)
+        if size >= limit:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

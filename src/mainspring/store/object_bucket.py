@@ -1,0 +1,156 @@
+"""The object stores of the clouds as a bucket, over `obstore`: S3 and its kin, Google Cloud Storage, Azure.
+
+An object store's own `PUT` is atomic and durable when it answers, so there is nothing here but names and errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from mainspring.kernel.errors import InvalidInput, MissingDependency, NotFound, ReadOnlyStore, StorageError, Unavailable
+from mainspring.kernel.hashing import Buffer
+from mainspring.store.buckets import Stored, check_object_name
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore, S3Config
+
+__all__ = ["ObjectBucket"]
+
+_SECRET = ("secret", "password", "token", "account_key", "access_key", "sas", "credential")
+_RETRIES = 6
+_PATIENCE = timedelta(seconds=60)
+_TIMEOUT = timedelta(seconds=120)
+_MULTIPART = 16 << 20
+
+
+class ObjectBucket:
+    """A bucket of an object store, by URL.
+
+    Args:
+        url: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://account/container/prefix`. Options may stand in its
+            query, `s3://models/prod?endpoint=http://minio:9000&region=eu-west-1`; credentials may not: URLs reach logs.
+        options: Settings as `obstore` names them, credentials included. What is not given is read from the
+            environment (`AWS_ACCESS_KEY_ID`, `GOOGLE_SERVICE_ACCOUNT`, ...) or from the machine's own role.
+        retries: How often a request is repeated that the store refused with 5xx, or that got no answer.
+
+    An `http://` endpoint is allowed when it is written out; the path style is used with every custom endpoint.
+    """
+
+    def __init__(self, url: str, *, options: dict[str, str] | None = None, retries: int = _RETRIES) -> None:
+        try:
+            import obstore
+            from obstore.store import from_url
+        except ImportError:
+            raise MissingDependency("obstore", extra="s3") from None
+        bare, settings = _split_options(url)
+        settings |= options or {}
+        endpoint = settings.get("endpoint", settings.get("aws_endpoint", ""))
+        if endpoint and bare.startswith(("s3://", "s3a://")):
+            settings.setdefault("virtual_hosted_style_request", "false")
+        self.url = bare
+        self._api = obstore
+        try:
+            self._store: ObjectStore = from_url(
+                bare,
+                config=cast("S3Config", settings),  # one type for each cloud; obstore checks the keys by the URL
+                client_options={"allow_http": endpoint.startswith("http://"), "timeout": _TIMEOUT},
+                retry_config={"max_retries": retries, "retry_timeout": _PATIENCE},
+            )
+        except (obstore.exceptions.BaseError, ValueError) as error:
+            raise InvalidInput(f"{bare} cannot be opened as a bucket: {_first_line(error)}") from error
+
+    def __repr__(self) -> str:
+        return f"ObjectBucket({self.url!r})"
+
+    def put(self, name: str, data: Buffer | Path) -> None:
+        """See `Bucket.put`."""
+        check_object_name(name)
+        try:
+            self._api.put(self._store, name, data, chunk_size=_MULTIPART)
+        except Exception as error:  # noqa: BLE001 -- the driver has no common base with OSError; all are translated
+            self._raise(error, f"writing {name}", writing=True)
+
+    def get(self, name: str) -> bytes:
+        """See `Bucket.get`."""
+        check_object_name(name)
+        try:
+            return bytes(self._api.get(self._store, name).bytes())
+        except Exception as error:  # noqa: BLE001
+            self._raise(error, f"reading {name}")
+
+    def get_range(self, name: str, start: int, length: int) -> bytes:
+        """See `Bucket.get_range`."""
+        check_object_name(name)
+        if length <= 0:
+            return b""
+        try:
+            return bytes(self._api.get_range(self._store, name, start=start, length=length))
+        except Exception as error:  # noqa: BLE001
+            if (found := self.head(name)) and start >= found.size:
+                return b""  # a store answers 416 where a file gives no bytes
+            self._raise(error, f"reading {name}")
+
+    def head(self, name: str) -> Stored | None:
+        """See `Bucket.head`."""
+        check_object_name(name)
+        try:
+            return Stored(name, self._api.head(self._store, name)["size"])
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001
+            self._raise(error, f"looking for {name}")
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        """See `Bucket.list`."""
+        if prefix:
+            check_object_name(prefix)
+        try:
+            for page in self._api.list(self._store, prefix or None):
+                for found in page:
+                    yield Stored(found["path"], found["size"])
+        except Exception as error:  # noqa: BLE001
+            self._raise(error, f"listing {prefix or 'everything'}")
+
+    def delete(self, name: str) -> None:
+        """See `Bucket.delete`."""
+        check_object_name(name)
+        try:
+            self._api.delete(self._store, name)
+        except FileNotFoundError:
+            return
+        except Exception as error:  # noqa: BLE001
+            self._raise(error, f"deleting {name}", writing=True)
+
+    def _raise(self, error: Exception, doing: str, *, writing: bool = False) -> NoReturn:
+        """The driver's error as ours."""
+        known = self._api.exceptions
+        where = f"{doing} in {self.url}"
+        if isinstance(error, FileNotFoundError):
+            raise NotFound(f"there is no such object: {where}") from error
+        if isinstance(error, PermissionError | known.PermissionDeniedError | known.UnauthenticatedError):
+            kind = ReadOnlyStore if writing else StorageError
+            hint = "check the credentials and the bucket's policy"
+            raise kind(f"not allowed: {where}: {_first_line(error)}", hint=hint) from error
+        if isinstance(error, known.BaseError | OSError):
+            raise Unavailable(f"the object store failed while {where}: {_first_line(error)}") from error
+        raise error
+
+
+def _split_options(url: str) -> tuple[str, dict[str, str]]:
+    parts = urlsplit(url)
+    settings = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for key in settings:
+        if any(word in key.lower() for word in _SECRET):
+            raise InvalidInput(
+                f"the bucket's URL holds the setting {key!r}, which is a secret; URLs end up in logs",
+                hint="set it in the environment, for example AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            )
+    return urlunsplit(parts._replace(query="", fragment="")), settings
+
+
+def _first_line(error: Any) -> str:
+    return str(error).partition("\n")[0][:300]
