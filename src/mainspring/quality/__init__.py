@@ -1,0 +1,1 @@
+"""Quality: expectations, profiles, drift, evaluation, and the reports that say what was found."""

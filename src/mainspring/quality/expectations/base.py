@@ -1,0 +1,141 @@
+"""What a kind of expectation is: parameters, the metrics it needs, and the judgement over their answers.
+
+A kind is a frozen struct of its parameters. It never sees a row: it names metrics, an engine answers
+them, and it judges. A kind that is about rows (`RowCheck`) gives a predicate instead; counting, sampling
+and quarantine all follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from mainspring.engines.tables import All, AnyPredicate, ColumnType, Count, Metric, Missing, Not
+from mainspring.kernel.errors import NotFound, nearest
+
+__all__ = ["Answers", "Check", "Judgement", "RowCheck", "Schema", "Target", "in_range", "range_text"]
+
+Answers = Mapping[Metric, Any]
+"""What the engine answered."""
+
+Schema = Mapping[str, ColumnType]
+"""The columns of the table and their types."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a check is asked about."""
+
+    column: str = ""
+    columns: tuple[str, ...] = ()
+    where: AnyPredicate | None = None
+    mostly: float = 1.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every column that it speaks of."""
+        return (self.column, *self.columns) if self.column else self.columns
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """Whether it holds, what was seen, and for rows the counts."""
+
+    passed: bool
+    observed: Any = None
+    message: str = ""
+    evaluated: int | None = None
+    missing: int | None = None
+    unexpected: int | None = None
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A kind of expectation. Subclasses add parameters as fields.
+
+    `subject` says what it is asked of: one column, several, or the table. `needs_columns` is False for
+    the checks that are about whether a column is there.
+    """
+
+    subject: ClassVar[Literal["column", "columns", "table"]] = "column"
+    needs_columns: ClassVar[bool] = True
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """What it needs to know; nothing when the schema is enough."""
+        raise NotImplementedError
+
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
+        """Whether the answers are as expected."""
+        raise NotImplementedError
+
+    def expected(self) -> str:
+        """What is expected, in words that follow "the values are expected"."""
+        raise NotImplementedError
+
+    def check_target(self, target: Target, schema: Schema) -> None:
+        """Raise `NotFound` when a column that it needs is not in the table."""
+        for name in target.names:
+            if self.needs_columns and name not in schema:
+                raise NotFound(f"the table has no column {name!r}", known=nearest(name, schema))
+
+
+class RowCheck(Check, frozen=True, kw_only=True):
+    """A kind that holds or not of each row. Rows where the value is missing are not asked."""
+
+    def holds(self, target: Target) -> AnyPredicate:
+        """What must be true of a row."""
+        raise NotImplementedError
+
+    def ignored(self, target: Target) -> AnyPredicate | None:
+        """The rows that are not asked; None when all are."""
+        return Missing(target.column)
+
+    def unexpected(self, target: Target) -> AnyPredicate:
+        """The rows that are asked and do not hold."""
+        ignored = self.ignored(target)
+        return Not(self.holds(target)) if ignored is None else All((Not(ignored), Not(self.holds(target))))
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """Rows, rows not asked, rows that do not hold."""
+        ignored = self.ignored(target)
+        counts = [Count(where=target.where), Count(where=target.where, predicate=self.unexpected(target))]
+        if ignored is not None:
+            counts.append(Count(where=target.where, predicate=ignored))
+        return tuple(counts)
+
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+        """Enough of the rows asked hold. With no row to ask, it holds."""
+        ignored = self.ignored(target)
+        rows = answers[Count(where=target.where)]
+        bad = answers[Count(where=target.where, predicate=self.unexpected(target))]
+        missing = answers[Count(where=target.where, predicate=ignored)] if ignored is not None else 0
+        evaluated = rows - missing
+        share = (evaluated - bad) / evaluated if evaluated else 1.0
+        return Judgement(
+            passed=share >= target.mostly,
+            observed=share,
+            message="" if share >= target.mostly else f"{bad} of {evaluated} rows ({1 - share:.3%}) do not hold",
+            evaluated=evaluated,
+            missing=missing,
+            unexpected=bad,
+        )
+
+
+def in_range(value: Any, low: Any, high: Any, *, strict_low: bool = False, strict_high: bool = False) -> bool:
+    """Whether a value lies between two ends, either of which may be open (None)."""
+    above = low is None or (value > low if strict_low else value >= low)
+    below = high is None or (value < high if strict_high else value <= high)
+    return bool(above and below)
+
+
+def range_text(low: Any, high: Any, *, strict_low: bool = False, strict_high: bool = False) -> str:
+    """A range in words.
+
+    Example:
+        >>> range_text(0, None)
+        'at least 0'
+    """
+    if low is not None and low == high:
+        return f"equal to {low}"
+    lower = "" if low is None else f"above {low}" if strict_low else f"at least {low}"
+    upper = "" if high is None else f"below {high}" if strict_high else f"at most {high}"
+    return " and ".join(part for part in (lower, upper) if part) or "of any value"
