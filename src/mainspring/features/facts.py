@@ -12,7 +12,7 @@ from polars.exceptions import PolarsError
 from mainspring.features.types import FeatureView
 from mainspring.kernel.errors import InvalidInput, nearest
 
-__all__ = ["AT", "KNOWN", "POLARS_TYPES", "VISIBLE", "facts_of", "inputs_of", "utc_micros"]
+__all__ = ["AT", "KNOWN", "POLARS_TYPES", "VISIBLE", "facts_of", "facts_schema", "inputs_of", "utc_micros"]
 
 AT = "__at"
 """When it happened, in microseconds since 1970 UTC."""
@@ -74,6 +74,13 @@ def facts_of(view: FeatureView, source: pl.DataFrame, *, upto: int | None = None
             f'feature view "{view.name}" cannot be computed from its source "{view.source}": {_first_line(error)}',
             hint="compare the expressions with the source's columns and types",
         ) from error
+
+
+def facts_schema(view: FeatureView) -> dict[str, pl.DataType]:
+    """The columns of a view's facts that the definition fixes; the join keys have the types of the source."""
+    times: dict[str, pl.DataType] = {AT: pl.Int64(), KNOWN: pl.Int64()}
+    features = {each.name: POLARS_TYPES[each.dtype] for each in view.features}
+    return {**times, **features, **dict.fromkeys(inputs_of(view).values(), pl.Float64())}
 
 
 def inputs_of(view: FeatureView) -> dict[str, str]:

@@ -152,6 +152,25 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
         return self
 
 
+class FeatureState(msgspec.Struct, frozen=True):
+    """What the online store holds of one view version."""
+
+    view_id: str
+    workspace: str
+    name: str
+    version: int
+    generation: int
+    """Goes up with every change; a process reads again what it holds in memory when this has moved."""
+    artifact_id: str
+    """The materialized state (kind `feature-state`), for lineage."""
+    parts: list[str]
+    """Its bytes: digests of Parquet files of facts, in the order in which they came."""
+    rows: int
+    upto: datetime
+    """Only what was known at this moment is in it."""
+    materialized_at: datetime
+
+
 class FeatureViewVersion(msgspec.Struct, frozen=True):
     """A stored version of a view's definition."""
 
@@ -171,25 +190,6 @@ class FeatureViewVersion(msgspec.Struct, frozen=True):
         return f"feature-view/{self.name}@{self.version}"
 
 
-class FeatureState(msgspec.Struct, frozen=True):
-    """What the online store holds of one view version."""
-
-    view_id: str
-    workspace: str
-    name: str
-    version: int
-    generation: int
-    """Goes up with every change; a process reads again what it holds in memory when this has moved."""
-    artifact_id: str
-    """The materialized state (kind `feature-state`), for lineage."""
-    digest: str
-    """Its bytes: one Parquet file of facts."""
-    rows: int
-    upto: datetime
-    """Only what was known at this moment is in it."""
-    materialized_at: datetime
-
-
 class FeatureVectors(msgspec.Struct, frozen=True):
     """What a lookup answers, column by column, in the order of the rows that were asked for."""
 
@@ -197,7 +197,7 @@ class FeatureVectors(msgspec.Struct, frozen=True):
     views: dict[str, str]
     """Each view's name with the id of the version that was used."""
     upto: dict[str, datetime]
-    """How far each view was materialized."""
+    """How far each view was materialized: what became known later is not in the answer."""
     event_times: dict[str, list[datetime | None]] = {}
     """When the latest value happened, per view with features; only when details were asked for."""
     statuses: dict[str, list[str]] = {}

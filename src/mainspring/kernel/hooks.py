@@ -37,6 +37,7 @@ ROOMS: tuple[Room, ...] = (
     Room("store", 1, "mainspring.store.service:Storage"),
     Room("lineage", 1, "mainspring.lineage.service:Lineage"),
     Room("trust", 1, "mainspring.trust.service:Trust"),
+    Room("features", 1, "mainspring.features.service:Features"),
 )
 """The rooms in the order in which their tables are made; a room may refer to tables of rooms above it in this list."""
 

@@ -1,0 +1,148 @@
+"""The online store: the materialized facts of each view, read as of any moment.
+
+Facts lie in the blob store; the database says which are current. A process builds the timelines of a view
+when it first needs them and keeps them in memory until the view's generation moves, which is one indexed
+look-up for each call. Because the timelines keep their history, asking as of a past moment answers what
+would have been answered then.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from mainspring.features.definitions import find_view
+from mainspring.features.facts import facts_schema
+from mainspring.features.join import check_columns
+from mainspring.features.state import ViewState
+from mainspring.features.tables import STATES
+from mainspring.features.types import FeatureState, FeatureView
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, nearest
+from mainspring.kernel.names import parse_reference
+from mainspring.lineage.graph import aliases
+from mainspring.store.store import Store
+from mainspring.store.transaction import Transaction
+
+__all__ = ["Online", "current_state", "decode_facts", "encode_facts", "online"]
+
+_VIEWS_IN_MEMORY = 256
+_stores: weakref.WeakKeyDictionary[Store, Online] = weakref.WeakKeyDictionary()
+_opening = threading.Lock()
+
+
+class Online:
+    """The views of one store as this process has them in memory. Safe for many threads; see `online`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = weakref.ref(store)
+        self._lock = threading.Lock()
+        self._states: OrderedDict[str, tuple[int, ViewState]] = OrderedDict()
+
+    def views(self, refs: Sequence[str]) -> list[tuple[FeatureState, ViewState]]:
+        """The current state of each view, by reference; raises `NotFound` or `Conflict` for one that has none."""
+        store = self._open_store()
+        with store.read() as tx:
+            current = [current_state(tx, ref) for ref in refs]
+        return [(state, self._timelines(state)) for state in current]
+
+    def read(self, refs: Sequence[str], rows: pl.DataFrame, moments: pl.Series) -> pl.DataFrame:
+        """The features of `refs` side by side for each of `rows`, as known at each of `moments`.
+
+        Args:
+            refs: Views by name (the newest that is materialized), or with `@version`.
+            rows: Has the join keys of all views.
+            moments: Microseconds since 1970 UTC, one for each row.
+        """
+        states = [state for _, state in self.views(refs)]
+        check_columns([state.view for state in states])
+        return pl.concat([state.read(rows, moments) for state in states], how="horizontal")
+
+    def _timelines(self, state: FeatureState) -> ViewState:
+        held = self._states.get(state.view_id)
+        if held is not None and held[0] >= state.generation:
+            return held[1]
+        with self._lock:  # one thread builds, the others wait for it rather than build the same
+            held = self._states.get(state.view_id)
+            if held is not None and held[0] >= state.generation:
+                return held[1]
+            built = self._build(state)
+            self._states[state.view_id] = state.generation, built
+            self._states.move_to_end(state.view_id)
+            if len(self._states) > _VIEWS_IN_MEMORY:
+                self._states.popitem(last=False)
+            return built
+
+    def _build(self, state: FeatureState) -> ViewState:
+        store = self._open_store()
+        with store.read() as tx:
+            view = find_view(tx, state.view_id).definition
+        facts = [decode_facts(view, store.blobs.get(digest)) for digest in state.parts]
+        return ViewState(view, pl.concat(facts, rechunk=True))
+
+    def _open_store(self) -> Store:
+        store = self._store()
+        if store is None:
+            raise Conflict("the store of these features was closed")
+        return store
+
+
+def online(store: Store) -> Online:
+    """The one `Online` of a store in this process."""
+    found = _stores.get(store)
+    if found is None:
+        with _opening:
+            found = _stores.setdefault(store, Online(store))
+    return found
+
+
+def current_state(tx: Transaction, ref: str) -> FeatureState:
+    """What is materialized of the view that `ref` means: of `name@version` or an id, or the newest version that has a state."""
+    reference = parse_reference(ref, kind="feature-view")
+    where, params = "WHERE workspace = ? AND (name = ? OR view_id = ?)", [tx.workspace, reference.name, reference.name]
+    version = reference.version
+    if version and not version.isdigit():
+        version = str(aliases(tx, "feature-view", reference.name).get(version, -1))
+    if version:
+        where += " AND version = ?"
+        params.append(int(version))
+    found = tx.fetch_one(STATES, f"{where} ORDER BY version DESC LIMIT 1", params)
+    if found is None:
+        raise _not_materialized(tx, ref, reference.name)
+    return found
+
+
+def encode_facts(facts: pl.DataFrame) -> bytes:
+    """Facts as a Parquet file."""
+    file = io.BytesIO()
+    facts.write_parquet(file, compression="zstd", compression_level=3)
+    return file.getvalue()
+
+
+def decode_facts(view: FeatureView, data: bytes) -> pl.DataFrame:
+    """Read facts of `view`; raise `InvalidInput` when these are not."""
+    try:
+        facts = pl.read_parquet(data)
+    except PolarsError as error:
+        raise InvalidInput(f'these are not facts of feature view "{view.name}": no Parquet file') from error
+    expected = facts_schema(view)
+    found = dict(facts.schema)
+    wrong = [name for name in found.keys() | expected.keys() if expected.get(name, found.get(name)) != found.get(name)]
+    unknown = found.keys() - expected.keys() - set(view.join_keys)
+    missing = set(view.join_keys) - found.keys()
+    if wrong or unknown or missing:
+        names = ", ".join(sorted({*wrong, *unknown, *missing}))
+        raise InvalidInput(f'these are not facts of feature view "{view.name}": the columns {names} do not fit')
+    return facts
+
+
+def _not_materialized(tx: Transaction, ref: str, name: str) -> Conflict | NotFound:
+    find_view(tx, ref)  # raises when there is no such view at all
+    rows = tx.rows("SELECT DISTINCT name FROM feature_state WHERE workspace = ? LIMIT 1000", (tx.workspace,))
+    known = nearest(name, [row[0] for row in rows])
+    return Conflict(f'feature view "{ref}" is not materialized', hint=f'client.features.materialize("{ref}")', known=known)

