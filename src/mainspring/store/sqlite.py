@@ -165,10 +165,10 @@ class SqliteConnection:
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         try:
-            cursor = self._db.execute(sql, params)
-            for _ in cursor:  # apsw runs a statement to its end only as its rows are taken
+            before = self._db.total_changes()
+            for _ in self._db.execute(sql, params):  # apsw runs a statement to its end only as its rows are taken
                 pass
-            return self._db.changes()
+            return self._db.total_changes() - before
         except apsw.Error as error:
             raise translate(error) from error
 

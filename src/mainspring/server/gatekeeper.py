@@ -1,0 +1,113 @@
+"""What every request passes first: is it meant for us, does it come from where it may, and who is it?
+
+A server on loopback is reached by every page that the user's browser has open, so the `Host` must be ours (against
+DNS rebinding) and a request that changes something must not come from another site (against forged requests). Any other
+address needs a token.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+import anyio
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mainspring.kernel.context import Caller
+from mainspring.kernel.errors import Forbidden, InvalidName, MainspringError, Unauthenticated
+from mainspring.kernel.ids import new_id
+from mainspring.kernel.names import check_name
+from mainspring.server.api import error_response
+from mainspring.store.store import Store
+from mainspring.trust.guard import authenticate
+
+__all__ = ["COOKIE", "Gatekeeper", "is_loopback"]
+
+COOKIE = "mainspring_token"
+"""The cookie in which a browser that signed in keeps its token."""
+
+_OPEN = {"/health", "/login"}
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+_LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
+_log = logging.getLogger("mainspring.api")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reachable from this machine only.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
+        (True, False)
+    """
+    return host in _LOOPBACK or host.startswith("127.")
+
+
+class Gatekeeper:
+    """ASGI middleware: refuses foreign hosts and forged requests, and puts the `Caller` into the scope."""
+
+    def __init__(self, app: ASGIApp, *, store: Store, hosts: Sequence[str], open_to_owner: bool) -> None:
+        self._app = app
+        self._store = store
+        self._hosts = {*_LOOPBACK, "testserver", *hosts}
+        self._open_to_owner = open_to_owner
+        """Whether a caller without a token is the owner: true on loopback, where only this machine's user gets in."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        request_id = request.headers.get("x-request-id") or new_id()
+        try:
+            self._refuse_foreign(request)
+            scope["mainspring.caller"] = await self._identify(request, request_id[:100])
+        except MainspringError as error:
+            await error_response(error, request_id=request_id[:100])(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refuse_foreign(self, request: Request) -> None:
+        host = _host_name(request.headers.get("host", ""))
+        if self._open_to_owner and host not in self._hosts and not is_loopback(host):
+            raise Forbidden(f"this server does not answer for the host {host!r}", hint="add it to the setting allowed_hosts")
+        if request.method in _SAFE:
+            return
+        site, origin = request.headers.get("sec-fetch-site", ""), request.headers.get("origin", "")
+        ours = not origin or urlsplit(origin).netloc == request.headers.get("host", "")
+        if site not in ("", "same-origin", "none") or not ours:
+            raise Forbidden(f"a page of {origin or 'another site'} may not change anything here")
+
+    async def _identify(self, request: Request, request_id: str) -> Caller:
+        workspace = request.headers.get("x-mainspring-workspace", "") or "default"
+        try:
+            check_name(workspace, what="workspace")
+        except InvalidName as error:
+            raise Forbidden(error.message) from None
+        secret = _token_of(request)
+        if secret:
+            return await anyio.to_thread.run_sync(
+                lambda: authenticate(self._store, secret, workspace=workspace, request_id=request_id)
+            )
+        if self._open_to_owner:
+            return Caller(workspace=workspace, request_id=request_id)
+        if request.url.path in _OPEN:
+            return Caller("anonymous", workspace, (), request_id, "none")
+        raise Unauthenticated("this server needs a token", hint="send `Authorization: Bearer ms_...`, or open /login in a browser")
+
+
+def _token_of(request: Request) -> str:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    try:
+        morsel = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def _host_name(header: str) -> str:
+    return header[: header.find("]") + 1] if header.startswith("[") else header.partition(":")[0].lower()
