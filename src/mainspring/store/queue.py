@@ -245,8 +245,8 @@ class Queue:
     def reap(self) -> list[Task]:
         """Take the tasks of lost workers back: ready again, or dead when their attempts are used up.
 
-        To be called about every second. The tasks are returned as they are afterwards. A reaper that has just begun watches a silent worker for a whole
-        lease before it acts, unless the process is seen to be gone.
+        To be called about every second. The tasks are returned as they are afterwards. A reaper that has just begun
+        watches a silent worker for a whole lease before it acts, unless the process is seen to be gone.
         """
         with self._reaping:
             with self._database.read() as tx:
