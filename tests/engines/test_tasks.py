@@ -123,7 +123,7 @@ def test_a_process_that_dies_is_reported_and_replaced(engine: ProcessEngine, wor
 
 def test_a_time_limit_kills_the_whole_tree(engine: ProcessEngine, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    with pytest.raises(DeadlineExceeded, match="0.5 s"):
+    with pytest.raises(DeadlineExceeded, match="for longer than"):
         engine.submit("task_work:hang", str(note).encode(), limits=Limits(timeout=0.5)).result()
     assert not _alive(int(note.read_text()))
     assert engine.submit("task_work:upper", b"ok").result() == b"OK"

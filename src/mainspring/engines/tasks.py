@@ -11,8 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import reduce
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -126,10 +125,12 @@ def resolve(address: str) -> Work:
     """The function at `module:qualified.name`."""
     module, _, name = address.partition(":")
     try:
-        found: Work = reduce(getattr, name.split("."), importlib.import_module(module))  # type: ignore[arg-type]  # getattr over names
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise NotFound(f"there is no function at {address!r}: {error}") from error
-    return found
+    return cast("Work", found)
 
 
 def open_tasks(kind: str = "process", *, width: int = 0) -> TaskEngine:

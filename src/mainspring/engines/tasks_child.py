@@ -1,11 +1,11 @@
-"""What runs inside a task process: a loop that reads work from a socket and answers, and the *zygote* that forks such loops.
+"""What runs inside a task process: a loop that answers work from a socket, and the *zygote* that forks such loops.
 
     python -m mainspring.engines.tasks_child zygote FD      forks children on request
     python -m mainspring.engines.tasks_child child FD       is one child, without a zygote
 
-The zygote is started by exec, has a single Python thread and only ever imports modules, so forking it is safe however many
-threads its parent has. What it has imported its children need not import again. Everything ends with the parent: the
-zygote when its socket closes, the children when the zygote dies.
+The zygote is started by exec, has a single Python thread and only ever imports modules, so forking it is safe however
+many threads its parent has. What it has imported its children need not import again. Everything ends with the parent:
+the zygote when its socket closes, the children when the zygote dies.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class WorkFrame(msgspec.Struct, array_like=True):
 
 
 def inside_task_process() -> bool:
-    """Whether this process was made to run tasks: it must not start flows of its own accord while it imports scripts."""
+    """Whether this process was made to run tasks: importing a script must not start flows in it."""
     return _inside
 
 
@@ -75,7 +75,7 @@ def echo(payload: bytes) -> bytes:
     return payload
 
 
-def pid(payload: bytes) -> bytes:
+def pid(_payload: bytes) -> bytes:
     """The id of the process: a probe of which one answers."""
     return str(os.getpid()).encode()
 
@@ -130,7 +130,7 @@ def _prepare(setup: Setup) -> None:
 
 
 def _load_main(path: str) -> None:
-    """Run the parent's script under another name than `__main__`, as multiprocessing does, and let it be found as such."""
+    """Run the parent's script under another name than `__main__`, as multiprocessing does, and let it be found."""
     module = types.ModuleType("__mainspring_main__")
     sys.modules["__mainspring_main__"] = module
     with contextlib.suppress(Exception, SystemExit):
@@ -256,7 +256,6 @@ def _prctl(option: int, value: int) -> None:
 
 
 if __name__ == "__main__":
+    importlib.import_module("mainspring.engines.tasks_child")
     # The module that runs and the module that others import must be one: they share `_inside`.
-    from mainspring.engines import tasks_child
-
-    tasks_child.main(sys.argv[1], int(sys.argv[2]))
+    sys.modules["mainspring.engines.tasks_child"].main(sys.argv[1], int(sys.argv[2]))
