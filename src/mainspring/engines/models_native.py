@@ -1,0 +1,109 @@
+"""Models in the library that trained them: for what cannot be compiled, and as the measure of what was.
+
+scikit-learn models that were fitted on a frame are given a polars frame with the same column names; others are given
+a matrix in the order of the signature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mainspring.engines.models import LABEL, PROBABILITY, VALUE
+from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mainspring.engines.signature import Signature
+
+__all__ = ["LightGBMPredictor", "SklearnPredictor"]
+
+
+class SklearnPredictor:
+    """A fitted estimator or pipeline with scikit-learn's interface."""
+
+    runtime = "sklearn"
+
+    def __init__(self, model: Any, signature: Signature) -> None:
+        self._model = model
+        self.signature = signature
+        names = getattr(model, "feature_names_in_", None)
+        self._frame = names is not None
+        self._names = signature.names if names is None else tuple(map(str, names))
+        missing = [name for name in self._names if name not in signature.names]
+        if missing:
+            raise InvalidInput(
+                f"the model was fitted on the column {missing[0]!r}, which the signature lacks", known=signature.names
+            )
+        # scikit-learn's own test; asking for `predict_proba` would say no for a pipeline not yet resolved.
+        self._classifier = getattr(model, "classes_", None) is not None
+        self._scores = self._classifier and hasattr(model, "predict_proba")
+
+    def predict(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See `Predictor.predict`."""
+        if self._model is None:
+            raise Conflict("this model is closed")
+        rows = self._table(columns)
+        try:
+            answer = self._model.predict(rows)
+            if not self._classifier:
+                return {VALUE: answer}
+            return {LABEL: answer, PROBABILITY: self._model.predict_proba(rows)} if self._scores else {LABEL: answer}
+        except MainspringError:
+            raise
+        except (ValueError, TypeError) as error:  # how scikit-learn refuses values
+            raise InvalidInput(f"the model refuses these values: {error}") from error
+
+    def close(self) -> None:
+        """See `Predictor.close`."""
+        self._model = None
+
+    def _table(self, columns: Mapping[str, NDArray[Any]]) -> Any:
+        if self._frame:
+            import polars as pl
+
+            text = {field.name for field in self.signature.inputs if field.text}
+            return pl.DataFrame(
+                [
+                    pl.Series(name, columns[name].tolist(), dtype=pl.String)
+                    if name in text
+                    else pl.Series(name, columns[name])
+                    for name in self._names
+                ]
+            )
+        import numpy as np
+
+        kind = object if any(field.text for field in self.signature.inputs) else np.float64
+        return np.column_stack([columns[name].astype(kind) for name in self._names])
+
+
+class LightGBMPredictor:
+    """A LightGBM booster; with `classes`, a classifier over them."""
+
+    runtime = "lightgbm"
+
+    def __init__(self, booster: Any, signature: Signature, *, classes: Sequence[Any] = ()) -> None:
+        import numpy as np
+
+        self._booster = booster
+        self.signature = signature
+        self._classes = np.array(list(classes)) if classes else None
+
+    def predict(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See `Predictor.predict`."""
+        import numpy as np
+
+        if self._booster is None:
+            raise Conflict("this model is closed")
+        rows = np.column_stack([columns[name].astype(np.float64) for name in self.signature.names])
+        scores = np.asarray(self._booster.predict(rows, num_threads=1))
+        if self._classes is None:
+            return {VALUE: scores}
+        if scores.ndim == 1:
+            scores = np.stack([1.0 - scores, scores], axis=1)
+        return {LABEL: self._classes[np.argmax(scores, axis=1)], PROBABILITY: scores}
+
+    def close(self) -> None:
+        """See `Predictor.close`."""
+        self._booster = None

@@ -1,0 +1,1 @@
+"""Models: signatures, safe formats, compilation to ONNX with measured parity, the registry and its cards."""

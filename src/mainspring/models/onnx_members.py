@@ -1,0 +1,81 @@
+"""Splits on sets of categories, as columns of a table.
+
+A split "is this category in the set" becomes a column that holds 0 where the row goes left and 1 where it goes right,
+looked up from the category's code; the tree then asks `column <= 0.5`. Equal sets share a column. The set-membership
+mode of ONNX's own trees is not used: it has no answer for codes that training never saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mainspring.models.onnx_graph import Column, Graph
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["HALF", "Memberships"]
+
+HALF = 0.5
+_BOOL, _INT64 = 9, 7  # TensorProto element types
+
+
+class Memberships:
+    """The sets that a model's splits ask about, per column of codes.
+
+    Args:
+        columns: The model's columns; the sets become further columns after them.
+        above: A code must be greater than this (and less than the size of its table) to be looked up.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, above: float) -> None:
+        self._columns = columns
+        self._above = above
+        self._sets: dict[tuple[int, bytes, bool], int] = {}
+        self._tables: dict[int, list[NDArray[Any]]] = {}
+        self._order: list[tuple[int, int]] = []
+
+    def column(self, feature: int, left: NDArray[Any], *, otherwise_left: bool) -> int:
+        """The number of the column that asks whether `feature` goes left.
+
+        Args:
+            feature: Which column holds the codes.
+            left: Per code from 0, whether it goes left.
+            otherwise_left: Whether what has no code (missing, negative, past the end) goes left.
+        """
+        import numpy as np
+
+        key = (feature, np.packbits(left).tobytes() + bytes([len(left) % 256, len(left) // 256 % 256]), otherwise_left)
+        if key not in self._sets:
+            sides = np.where(np.append(left, otherwise_left), 0.0, 1.0)
+            self._tables.setdefault(feature, []).append(sides)
+            self._order.append((feature, len(self._tables[feature]) - 1))
+            self._sets[key] = len(self._columns) + len(self._order) - 1
+        return self._sets[key]
+
+    def emit(self, graph: Graph) -> list[Column]:
+        """The model's columns followed by one per set, in the order in which they were asked for."""
+        import numpy as np
+
+        found: dict[int, list[Column]] = {}
+        for feature, tables in self._tables.items():
+            size = max(len(table) for table in tables) - 1
+            wide = np.stack([_widen(table, size) for table in tables], axis=1)
+            code = graph.vector(self._columns[feature])
+            graph.decides(self._columns[feature], [float(value) for value in range(-1, size + 2)])
+            inside = graph.node(
+                "And",
+                graph.node("Greater", code, graph.constant(np.float64(self._above))),
+                graph.node("Less", code, graph.constant(np.float64(size))),
+            )
+            known = graph.node("Cast", graph.node("Where", inside, code, graph.constant(np.float64(size))), to=_INT64)
+            found[feature] = graph.columns(graph.node("Gather", graph.constant(wide), known, axis=0), len(tables))
+        return [*self._columns, *(found[feature][place] for feature, place in self._order)]
+
+
+def _widen(table: NDArray[Any], size: int) -> NDArray[Any]:
+    """Tables of one feature to one length: codes past a set's own end go where everything else goes."""
+    import numpy as np
+
+    return np.concatenate([table[:-1], np.full(size + 1 - len(table) + 1, table[-1])])
