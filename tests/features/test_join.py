@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -18,6 +18,7 @@ from mainspring.kernel.errors import InvalidInput
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+NAIVE = datetime(2013, 1, 1, 12)  # noqa: DTZ001 -- what a reader of CSV gives
 
 
 def at(minute: int | None) -> datetime | None:
@@ -127,7 +128,8 @@ def test_windows_hold_what_happened_in_them_and_was_known(rows: list[Any], quest
         assert got["max"] == max(values, default=None)
         assert close(got["mean"], statistics.mean(values) if values else None)
         assert close(got["std"], statistics.stdev(values) if len(values) > 1 else None)
-        short = [value > 2 for event, _, _, value in usable(rows, key, moment) if event > moment - 4 and value is not None]
+        recent = [value for event, _, _, value in usable(rows, key, moment) if event > moment - 4]
+        short = [value > 2 for value in recent if value is not None]
         assert close(got["share"], sum(short) / len(short) if short else None)
 
 
@@ -172,14 +174,21 @@ def test_a_hop_makes_values_late_and_never_early(rows: list[Any], questions: lis
 
 def test_fractions_leave_no_more_than_rounding_behind() -> None:
     frame = pl.DataFrame(
-        {"user": [1] * 500, "at": [at(each) for each in range(500)], "value": [math.sin(each) * 1e3 + 1e6 for each in range(500)]}
+        {
+            "user": [1] * 500,
+            "at": [at(each) for each in range(500)],
+            "value": [math.sin(each) + 1e3 for each in range(500)],
+        }
     )
     view = FeatureView(
         name="w",
         entities=(Entity("user"),),
         source="s",
         timestamp="at",
-        aggregations=(Aggregation("mean", "mean", 10 * MINUTE, "value"), Aggregation("std", "std", 10 * MINUTE, "value")),
+        aggregations=(
+            Aggregation("mean", "mean", 10 * MINUTE, "value"),
+            Aggregation("std", "std", 10 * MINUTE, "value"),
+        ),
     )
     rows = frame.select("user", "at")
     found = join(rows, [view], sources={"s": frame}, timestamp="at")
@@ -193,26 +202,34 @@ def test_fractions_leave_no_more_than_rounding_behind() -> None:
 def test_values_that_are_not_finite_are_left_out() -> None:
     frame = pl.DataFrame({"user": [1, 1, 1], "at": [at(0), at(1), at(2)], "value": [math.nan, math.inf, 4.0]})
     view = FeatureView(
-        name="w", entities=(Entity("user"),), source="s", timestamp="at", aggregations=(Aggregation("m", "mean", 9 * MINUTE, "value"),)
+        name="w",
+        entities=(Entity("user"),),
+        source="s",
+        timestamp="at",
+        aggregations=(Aggregation("m", "mean", 9 * MINUTE, "value"),),
     )
     rows = pl.DataFrame({"user": [1, 1, 2], "when": [at(1), at(9), at(9)]})
     assert join(rows, [view], sources={"s": frame}, timestamp="when")["m"].to_list() == [None, 4.0, None]
 
 
 def test_zones_and_dates_are_brought_to_utc() -> None:
-    frame = pl.DataFrame({"user": [1], "at": [datetime(2013, 1, 1, 12)], "value": [5]})
-    view = FeatureView(name="w", entities=(Entity("user"),), source="s", timestamp="at", features=(Feature("value", "int64"),))
-    zoned = pl.Series("when", [datetime(2013, 1, 1, 11, 59), datetime(2013, 1, 1, 12)]).dt.replace_time_zone("UTC")
+    frame = pl.DataFrame({"user": [1], "at": [NAIVE], "value": [5]})
+    view = FeatureView(
+        name="w", entities=(Entity("user"),), source="s", timestamp="at", features=(Feature("value", "int64"),)
+    )
+    zoned = pl.Series("when", [NAIVE - MINUTE, NAIVE]).dt.replace_time_zone("UTC")
     rows = pl.DataFrame({"user": [1, 1], "when": zoned.dt.convert_time_zone("America/New_York")})
     assert join(rows, [view], sources={"s": frame}, timestamp="when")["value"].to_list() == [None, 5]
-    days = pl.DataFrame({"user": [1, 1], "when": [datetime(2013, 1, 1).date(), datetime(2013, 1, 2).date()]})
+    days = pl.DataFrame({"user": [1, 1], "when": [date(2013, 1, 1), date(2013, 1, 2)]})
     assert join(days, [view], sources={"s": frame}, timestamp="when")["value"].to_list() == [None, 5]
 
 
 def test_few_rows_against_many_entities_answer_like_many_rows() -> None:
     names = [f"user-{each}" for each in range(1000)]
     frame = pl.DataFrame({"user": names, "at": [at(0)] * 1000, "value": list(range(1000))})
-    view = FeatureView(name="w", entities=(Entity("user"),), source="s", timestamp="at", features=(Feature("value", "int64"),))
+    view = FeatureView(
+        name="w", entities=(Entity("user"),), source="s", timestamp="at", features=(Feature("value", "int64"),)
+    )
     state = ViewState(view, facts_of(view, frame))
     many = state.read(frame, pl.Series([at(1)] * 1000).dt.cast_time_unit("us").cast(pl.Int64))
     few = pl.DataFrame({"user": ["user-7", "nobody", None, "user-999"]})
@@ -237,8 +254,9 @@ def test_few_rows_against_many_entities_answer_like_many_rows() -> None:
 )
 def test_a_wrong_definition_is_refused_with_its_reason(change: dict[str, Any], message: str) -> None:
     plain = {name: getattr(LATEST, name) for name in LATEST.__struct_fields__}
+    view, source = FeatureView(**{**plain, **change}), source_frame([(("a", 1), 1, 0, 1)])
     with pytest.raises(InvalidInput, match=message):
-        join(asked_frame([(("a", 0), 3)]), [FeatureView(**{**plain, **change})], sources={"s": source_frame([(("a", 1), 1, 0, 1)])}, timestamp="when")
+        join(asked_frame([(("a", 0), 3)]), [view], sources={"s": source}, timestamp="when")
 
 
 @pytest.mark.parametrize(

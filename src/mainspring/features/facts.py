@@ -64,9 +64,10 @@ def facts_of(view: FeatureView, source: pl.DataFrame, *, upto: int | None = None
     if view.where:
         rows = rows.filter(_expression(view, source, view.where, "where"))
     rows = rows.select(*keys, *times, *features, *inputs).drop_nulls([*view.join_keys, AT, KNOWN])
-    rows = rows.with_columns(pl.when(pl.col(name).is_finite()).then(name).alias(name) for name in inputs_of(view).values())
+    finite = (pl.when(pl.col(name).is_finite()).then(name).alias(name) for name in inputs_of(view).values())
+    rows = rows.with_columns(finite)
     if upto is not None:
-        rows = rows.filter(VISIBLE <= upto)
+        rows = rows.filter(upto >= VISIBLE)
     try:
         return rows.collect()
     except PolarsError as error:

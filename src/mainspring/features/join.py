@@ -36,9 +36,12 @@ def join(
         >>> from datetime import datetime
         >>> from mainspring.features.types import Entity, Feature
         >>> weather = pl.DataFrame({"origin": ["JFK"], "at": [datetime(2013, 1, 1, 5)], "temp": [39.0]})
-        >>> flights = pl.DataFrame({"origin": ["JFK", "JFK"], "departs": [datetime(2013, 1, 1, 4), datetime(2013, 1, 1, 6)]})
-        >>> view = FeatureView(name="w", entities=(Entity("origin"),), source="weather", timestamp="at", features=(Feature("temp"),))
-        >>> join(flights, [view], sources={"weather": weather}, timestamp="departs")["temp"].to_list()
+        >>> departs = [datetime(2013, 1, 1, 4), datetime(2013, 1, 1, 6)]
+        >>> flights = pl.DataFrame({"origin": ["JFK", "JFK"], "departs": departs})
+        >>> view = FeatureView(
+        ...     name="weather", entities=(Entity("origin"),), source="w", timestamp="at", features=(Feature("temp"),)
+        ... )
+        >>> join(flights, [view], sources={"w": weather}, timestamp="departs")["temp"].to_list()
         [None, 39.0]
     """
     states = []

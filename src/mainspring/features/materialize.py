@@ -24,20 +24,22 @@ def store_state(
     tx: Transaction, view: FeatureViewVersion, *, digest: str, size: int, rows: int, upto: int, used: Iterable[str]
 ) -> FeatureState:
     """Make a blob of facts the state of a view, under a run of the kind `materialization`."""
+    moment = from_micros(upto)
     before = tx.fetch_one(STATES, "WHERE view_id = ?", (view.id,))
-    if before is not None and before.upto > from_micros(upto):
+    if before is not None and before.upto > moment:
         raise Conflict(
-            f'feature view "{view.name}" is materialized up to {before.upto.isoformat()}, beyond {from_micros(upto).isoformat()}',
+            f'feature view "{view.name}" is materialized up to {before.upto}, which is beyond {moment}',
             hint="past moments need no second materialization: lookup(..., as_of=...) answers them",
         )
-    run = start_run(tx, "materialization", view.name, metadata={"view": view.ref, "upto": from_micros(upto).isoformat(), "rows": rows})
+    about = {"view": view.ref, "upto": moment.isoformat(), "rows": rows}
+    run = start_run(tx, "materialization", view.name, metadata=about)
     use(tx, run.id, view.id, role="feature-view")
     for artifact_id in used:
         use(tx, run.id, find_artifact(tx, artifact_id).id, role="source")
     file = File("facts.parquet", size, digest)
-    metadata = {"view": view.ref, "rows": rows, "upto": from_micros(upto).isoformat()}
+    root = _root(file)
     artifact = add_artifact(
-        tx, "feature-state", view.name, digest=_root(file), size=size, metadata=metadata, files=[file], run_id=run.id, reuse=True
+        tx, "feature-state", view.name, digest=root, size=size, metadata=about, files=[file], run_id=run.id, reuse=True
     )
     finish_run(tx, run.id)
     state = FeatureState(
@@ -49,7 +51,7 @@ def store_state(
         artifact_id=artifact.id,
         parts=[digest],
         rows=rows,
-        upto=from_micros(upto),
+        upto=moment,
         materialized_at=tx.now,
     )
     tx.execute("DELETE FROM feature_state WHERE view_id = ?", (view.id,))

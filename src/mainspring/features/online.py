@@ -102,9 +102,10 @@ def online(store: Store) -> Online:
 
 
 def current_state(tx: Transaction, ref: str) -> FeatureState:
-    """What is materialized of the view that `ref` means: of `name@version` or an id, or the newest version that has a state."""
+    """What is materialized of the view `ref`: `name@version`, an id, or `name` for the newest version with a state."""
     reference = parse_reference(ref, kind="feature-view")
-    where, params = "WHERE workspace = ? AND (name = ? OR view_id = ?)", [tx.workspace, reference.name, reference.name]
+    where = "WHERE workspace = ? AND (name = ? OR view_id = ?)"
+    params: list[str | int] = [tx.workspace, reference.name, reference.name]
     version = reference.version
     if version and not version.isdigit():
         version = str(aliases(tx, "feature-view", reference.name).get(version, -1))
@@ -145,4 +146,5 @@ def _not_materialized(tx: Transaction, ref: str, name: str) -> Conflict | NotFou
     find_view(tx, ref)  # raises when there is no such view at all
     rows = tx.rows("SELECT DISTINCT name FROM feature_state WHERE workspace = ? LIMIT 1000", (tx.workspace,))
     known = nearest(name, [row[0] for row in rows])
-    return Conflict(f'feature view "{ref}" is not materialized', hint=f'client.features.materialize("{ref}")', known=known)
+    hint = f'client.features.materialize("{ref}")'
+    return Conflict(f'feature view "{ref}" is not materialized', hint=hint, known=known)

@@ -93,8 +93,10 @@ class Features(RoomService, room="features"):
         rows = _frame(entities)
         moments = _moments(as_of, rows.height)
         found = online(self.store).views(views)
-        check_columns([state.view for _, state in found], taken=())
-        columns = {name: values for _, state in found for name, values in state.read(rows, moments).to_dict(as_series=False).items()}
+        check_columns([state.view for _, state in found])
+        columns: dict[str, list[Any]] = {}
+        for _, state in found:
+            columns.update(state.read(rows, moments).to_dict(as_series=False))
         times: dict[str, list[datetime | None]] = {}
         statuses: dict[str, list[str]] = {}
         for current, state in found if details else ():
@@ -111,12 +113,24 @@ class Features(RoomService, room="features"):
 
     @operation(permission="features:write", writes=True, resource="name")
     def put_training_set(
-        self, name: str, *, rows: int, columns: list[str], label: str, timestamp: str, used: dict[str, str], body: Upload
+        self,
+        name: str,
+        *,
+        rows: int,
+        columns: list[str],
+        label: str,
+        timestamp: str,
+        used: dict[str, str],
+        body: Upload,
     ) -> TrainingSet:
         """Store the result of a join, under a run that used `used`; see `training_set`.
 
         Args:
             name: The training set's name.
+            rows: How many rows it has.
+            columns: Its columns, in order.
+            label: The column to be learned, or an empty text.
+            timestamp: The column that said as of when.
             used: Ids of the artifacts it was computed from (dataset versions, view versions), each with its role.
             body: A Parquet file.
         """
@@ -146,7 +160,12 @@ class Features(RoomService, room="features"):
         return self.put_state(version.id, upto=limit, used=[dataset.id], body=[encode_facts(facts)])
 
     def join(
-        self, rows: pl.DataFrame, views: Sequence[str | FeatureView], *, timestamp: str, sources: dict[str, str] | None = None
+        self,
+        rows: pl.DataFrame,
+        views: Sequence[str | FeatureView],
+        *,
+        timestamp: str,
+        sources: dict[str, str] | None = None,
     ) -> pl.DataFrame:
         """Add the features of `views` to `rows`, each as of the row's `timestamp`; see `mainspring.features.join`.
 
@@ -233,7 +252,8 @@ class Features(RoomService, room="features"):
     def _load(self, dataset: Artifact) -> pl.DataFrame:
         from mainspring.data.service import Data
 
-        return Data(self._backend).load(dataset.ref)
+        frame: pl.DataFrame = Data(self._backend).load(dataset.ref)
+        return frame
 
 
 def _frame(entities: dict[str, list[Any]]) -> pl.DataFrame:

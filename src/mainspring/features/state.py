@@ -7,7 +7,7 @@ from datetime import timedelta
 import polars as pl
 from polars.exceptions import PolarsError
 
-from mainspring.features.facts import AT, utc_micros
+from mainspring.features.facts import utc_micros
 from mainspring.features.steps import UNKNOWN, Entities, Steps
 from mainspring.features.timelines import KEY, NOTHING, latest_timeline, window_timeline
 from mainspring.features.types import FeatureView

@@ -109,7 +109,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[Feature, ...] = ()
     aggregations: tuple[Aggregation, ...] = ()
     hop: timedelta = timedelta(0)
-    """The grain of the windows: 0 is exact. An hour makes the state smaller; values then show up to one hop late, never early."""
+    """The grain of the windows: 0 is exact. A longer one keeps less; values show up to one hop late, never early."""
     where: str = ""
     """Rows for which this is false or null are left out."""
     description: str = ""
@@ -124,7 +124,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of what the view gives, features first."""
-        return tuple(each.name for each in (*self.features, *self.aggregations))
+        return (*(each.name for each in self.features), *(each.name for each in self.aggregations))
 
     @property
     def digest(self) -> str:
@@ -138,7 +138,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
         _require(bool(self.entities), f"{where} has no entity", "entities=(Entity('carrier'),)")
         _require(bool(self.columns), f"{where} has neither features nor aggregations", "")
         _require(bool(self.source and self.timestamp), f"{where} needs a source and a timestamp", "")
-        _require(self.ttl is None or self.ttl > timedelta(0), f"{where}: ttl must be positive", "leave it out for no limit")
+        _require(self.ttl is None or self.ttl > timedelta(0), f"{where}: ttl must be positive", "None is no limit")
         _require(self.hop >= timedelta(0), f"{where}: hop must not be negative", "0 means exact windows")
         names = [*self.join_keys, *self.columns]
         for name in names:
