@@ -29,7 +29,7 @@ import msgspec
 from mainspring.engines.tasks import ProcessDied, resolve
 from mainspring.kernel.errors import InternalError, MainspringError
 
-__all__ = ["Died", "Fork", "Setup", "WorkFrame", "echo", "inside_task_process", "pid", "receive", "send"]
+__all__ = ["Died", "Fork", "Setup", "WorkFrame", "children_of", "echo", "inside_task_process", "pid", "receive", "send"]
 
 _HEADER = struct.Struct(">BQ")
 OK, RAISED = 0, 1
@@ -231,12 +231,22 @@ def _bury(pid: int) -> int:
 
 def _end_orphans(children: set[int]) -> None:
     """End processes that a dead child had started: the kernel has made us their parent."""
-    for path in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for pid in map(int, path.read_text().split()):
-                if pid not in children:
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
+    while orphans := set(children_of(os.getpid())) - children:
+        for pid in orphans:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def children_of(*parents: int) -> list[int]:
+    """The processes that these have started and that are still there; empty where there is no `/proc`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            # The name in parentheses may hold spaces and parentheses; fields are counted behind the last one.
+            if int(entry.read_text().rpartition(")")[2].split()[1]) in parents:
+                found.append(int(entry.parent.name))
+    return found
 
 
 def _exactly(source: socket.socket, size: int) -> bytes | None:

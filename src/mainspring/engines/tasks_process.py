@@ -17,13 +17,12 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Self
 
 import msgspec
 
 from mainspring.engines.tasks import NO_LIMITS, Limits, ProcessDied
-from mainspring.engines.tasks_child import OK, Died, Fork, Setup, WorkFrame, receive, send
+from mainspring.engines.tasks_child import OK, Died, Fork, Setup, WorkFrame, children_of, receive, send
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.errors import DeadlineExceeded, InvalidInput, TooLarge, Unavailable, from_payload
 
@@ -278,28 +277,16 @@ class ProcessEngine:
 
 def kill_tree(pid: int) -> None:
     """Kill a process, its group, and every process that descends from it, however they have moved between groups."""
-    for _ in range(3):  # who forks while we look is found the next time
-        family = [pid, *_descendants(pid)]
-        for member in family:
+    family: list[int] = []
+    young = [pid]
+    while young:  # a stopped process cannot fork, so nobody is born behind our back
+        for member in young:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(member, signal.SIGSTOP)
-        if len(family) == 1 + len(_descendants(pid)):
-            break
+        family += young
+        young = [child for child in children_of(*young) if child not in family]
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     for member in family:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(member, signal.SIGKILL)
-
-
-def _descendants(pid: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            fields = entry.read_text().rpartition(")")[2].split()
-            children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
-    found, queue = [], [pid]
-    while queue:
-        queue += (young := children.get(queue.pop(), []))
-        found += young
-    return found
