@@ -160,8 +160,9 @@ def _serve_forks(channel: socket.socket) -> None:
             channel.sendall(struct.pack(">q", pid))
         else:
             children.discard(request.pid)
-            channel.sendall(struct.pack(">q", _bury(request.pid)))
+            status = _bury(request.pid)
             _end_orphans(children)
+            channel.sendall(struct.pack(">q", status))
 
 
 def _become_child(channel: socket.socket, descriptor: int) -> None:
