@@ -108,7 +108,7 @@ def share_of(key: str, *, salt: str = "") -> float:
 
 
 def shares_of_rows(key: str, rows: int, *, salt: str = "") -> np.ndarray[Any, Any]:
-    """A fixed place between 0 and 1 for each row of request `key`: SplitMix64 (Steele, Lea, Flood 2014) of its number."""
+    """A fixed place between 0 and 1 for each row of request `key`: SplitMix64 of its number."""
     import numpy as np
 
     state = np.uint64(_seed(key, salt)) + np.arange(1, rows + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
