@@ -13,6 +13,7 @@ and a later put of the same content simply writes again. The layout of the bucke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -136,7 +137,7 @@ class Blobs:
         row = self._row(digest)
         if row.place == CHUNKED:
             return self._open_chunked(row)
-        return iter([self._read_small(row)])
+        return iter([self._read_alone(row)])
 
     def read_range(self, digest: str, start: int, length: int) -> bytes:
         """Bytes `start` to `start + length` of a blob, fewer at its end; every chunk they lie in is checked whole."""
@@ -144,7 +145,7 @@ class Blobs:
             raise InvalidInput(f"a range cannot begin at {start} with {length} bytes")
         row = self._row(digest)
         if row.place != CHUNKED:
-            return self._read_small(row)[start : start + length]
+            return self._read_alone(row)[start : start + length]
         wanted: list[tuple[str, int]] = []
         skipped = position = 0
         for chunk, size in self._chunk_list(row).chunks:
@@ -220,26 +221,43 @@ class Blobs:
             whole.update(chunk)
             yield chunk
         if whole.hexdigest() != row.digest:
-            raise self._damaged(row, "its chunks are sound and do not make the whole")
+            self._mark([row.digest])
+            raise _damaged(row, "its chunks are sound and do not make the whole")
 
     def _chunk_list(self, row: BlobRow) -> ChunkList:
         try:
             return decode_list(self.bucket.get(list_object(row.digest)), row.digest)
         except (Damaged, NotFound) as error:
-            raise self._damaged(row, error.message) from error
+            self._mark([row.digest])
+            raise _damaged(row, error.message) from error
 
     def _read_chunks(self, whole: BlobRow, chunks: Sequence[tuple[str, int]]) -> Iterator[bytes]:
         """The chunks in order. Neighbours in a pack are read with one request."""
         for batch in batched(chunks, _LOOKUP):
-            with self.database.read() as tx:
-                rows = find_rows(tx, [digest for digest, _ in batch])
-            if lost := next((digest for digest, _ in batch if digest not in rows), None):
-                raise self._damaged(whole, f"its chunk {lost} is not in the index")
-            for run in _runs([rows[digest] for digest, _ in batch]):
-                try:
+            try:
+                for run in _runs(self._chunk_rows(batch)):
                     yield from self._read_run(run)
-                except Damaged as error:
-                    raise self._damaged(whole, error.message) from error
+            except Damaged as error:
+                self._mark([whole.digest, *self._unsound(self._chunk_list(whole).chunks)])
+                raise _damaged(whole, error.message) from error
+
+    def _chunk_rows(self, chunks: Sequence[tuple[str, int]]) -> list[BlobRow]:
+        with self.database.read() as tx:
+            rows = find_rows(tx, [digest for digest, _ in chunks])
+        if lost := next((digest for digest, _ in chunks if digest not in rows), None):
+            raise Damaged(f"its chunk {lost} is not in the index")
+        return [rows[digest] for digest, _ in chunks]
+
+    def _unsound(self, chunks: Sequence[tuple[str, int]]) -> Iterator[str]:
+        """Those of the chunks that cannot be read: all of them, so that storing the blob once more mends it."""
+        for batch in batched(dict.fromkeys(digest for digest, _ in chunks), _LOOKUP):
+            with self.database.read() as tx:
+                rows = find_rows(tx, batch)
+            for row in rows.values():
+                try:
+                    self._read_small(row)
+                except Damaged:
+                    yield row.digest
 
     def _read_run(self, run: list[BlobRow]) -> Iterator[bytes]:
         """Blobs that lie one behind the other in a pack, or a single one."""
@@ -250,36 +268,47 @@ class Blobs:
         try:
             block = memoryview(self.bucket.get_range(pack_object(run[0].pack), start, end - start))
         except NotFound as error:
-            raise self._damaged(run[0], f"its pack {run[0].pack} is missing") from error
+            raise _damaged(run[0], f"its pack {run[0].pack} is missing") from error
         for row in run:
-            yield self._checked(row, block[row.position - start : row.position - start + row.stored])
+            yield _checked(row, block[row.position - start : row.position - start + row.stored])
+
+    def _read_alone(self, row: BlobRow) -> bytes:
+        try:
+            return self._read_small(row)
+        except Damaged:
+            self._mark([row.digest])
+            raise
 
     def _read_small(self, row: BlobRow) -> bytes:
         try:
             if row.place == LOOSE:
-                return self._checked(row, self.bucket.get(loose_object(row.digest)))
-            return self._checked(row, self.bucket.get_range(pack_object(row.pack), row.position, row.stored))
+                return _checked(row, self.bucket.get(loose_object(row.digest)))
+            return _checked(row, self.bucket.get_range(pack_object(row.pack), row.position, row.stored))
         except NotFound as error:
-            raise self._damaged(row, "its bytes are missing from the bucket") from error
+            raise _damaged(row, "its bytes are missing from the bucket") from error
 
-    def _checked(self, row: BlobRow, payload: Buffer) -> bytes:
-        plain = bytes(decode_payload(payload, row.codec))
-        if digest_bytes(plain) != row.digest:
-            raise self._damaged(row, f"{len(plain)} bytes were read and they do not match the digest")
-        return plain
+    def _mark(self, digests: Iterable[str]) -> None:
+        """Let what is damaged count as absent from now on."""
+        bad = list(digests)
+        # A store that cannot be written now is still read; that the bytes are wrong is what the caller must hear.
+        with suppress(StorageError), self.database.write() as tx:
+            mark_damaged(tx, bad)
 
-    def _damaged(self, row: BlobRow, reason: str) -> Damaged:
-        """The error for a damaged blob, which from now on counts as absent."""
-        try:
-            with self.database.write() as tx:
-                mark_damaged(tx, [row.digest])
-        except StorageError:
-            pass  # a store that cannot be written now is still read; the error below is what matters
-        return Damaged(
-            f"blob {row.digest} is damaged: {reason}",
-            hint="run `mainspring verify`; storing the same content again mends it",
-            details={"digest": row.digest},
-        )
+
+def _checked(row: BlobRow, payload: Buffer) -> bytes:
+    """The plain bytes of a payload; raises `Damaged` when they are not those of the digest."""
+    plain = bytes(decode_payload(payload, row.codec))
+    if digest_bytes(plain) != row.digest:
+        raise _damaged(row, f"{len(plain)} bytes were read and they do not match the digest")
+    return plain
+
+
+def _damaged(row: BlobRow, reason: str) -> Damaged:
+    return Damaged(
+        f"blob {row.digest} is damaged: {reason}",
+        hint="run `mainspring verify`; storing the same content again mends it",
+        details={"digest": row.digest},
+    )
 
 
 def _runs(rows: Sequence[BlobRow]) -> Iterator[list[BlobRow]]:

@@ -129,6 +129,8 @@ class ObjectBucket:
         """The driver's error as ours."""
         known = self._api.exceptions
         where = f"{doing} in {self.url}"
+        if "NoSuchBucket" in str(error) or (writing and isinstance(error, FileNotFoundError)):
+            raise StorageError(f"the bucket does not exist: {where}", hint="create it, or correct its URL") from error
         if isinstance(error, FileNotFoundError):
             raise NotFound(f"there is no such object: {where}") from error
         if isinstance(error, PermissionError | known.PermissionDeniedError | known.UnauthenticatedError):
