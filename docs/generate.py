@@ -12,6 +12,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -72,12 +73,19 @@ def errors() -> str:
                 yield from below(child)
 
     found = [module.MainspringError, *below(module.MainspringError)]
-    rows = [(code(each.code), code(each.__name__), code(each.__mro__[1].__name__), cell(first_line(each))) for each in found]
+    from mainspring.cli.output import exit_code_of
+    from mainspring.server.statuses import status_of
+
+    rows = []
+    for each in found:
+        error = each.__new__(each)  # the two tables ask for its class only
+        numbers = (str(status_of(error)), str(exit_code_of(error)))
+        rows.append((code(each.code), code(each.__name__), code(each.__mro__[1].__name__), *numbers, cell(first_line(each))))
     return (
         "# Errors\n\nEvery error of Mainspring is one of these, on every surface: as an exception in Python, as JSON over HTTP, "
         "as a line of the command line. Each carries `code`, `message`, `hint` (what to do next), `known` (the nearest valid "
         "names) and `details`, and survives pickle and JSON.\n\n"
-    ) + table(("code", "error", "is a", "meaning"), rows)
+    ) + table(("code", "error", "is a", "HTTP", "exit", "meaning"), rows)
 
 
 def settings() -> str:
@@ -105,8 +113,24 @@ def services() -> list[type]:
 def signature(function: Any) -> str:
     """A signature as it is written, without `self`."""
     whole = inspect.signature(function)
-    parameters = [each for name, each in whole.parameters.items() if name != "self"]
-    return str(whole.replace(parameters=parameters)).replace("'", "")
+    shown = [each.replace(annotation=plain(each.annotation)) for name, each in whole.parameters.items() if name != "self"]
+    text = str(whole.replace(parameters=shown, return_annotation=plain(whole.return_annotation)))
+    return re.sub(r" object at 0x[0-9a-f]+", "", text)
+
+
+def plain(annotation: Any) -> Any:
+    """An annotation that prints as it was written, for `inspect` would put a text in quotation marks."""
+    return _Written(annotation) if isinstance(annotation, str) else annotation
+
+
+class _Written:
+    """Something whose `repr` is a given text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
 
 
 def operations() -> str:
@@ -116,15 +140,16 @@ def operations() -> str:
     parts = [
         "# Operations\n\nAn operation is declared once, as a method of a room's service. The same declaration is the call in "
         "Python, the route over HTTP, the permission that is asked for and the name in the audit log. One that writes is "
-        "audited.\n"
+        "audited.\n\nOver HTTP each is `POST /api/v1/<room>/<verb>` with its arguments as a JSON object; one that only reads answers `GET` "
+        "with query parameters too. `/openapi.json` describes them all.\n"
     ]
     for service in services():
         parts.append(f"\n## {service.room}\n\n{cell(first_line(service))}\n\n")
         rows = []
         for each in operations_of(service):
-            writes = "yes" if each.writes else ""
-            rows.append((code(each.name + signature(each.function)), code(each.permission), writes, cell(each.summary)))
-        parts.append(table(("operation", "permission", "writes", "what it does"), rows))
+            route = f"{'POST' if each.writes or each.upload else 'GET, POST'} /api/v1/{each.room}/{each.verb}"
+            rows.append((code(each.name + signature(each.function)), cell(each.summary), code(route), code(each.permission)))
+        parts.append(table(("operation", "what it does", "route", "permission"), rows))
     return "".join(parts)
 
 
@@ -141,11 +166,9 @@ def command_line() -> str:
 
 def root_command() -> Any:
     """The command `mainspring`."""
-    import click
+    from mainspring.cli.app import cli
 
-    from mainspring import cli
-
-    return next(each for each in vars(cli).values() if isinstance(each, click.Group))
+    return cli
 
 
 def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

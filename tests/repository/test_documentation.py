@@ -68,6 +68,14 @@ def test_every_command_and_flag_is_documented(reference, generator):
     assert not missing
 
 
+def test_every_route_is_documented(reference):
+    from mainspring.server.api import all_operations
+
+    routes = [f" /api/v1/{each.room}/{each.verb}`" for _, each in all_operations()]
+    assert routes
+    assert [route for route in routes if route not in reference["operations"]] == []
+
+
 def test_every_page_is_in_the_contents(root):
     docs = root / "docs"
     named = set()
