@@ -85,15 +85,15 @@ def _without_cycles(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> l
         state.setdefault(root, 1)
         while stack:
             here, rest = stack[-1]
-            target = next(rest, "")
-            if not target:
+            ahead = next(rest, None)
+            if ahead is None:
                 state[here] = 2
                 stack.pop()
-            elif state.get(target) == 1:
-                back.add((here, target))
-            elif target not in state:
-                state[target] = 1
-                stack.append((target, iter(following[target])))
+            elif state.get(ahead) == 1:
+                back.add((here, ahead))
+            elif ahead not in state:
+                state[ahead] = 1
+                stack.append((ahead, iter(following[ahead])))
     return list(
         dict.fromkeys((target, source) if (source, target) in back else (source, target) for source, target in pairs)
     )

@@ -1,0 +1,114 @@
+"""Home: what runs, what is wrong, what changed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mainspring.console.links import run_path
+from mainspring.console.page import Ask, Entry, Page
+from mainspring.console.pages.audit import EventRow, event_rows
+from mainspring.lineage.types import Run
+
+if TYPE_CHECKING:
+    from mainspring.client.client import Client
+
+__all__ = ["ENTRIES"]
+
+_RECENT = timedelta(days=1)
+_SEEN = 200
+
+
+class RunLink(msgspec.Struct, frozen=True):
+    """A run as a line of a list."""
+
+    id: str
+    name: str
+    kind: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    href: str
+
+
+class Count(msgspec.Struct, frozen=True):
+    """One figure at the head of the page."""
+
+    label: str
+    value: str
+    note: str
+    href: str
+    tone: str = ""
+
+
+class HomePage(Page, frozen=True, kw_only=True):
+    """The context of `home.html`."""
+
+    template = "home.html"
+
+    empty: bool
+    """Whether the store holds nothing yet."""
+    address: str
+    counts: list[Count]
+    running: list[RunLink]
+    wrong: list[RunLink]
+    recent: list[RunLink]
+    events: list[EventRow]
+
+
+def home(client: Client, ask: Ask) -> HomePage:
+    """The state of the store on one screen."""
+    runs = client.lineage.runs(limit=_SEEN)
+    running = client.lineage.runs(status="running", limit=50)
+    events = client.storage.events(limit=12)
+    tops = [run for run in runs if not run.parent_id]
+    wrong = [
+        run
+        for run in runs
+        if run.status in ("failed", "crashed") and ask.now - (run.finished_at or run.started_at) < _RECENT
+    ]
+    datasets, models = client.lineage.names("dataset"), client.lineage.names("model")
+    return HomePage(
+        title="Home",
+        section="home",
+        live=True,
+        empty=not runs and not datasets and not models,
+        address=client.address,
+        counts=[
+            Count(
+                "Running",
+                str(len(running)),
+                "runs at this moment",
+                ask.link("/runs", status="running"),
+                "busy" if running else "",
+            ),
+            Count(
+                "Failed",
+                str(len(wrong)),
+                "in the last 24 hours",
+                ask.link("/runs", status="failed"),
+                "bad" if wrong else "",
+            ),
+            Count("Datasets", str(len(datasets)), _versions(sum(each.version for each in datasets)), ask.link("/data")),
+            Count("Models", str(len(models)), _versions(sum(each.version for each in models)), ask.link("/models")),
+        ],
+        running=[_link(run, ask) for run in running[:8]],
+        wrong=[_link(run, ask) for run in wrong[:8]],
+        recent=[_link(run, ask) for run in tops[:10]],
+        events=event_rows(events, ask, changes=2),
+    )
+
+
+def _versions(count: int) -> str:
+    return f"{count} version{'' if count == 1 else 's'}"
+
+
+def _link(run: Run, ask: Ask) -> RunLink:
+    return RunLink(
+        run.id, run.name, run.kind, run.status, run.started_at, run.finished_at, ask.link(run_path(run.id, run.kind))
+    )
+
+
+ENTRIES = (Entry("/", home),)
