@@ -1,0 +1,97 @@
+"""`mainspring up` on a new store: from the start of the interpreter to an answer of /health, and what it weighs when idle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from row import Row
+
+PATIENCE = 60
+SETTLE = 3
+
+
+def rows() -> Iterator[Row]:
+    """Start, memory and processes, at the default settings; beside a bare uvicorn, which answers and does nothing else."""
+    with tempfile.TemporaryDirectory(prefix="mainspring-bench-") as folder:
+        command = [str(Path(sys.executable).with_name("mainspring")), "up", "--store", f"{folder}/store"]
+        bare = [sys.executable, "-m", "uvicorn", "--app-dir", folder, "bare:app", "--log-level", "error"]
+        Path(folder, "bare.py").write_text(BARE, "utf-8")
+        start, _, _ = _measure(bare)
+        first, *_ = _measure(command)
+        again, memory, processes = _measure(command)
+    peer = "bare uvicorn"
+    yield Row("up, new store, to /health", first, start, peer, start / first, "ours < 5", "s")
+    yield Row("up, existing store, to /health", again, start, peer, start / again, "ours < 5", "s")
+    yield Row("up, idle memory (PSS)", memory, limit="ours < 400", unit="MiB", note=f"{processes} processes")
+
+
+BARE = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+"""
+
+
+def _measure(command: list[str]) -> tuple[float, float, int]:
+    """Seconds to the first answer, then MiB and number of processes once it has settled."""
+    start = time.perf_counter()
+    with _running([*command, "--port", str(_free_port())]) as (process, port):
+        _wait(process, f"http://127.0.0.1:{port}/health")
+        taken = time.perf_counter() - start
+        time.sleep(SETTLE)
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        memory = sum(each.memory_full_info().pss for each in family) / 2**20
+    return taken, memory, len(family)
+
+
+@contextmanager
+def _running(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = int(command[-1])
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        yield process, port
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"it ended with {process.returncode}: {(process.stderr.read() if process.stderr else b'').decode()[-2000:]}")
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                answer.read()
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.005)
+    raise RuntimeError(f"no answer from {url} after {PATIENCE} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
