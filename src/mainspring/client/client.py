@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from mainspring.kernel.hooks import ROOMS, load
 from mainspring.kernel.operations import Backend, Service
@@ -48,67 +47,67 @@ class Client:
     @cached_property
     def storage(self) -> Storage:
         """Bytes and the audit log."""
-        return self._service("storage")  # type: ignore[return-value]  # the table of rooms says which class it is
+        return cast("Storage", self._service("store"))
 
     @cached_property
     def lineage(self) -> Lineage:
         """What everything came from."""
-        return self._service("lineage")  # type: ignore[return-value]
+        return cast("Lineage", self._service("lineage"))
 
     @cached_property
     def trust(self) -> Trust:
         """Principals and tokens."""
-        return self._service("trust")  # type: ignore[return-value]
+        return cast("Trust", self._service("trust"))
 
     @cached_property
     def data(self) -> Data:
         """Dataset versions."""
-        return self._service("data")  # type: ignore[return-value]
+        return cast("Data", self._service("data"))
 
     @cached_property
     def tracking(self) -> Tracking:
         """Experiment runs, parameters and metrics."""
-        return self._service("tracking")  # type: ignore[return-value]
+        return cast("Tracking", self._service("tracking"))
 
     @cached_property
     def quality(self) -> Quality:
         """Expectations, profiles, drift and evaluation."""
-        return self._service("quality")  # type: ignore[return-value]
+        return cast("Quality", self._service("quality"))
 
     @cached_property
     def features(self) -> Features:
         """Feature views, point-in-time joins and the online store."""
-        return self._service("features")  # type: ignore[return-value]
+        return cast("Features", self._service("features"))
 
     @cached_property
     def pipelines(self) -> Pipelines:
         """Flows, steps and schedules."""
-        return self._service("pipelines")  # type: ignore[return-value]
+        return cast("Pipelines", self._service("pipelines"))
 
     @cached_property
     def models(self) -> Models:
         """The model registry."""
-        return self._service("models")  # type: ignore[return-value]
+        return cast("Models", self._service("models"))
 
     @cached_property
     def tuning(self) -> Tuning:
         """Studies and trials."""
-        return self._service("tuning")  # type: ignore[return-value]
+        return cast("Tuning", self._service("tuning"))
 
     @cached_property
     def serving(self) -> Serving:
         """Endpoints, traffic and predictions."""
-        return self._service("serving")  # type: ignore[return-value]
+        return cast("Serving", self._service("serving"))
 
     @cached_property
     def monitoring(self) -> Monitoring:
         """Monitors and alerts."""
-        return self._service("monitoring")  # type: ignore[return-value]
+        return cast("Monitoring", self._service("monitoring"))
 
     @cached_property
     def loop(self) -> Loops:
         """Policies that turn an alert into a better model."""
-        return self._service("loop")  # type: ignore[return-value]
+        return cast("Loops", self._service("loop"))
 
     def close(self) -> None:
         """Close the store or the connections."""
@@ -126,12 +125,14 @@ class Client:
         return f"Client({self.address!r})"
 
     def _service(self, name: str) -> Service:
-        address = next(room.service for room in ROOMS if room.service and (room.name == name or (room.name, name) == ("store", "storage")))
+        address = next(room.service for room in ROOMS if room.name == name)
         service: type[Service] = load(address)
         return service(self._backend)
 
 
-def connect(address: str | os.PathLike[str] = "", *, token: str = "", workspace: str = "") -> Client:
+def connect(
+    address: str | os.PathLike[str] = "", *, token: str = "", workspace: str = "", create: bool = True
+) -> Client:
     """Open a store in a folder, or reach a server; both answer to the same methods.
 
     Args:
@@ -139,6 +140,7 @@ def connect(address: str | os.PathLike[str] = "", *, token: str = "", workspace:
             empty too, for the store found upward from the working folder.
         token: Shown to a server; the setting `token` otherwise.
         workspace: The workspace to work in at a server; the setting `workspace` otherwise.
+        create: Whether to make a store in a folder that has none; otherwise `NotFound`.
 
     Example:
         >>> import tempfile
@@ -157,12 +159,8 @@ def connect(address: str | os.PathLike[str] = "", *, token: str = "", workspace:
         settings = settings or read_settings(find_store())
         remote = RemoteBackend(text, token=token or settings.token, workspace=workspace or settings.workspace)
         return Client(remote, address=text)
-    return Client(open_local(text), address=text or str(find_store()))
-
-
-def open_local(folder: str | Path = "") -> Any:
-    """The backend of an embedded store."""
     from mainspring.store.local import LocalBackend  # noqa: PLC0415 -- a remote client needs no database
     from mainspring.store.store import Store  # noqa: PLC0415
 
-    return LocalBackend(Store.open(folder))
+    store = Store.open(text, create=create)
+    return Client(LocalBackend(store), address=str(store.folder))

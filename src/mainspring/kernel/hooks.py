@@ -15,7 +15,7 @@ import msgspec
 
 from mainspring.kernel.errors import NotFound, nearest
 
-__all__ = ["HANDLERS", "ROOMS", "Room", "load", "registered"]
+__all__ = ["HANDLERS", "ROOMS", "TICKERS", "Room", "load", "registered"]
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -43,6 +43,9 @@ ROOMS: tuple[Room, ...] = (
 
 HANDLERS: dict[str, str] = {}
 """What a worker runs for each kind of queued task: `(client, task) -> JSON result`."""
+
+TICKERS: dict[str, str] = {}
+"""What the scheduler looks at every `monitor_seconds`: `(client) -> None`, quick, safe to run in several schedulers at once."""
 
 
 def load(address: str) -> Any:

@@ -26,8 +26,8 @@ def check_name(name: str, *, what: str = "name") -> str:
         >>> check_name("team/flight-delay")
         'team/flight-delay'
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _LIMIT:
-        shown = repr(name if len(str(name)) <= 60 else str(name)[:57] + "...")
+    if not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _LIMIT:
+        shown = repr(name if len(name) <= 60 else name[:57] + "...")
         raise InvalidName(
             f"{what} {shown} is not a valid name",
             hint="use 1 to 250 letters, digits and -_.+:= in segments divided by /",

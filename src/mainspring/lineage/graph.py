@@ -255,7 +255,7 @@ def remove_alias(tx: Transaction, kind: str, name: str, alias: str) -> None:
 def aliases(tx: Transaction, kind: str, name: str) -> dict[str, int]:
     """Every alias of a name and the version that it points at."""
     return dict(
-        tx.rows(  # type: ignore[arg-type]  # rows are pairs
+        tx.rows(
             "SELECT alias, version FROM alias WHERE workspace = ? AND kind = ? AND name = ? ORDER BY alias",
             (caller().workspace, kind, name),
         )

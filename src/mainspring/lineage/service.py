@@ -11,7 +11,16 @@ from mainspring.lineage.tables import ALIAS_HISTORY, ARTIFACTS, RUNS
 from mainspring.lineage.types import AliasChange, Artifact, File, Graph, Run
 from mainspring.store.service import RoomService
 
-__all__ = ["ArtifactDetail", "Lineage"]
+__all__ = ["ArtifactDetail", "Counts", "Lineage"]
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How much there is."""
+
+    artifacts: dict[str, int]
+    """By kind."""
+    runs: dict[str, int]
+    """By status."""
 
 
 class ArtifactDetail(msgspec.Struct, frozen=True):
@@ -78,6 +87,15 @@ class Lineage(RoomService, room="lineage"):
         """Everything that came from a run or an artifact: models, deployments, predictions."""
         with self.store.read() as tx:
             return queries.impact(tx, graph.node_id(tx, ref), limit=limit)
+
+    @operation(permission="lineage:read")
+    def counts(self) -> Counts:
+        """How many artifacts of each kind and runs of each status there are."""
+        workspace = (caller().workspace,)
+        with self.store.read() as tx:
+            artifacts = tx.rows("SELECT kind, count(*) FROM artifact WHERE workspace = ? GROUP BY kind", workspace)
+            runs = tx.rows("SELECT status, count(*) FROM run WHERE workspace = ? GROUP BY status", workspace)
+        return Counts(dict(artifacts), dict(runs))
 
     @operation(permission="lineage:read")
     def aliases(self, kind: str, name: str) -> dict[str, int]:

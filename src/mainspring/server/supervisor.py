@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import select
 import signal
 import sys
 import time
@@ -59,12 +60,16 @@ def supervise(parts: Sequence[Part]) -> int:
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # only so that a death wakes the wait below
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # only so that a death is written to the pipe below
+    alarm, ring = os.pipe()
+    for end in (alarm, ring):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
     while not stopping:
         for child in children:
             if child.pid == 0 and monotonic() >= child.again_at:
                 _start(child)
-        _wait_a_little(children)
+        _wait_for_signal(alarm, children)
         _reap(children)
     return _stop(children)
 
@@ -95,6 +100,7 @@ def _start(child: _Child) -> None:
 
 def _become(part: Part, parent: int) -> None:
     """Be a part and not a copy of the supervisor: own signals, own name in the log, and no life after its parent."""
+    signal.set_wakeup_fd(-1)
     for each in (signal.SIGTERM, signal.SIGCHLD):
         signal.signal(each, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
@@ -105,9 +111,11 @@ def _become(part: Part, parent: int) -> None:
             os._exit(0)
 
 
-def _wait_a_little(children: Sequence[_Child]) -> None:
-    waiting = [child.again_at - monotonic() for child in children if child.pid == 0]
-    time.sleep(max(0.01, min([1.0, *waiting])))  # a signal ends it early
+def _wait_for_signal(alarm: int, children: Sequence[_Child]) -> None:
+    """Sleep until a signal comes or a part is due to be brought back."""
+    due = [child.again_at - monotonic() for child in children if child.pid == 0]
+    if select.select([alarm], [], [], max(0.0, min([60.0, *due])))[0]:
+        os.read(alarm, 4096)
 
 
 def _reap(children: Sequence[_Child]) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from mainspring.kernel.errors import InternalError
 from mainspring.kernel.operations import Download, Service, Upload, operation
+from mainspring.store.check import StoreReport, verify_store
 from mainspring.store.ledger import Anchor, ChainReport, Event
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ class Storage(RoomService, room="storage"):
     def missing(self, digests: list[str]) -> list[str]:
         """Which of these blobs are not here."""
         return self.store.blobs.missing(digests)
+
+    @operation(permission="storage:admin")
+    def verify(self) -> StoreReport:
+        """Read everything that is stored and name what is damaged, missing or edited."""
+        return verify_store(self.store)
 
     @operation(permission="storage:read")
     def events(

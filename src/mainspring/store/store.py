@@ -61,7 +61,7 @@ class Store:
             settings: Already read settings; read from the folder and the environment otherwise.
         """
         folder = Path(location).expanduser().resolve() if location else find_store()
-        if not create and not (folder / "mainspring.db").exists() and not (folder / "config.toml").exists():
+        if not create and not cls.exists(folder):
             raise NotFound(f"there is no store in {folder}", hint="run `mainspring up`, or `mainspring demo` to see one at work")
         _make_folder(folder)
         settings = settings or read_settings(folder)
@@ -73,6 +73,11 @@ class Store:
             database.close()
             raise
         return cls(folder, settings, database, blobs)
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether there is a store in a folder."""
+        return (folder / "mainspring.db").exists() or (folder / "config.toml").exists()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

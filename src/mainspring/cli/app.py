@@ -1,0 +1,107 @@
+"""The command line: noun-verb, the same words as in Python and HTTP; groups load when they are used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from mainspring.cli.output import show_error
+from mainspring.kernel.errors import InternalError, MainspringError, nearest
+
+__all__ = ["GROUPS", "cli", "main"]
+
+GROUPS: dict[str, str] = {
+    "audit": "mainspring.cli.audit:audit",
+    "completion": "mainspring.cli.completion:completion",
+    "config": "mainspring.cli.config:config",
+    "doctor": "mainspring.cli.doctor:doctor",
+    "impact": "mainspring.cli.lineage:impact",
+    "token": "mainspring.cli.token:token",
+    "up": "mainspring.cli.up:up",
+    "verify": "mainspring.cli.verify:verify",
+    "why": "mainspring.cli.lineage:why",
+}
+"""Every command and where it is; a module is imported when its command is used or described."""
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are addresses until somebody asks for one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(GROUPS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        address = GROUPS.get(cmd_name)
+        if address is None:
+            return None
+        module, _, attribute = address.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.message}  Nearest: {', '.join(nearest(args[0], GROUPS, limit=3))}.", ctx) from None
+
+
+@click.group(cls=_LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="mainspring", message="mainspring %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """The whole machine-learning lifecycle, on one store and one lineage graph.
+
+    \b
+    mainspring                 the state of this store and what to do next
+    mainspring up              start everything, with the console
+    mainspring why REF         everything that something came from
+    """
+    if ctx.invoked_subcommand is None:
+        from mainspring.cli.state import show_state  # noqa: PLC0415 -- only the bare command needs it
+
+        show_state()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: runs a command; an error becomes one message and a stable exit code, never a traceback.
+
+    Exit codes: 0 done, 1 a check said no or something failed, 2 wrong usage or input, 3 not found, 4 conflict,
+    5 the server or the store cannot be reached, 130 interrupted.
+    """
+    sys.exit(_guarded(lambda: cli.main(args=arguments, standalone_mode=False)))
+
+
+def _guarded(command: Callable[[], Any]) -> int:
+    try:
+        result = command()
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has enough
+        return 0
+    except Exception as error:  # the boundary of the process: a user sees a message, not a traceback
+        if os.environ.get("MAINSPRING_DEBUG"):
+            raise
+        return show_error(_expected(error))
+    return result if isinstance(result, int) else 0
+
+
+def _expected(error: Exception) -> MainspringError:
+    if isinstance(error, MainspringError):
+        return error
+    return InternalError(
+        f"{type(error).__name__}: {error}", hint="set MAINSPRING_DEBUG=1 for the traceback, and report it with `mainspring doctor`"
+    )

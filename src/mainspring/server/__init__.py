@@ -1,0 +1,1 @@
+"""The top floor: the ASGI application, its gatekeeper, and the supervisor behind `mainspring up`."""
