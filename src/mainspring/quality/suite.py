@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 import msgspec
-from typing_extensions import Unpack
 
 from mainspring.engines.tables import Scalar
 from mainspring.kernel.errors import InvalidInput
