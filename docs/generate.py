@@ -15,7 +15,7 @@ import inspect
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,13 @@ def root_command() -> Any:
     return cli
 
 
+def groups() -> dict[str, str]:
+    """Every command and the address of its module."""
+    from mainspring.cli.app import GROUPS
+
+    return GROUPS
+
+
 def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """A command and all below it, in order."""
     import click
@@ -239,8 +246,8 @@ def public_name(module: Any, name: str) -> tuple[str, str]:
 
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
-    made = {"errors": errors, "settings": settings, "operations": operations, "hooks": hooks, "python": python}
-    if exists("mainspring.cli"):
+    made: dict[str, Callable[[], str]] = {"errors": errors, "settings": settings, "operations": operations, "hooks": hooks, "python": python}
+    if all(exists(address.partition(":")[0]) for address in groups().values()):
         made["cli"] = command_line
     return {DOCS / "reference" / f"{name}.md": HEAD + body().rstrip() + "\n" for name, body in made.items()}
 
