@@ -155,20 +155,10 @@ def operations() -> str:
 
 def command_line() -> str:
     """Every command, as its own help says it."""
-    import click
-
     parts = ["# Command line\n\nWhat each command says with `--help`.\n"]
-    for path, command in walk(root_command(), ("mainspring",)):
-        context = click.Context(command, info_name=" ".join(path), terminal_width=100, max_content_width=100)
-        parts.append(f"\n## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n")
+    for context in walk():
+        parts.append(f"\n## {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
     return "".join(parts)
-
-
-def root_command() -> Any:
-    """The command `mainspring`."""
-    from mainspring.cli.app import cli
-
-    return cli
 
 
 def groups() -> dict[str, str]:
@@ -178,19 +168,22 @@ def groups() -> dict[str, str]:
     return GROUPS
 
 
-def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """A command and all below it, in order."""
+def walk(command: Any = None, parent: Any = None) -> Iterator[Any]:
+    """The context of a command and of all below it, in order; of the whole command line by default."""
     import click
 
-    if getattr(command, "hidden", False):
+    from mainspring.cli.app import cli
+
+    command = command or cli
+    if command.hidden:
         return
-    yield path, command
+    name = command.name if parent else "mainspring"
+    context = click.Context(command, info_name=name, parent=parent, **{"terminal_width": 100, "max_content_width": 100} | command.context_settings)
+    yield context
     if isinstance(command, click.Group):
-        context = click.Context(command, info_name=path[-1])
-        for name in command.list_commands(context):
-            child = command.get_command(context, name)
-            if child is not None:
-                yield from walk(child, (*path, name))
+        for each in command.list_commands(context):
+            if child := command.get_command(context, each):
+                yield from walk(child, context)
 
 
 def hooks() -> str:

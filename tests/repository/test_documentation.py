@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import click
 import pytest
 
 from mainspring.kernel import errors
@@ -53,18 +54,17 @@ def test_every_operation_is_documented(reference):
 
 
 def test_every_command_and_flag_is_documented(reference, generator):
-    click = pytest.importorskip("click")
-    root = generator.root_command()
     page = reference["cli"]
     missing = []
-    for path, command in generator.walk(root, ("mainspring",)):
-        if f"\n## {' '.join(path)}\n" not in page:
-            missing.append(" ".join(path))
-        assert command.get_short_help_str(), f"{' '.join(path)} says what it does"
+    for context in generator.walk():
+        path, command = context.command_path, context.command
+        if f"\n## {path}\n" not in page:
+            missing.append(path)
+        assert command.get_short_help_str(), f"{path} says what it does"
         for parameter in command.params:
             if isinstance(parameter, click.Option) and not parameter.hidden:
-                missing += [f"{' '.join(path)} {flag}" for flag in parameter.opts if flag not in page]
-                assert parameter.help, f"{' '.join(path)} {parameter.opts[0]} says what it does"
+                missing += [f"{path} {flag}" for flag in parameter.opts if flag not in page]
+                assert parameter.help, f"{path} {parameter.opts[0]} says what it does"
     assert not missing
 
 
