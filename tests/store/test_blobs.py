@@ -53,7 +53,7 @@ def test_everything_comes_back_from_everywhere(any_blobs):
     assert any_blobs.exists(digests[0])
     assert not any_blobs.exists(ABSENT)
     report = any_blobs.verify()
-    assert (report.ok, report.unnamed) == (True, 0)
+    assert (report.intact, report.unnamed) == (True, 0)
     assert report.bytes >= sum(map(len, contents))
 
 
@@ -106,7 +106,7 @@ def test_a_stream_that_breaks_leaves_no_blob_and_is_cheap_to_repeat(blobs):
         blobs.put_stream(dying())
     assert not blobs.exists(digest_bytes(LARGE))
     assert objects(blobs, "lists") == []
-    assert blobs.verify().ok
+    assert blobs.verify().intact
     digest, size = blobs.put_stream([LARGE])
     assert (blobs.get(digest), size) == (LARGE, len(LARGE))
 
@@ -167,7 +167,7 @@ def test_the_index_is_rebuilt_from_the_bucket(blobs, open_blobs, tmp_path):
     assert fresh.rebuild_index() == rows
     assert fresh.rebuild_index() == 0
     assert [fresh.get(digest) for digest in digests] == [b"a", b"b", b"c", b"alone", LARGE]
-    assert fresh.verify().ok
+    assert fresh.verify().intact
 
 
 def test_threads_that_put_the_same_keep_it_whole(blobs):
@@ -189,7 +189,7 @@ def test_threads_that_put_the_same_keep_it_whole(blobs):
     assert errors == []
     assert [blobs.get(digest_bytes(content)) for content in contents] == contents
     assert blobs.get(digest_bytes(LARGE)) == LARGE
-    assert blobs.verify().ok
+    assert blobs.verify().intact
 
 
 def test_verify_tells_how_far_it_is(blobs):

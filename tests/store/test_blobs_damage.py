@@ -58,15 +58,10 @@ def check_every_read(blobs):
     """Every blob reads right or raises `Damaged`, in every way of reading; the digests that raise."""
     damaged = set()
     for digest, content in CONTENTS.items():
-        for read in (
-            lambda: blobs.get(digest),
-            lambda: b"".join(blobs.open(digest)),
-            lambda: blobs.read_range(digest, 0, len(content)),
-        ):
+        for read in (blobs.get, lambda each: b"".join(blobs.open(each)), lambda each: blobs.read_range(each, 0, 1 << 30)):
             try:
-                assert read() == content
-            except Damaged as error:
-                assert error.details["digest"] in error.message
+                assert read(digest) == content
+            except Damaged:
                 damaged.add(digest)
     return damaged
 
@@ -104,20 +99,20 @@ def check_a_changed_byte(filled, mirror, data):
     path = filled.bucket.root / data.draw(st.sampled_from(names))
     good = path.read_bytes()
     # Most bytes are those of the large blob; the borders are where a format breaks.
-    at = data.draw(st.one_of(st.integers(0, len(good) - 1), st.integers(0, 200), st.integers(len(good) - 200, len(good) - 1)))
-    at = max(0, min(at, len(good) - 1))
+    last = len(good) - 1
+    at = data.draw(st.one_of(st.integers(0, last), st.integers(0, min(200, last)), st.integers(max(0, last - 200), last)))
     bad = bytearray(good)
     bad[at] ^= data.draw(st.integers(1, 255))
     overwrite(path, bad)
     report = filled.verify()
-    assert not report.ok
+    assert not report.intact
     assert path.relative_to(filled.bucket.root).as_posix() in {finding.object for finding in report.findings}
     named = {finding.digest for finding in report.findings}
     assert check_every_read(filled) <= named
     filled.heal(mirror)
     assert check_every_read(filled) == set()
     overwrite(path, good)
-    assert filled.verify().ok
+    assert filled.verify().intact
 
 
 @pytest.mark.parametrize("prefix", ["loose", "packs", "lists"])
@@ -131,7 +126,7 @@ def test_lost_bytes_are_found_and_mended(filled, mirror, prefix, fault):
         bad = {"emptied": b"", "cut": good[: len(good) // 3], "zeroed": bytes(len(good)), "longer": good + b"x"}
         overwrite(path, bad[fault])
     report = filled.verify()
-    assert not report.ok
+    assert not report.intact
     assert any(finding.missing for finding in report.findings) == (fault == "removed")
     damaged = check_every_read(filled)
     assert damaged <= {finding.digest for finding in report.findings}
@@ -221,8 +216,8 @@ def test_what_is_sound_again_is_found_so(filled, mirror):
     path = path_of(filled, "loose")
     good = path.read_bytes()
     overwrite(path, b"wrong")
-    assert not filled.verify().ok
+    assert not filled.verify().intact
     overwrite(path, good)
     assert filled.missing([digest_bytes(LOOSE)]) == [digest_bytes(LOOSE)]
-    assert filled.verify().ok
+    assert filled.verify().intact
     assert filled.missing([digest_bytes(LOOSE)]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ def test_chunks_joined_are_the_stream_and_of_the_stated_sizes():
 @given(st.lists(st.integers(1, len(RANDOM) - 1), max_size=8))
 def test_how_the_stream_arrives_does_not_matter(borders):
     places = [0, *sorted(borders), len(RANDOM)]
-    pieces = [RANDOM[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [RANDOM[start:end] for start, end in pairwise(places)]
     assert list(cut(pieces)) == list(cut([RANDOM]))
 
 

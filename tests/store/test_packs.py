@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,10 +39,8 @@ def test_a_changed_byte_never_gives_a_wrong_blob(blobs, data):
     broken = bytearray(pack.data)
     broken[at] ^= data.draw(st.integers(1, 255))
     assert digest_bytes(broken) != pack.name
-    try:
-        assert directory(bytes(broken)) == pack.entries  # the directory was not hit, or says so
-    except Damaged:
-        pass
+    with contextlib.suppress(Damaged):  # the directory says that it was hit, or it was not
+        assert directory(bytes(broken)) == pack.entries
     found = list(scan_entries(bytes(broken)))
     for entry in found:
         assert digest_bytes(broken[entry.position : entry.position + entry.stored]) == entry.digest

@@ -62,7 +62,7 @@ class VerifyReport(msgspec.Struct, frozen=True):
     """Objects of the bucket that no row names: left by a crash, harmless."""
 
     @property
-    def ok(self) -> bool:
+    def intact(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
 

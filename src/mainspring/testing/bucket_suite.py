@@ -1,4 +1,6 @@
-"""The conformance suite of buckets. Whoever writes an adapter inherits it and says how a bucket is made:
+"""The conformance suite of buckets.
+
+Whoever writes an adapter inherits it and says how a bucket is made:
 
     class TestMyBucket(BucketSuite):
         @pytest.fixture
