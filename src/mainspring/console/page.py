@@ -62,7 +62,7 @@ class Crumb(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of every context record: what the shell around a page needs. Subclasses add what their template draws."""
+    """The base of every context record: what the shell needs. Subclasses add what their template draws."""
 
     template: ClassVar[str] = ""
     """File of the template under `templates/`."""

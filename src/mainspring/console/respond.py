@@ -111,7 +111,7 @@ def _answer(client: Client, view: View, request: Request) -> Response:
         answer = _response(render(page, ask, theme=theme).encode(), "text/html", tag=tag)
     except MainspringError as error:
         return error_response(request, error)
-    except Exception:
+    except Exception:  # noqa: BLE001 -- the boundary of a request: logged with its path, told to nobody else
         _log.exception("page %s failed", ask.path)
         return error_response(request, InternalError("this page could not be made", hint="see the server's log"))
     if "theme" in ask.query:

@@ -1,4 +1,4 @@
-"""Styles and scripts: read once, served under a path that names their content, so that browsers may keep them for ever."""
+"""Styles and scripts: read once, served under a path that names their content, so that browsers keep them."""
 
 from __future__ import annotations
 

@@ -87,8 +87,8 @@ def audit(client: Client, ask: Ask) -> AuditPage:
     before = ask.get("before", "0")
     if not before.isdigit():
         raise InvalidInput(f"before={before!r} is not a sequence number", hint="follow the links of the page")
-    filters = {name: ask.get(name) for name in ("action", "actor", "resource")}
-    events = client.storage.events(limit=_PAGE, before=int(before), **filters)
+    action, actor, resource = (ask.get(name) for name in ("action", "actor", "resource"))
+    events = client.storage.events(limit=_PAGE, before=int(before), action=action, actor=actor, resource=resource)
     return AuditPage(
         title="Audit log",
         section="audit",
@@ -98,7 +98,9 @@ def audit(client: Client, ask: Ask) -> AuditPage:
         verify_href=ask.here(verify="1"),
         older=ask.here(before=events[-1].seq) if len(events) == _PAGE else "",
         newer=ask.here(before="") if before != "0" else "",
-        **filters,
+        action=action,
+        actor=actor,
+        resource=resource,
     )
 
 

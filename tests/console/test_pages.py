@@ -1,0 +1,148 @@
+"""Every page, empty and full: it answers, it is accessible, it stays small, and it asks the store a bounded number of times."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+PAGES = {
+    "/": 8,
+    "/lineage": 1,
+    "/lineage?kind=model": 1,
+    "/lineage/model/flight-delay@1": 3,
+    "/lineage/model/flight-delay@champion?direction=why": 2,
+    "/lineage/run/{train}": 2,
+    "/audit": 1,
+    "/audit?verify=1": 2,
+    "/search?q=flight": 8,
+}
+"""Each page with the most operations that it may call, however much there is to show."""
+ALWAYS = ("/", "/lineage", "/audit", "/search", "/search?q=nothing")
+HTML_LIMIT = 100_000
+
+
+def check(page) -> None:
+    """What must hold of any page: language, one heading, names for everything that can be used, no inline code or style."""
+    (html,) = page.all("html")
+    assert html.attributes["lang"] == "en"
+    assert len(page.all("h1")) == 1
+    assert len(page.all("main")) == 1
+    assert page.all("title")[0].text.endswith("Mainspring")
+    ids = [each.attributes["id"] for each in page.walk() if "id" in each.attributes]
+    duplicates = {each for each in ids if ids.count(each) > 1} - {"arrow"}  # the same marker in two drawings
+    assert not duplicates
+    for each in page.walk():
+        assert "style" not in each.attributes, "inline styles are forbidden by the policy"
+        assert not any(name.startswith("on") for name in each.attributes), "inline handlers are forbidden by the policy"
+        if each.tag == "svg":
+            assert each.attributes.get("aria-hidden") == "true" or (
+                each.attributes["role"] == "img" and each.attributes["aria-label"]
+            )
+        if each.tag in {"a", "button"} and not inside(each, "svg"):
+            assert each.text or each.attributes.get("aria-label"), f"a {each.tag} without a name"
+        if each.tag in {"input", "select"} and each.attributes.get("type") != "hidden":
+            labels = {label.attributes.get("for") for label in page.all("label")}
+            assert each.attributes.get("id") in labels or inside(each, "label") or each.attributes.get("aria-label")
+        if each.tag in {"nav", "dialog"}:
+            assert each.attributes.get("aria-label") or each.attributes.get("aria-labelledby")
+        if each.tag == "table":
+            assert each.all("th"), "a table without headings"
+        if each.tag == "script":
+            assert each.attributes.get("src")
+            assert not each.text
+    for level, heading in _headings(page):
+        assert heading.text, f"an empty h{level}"
+
+
+def inside(element, tag: str) -> bool:
+    above = element.parent
+    while above is not None:
+        if above.tag == tag:
+            return True
+        above = above.parent
+    return False
+
+
+def _headings(page):
+    found = [
+        (int(each.tag[1]), each)
+        for each in page.walk()
+        if each.tag in {"h1", "h2", "h3", "h4"} and not inside(each, "dialog")
+    ]
+    previous = 1
+    for level, _ in found:
+        assert level <= previous + 1, "a level of headings is skipped"
+        previous = level
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_full_page_is_accessible_small_and_frugal(full, parsed, path):
+    answer = full.get(path.format(**full.names))
+    assert answer.status_code == 200, answer.text[:2000]
+    assert len(full.operations) <= PAGES[path], full.operations
+    assert len(answer.content) <= HTML_LIMIT
+    check(parsed(answer.text))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_answers_json_too(full, path):
+    plain, _, query = path.format(**full.names).partition("?")
+    answer = full.get(("/index" if plain == "/" else plain) + ".json?" + query)
+    assert answer.status_code == 200, answer.text[:2000]
+    assert answer.headers["content-type"].startswith("application/json")
+    assert json.loads(answer.content)["title"]
+
+
+@pytest.mark.parametrize("path", ALWAYS)
+def test_an_empty_store_has_pages_too(empty, parsed, path):
+    answer = empty.get(path)
+    assert answer.status_code == 200, answer.text[:2000]
+    check(parsed(answer.text))
+
+
+def test_links_of_the_pages_lead_somewhere(full, parsed):
+    seen, waiting = set(), ["/"]
+    while waiting and len(seen) < 60:
+        path = waiting.pop(0)
+        if path in seen:
+            continue
+        seen.add(path)
+        answer = full.get(path)
+        assert answer.status_code == 200, (path, answer.text[:500])
+        main = parsed(answer.text).all("main")[0]
+        waiting += [
+            link.attributes["href"] for link in main.all("a") if link.attributes.get("href", "").startswith("/")
+        ]
+    assert len(seen) > 10
+
+
+def test_home_says_what_is_wrong_and_what_runs(full):
+    page = full.page("/")
+    cards = {card.all("h2")[0].text.partition(" failed")[0]: card for card in page.all("section") if card.all("h2")}
+    assert "april" in cards["What is wrong"].text
+    assert "flight-delay" in cards["What runs"].text
+    assert "test.fill" in cards["What changed"].text
+
+
+def test_home_of_an_empty_store_teaches(empty):
+    page = empty.page("/")
+    snippets = [code.text for code in page.all("code")]
+    assert any(str(empty.client.address) in snippet for snippet in snippets)
+
+
+def test_lineage_shows_both_sides(full):
+    page = full.page("/lineage/model/flight-delay@1")
+    rows = {row.all("th")[0].text: row.text for row in page.all("tbody")[-1].all("tr")}
+    assert "source" in rows["flights@1"]
+    assert "result" in rows["april@1"]
+    assert "itself" in rows["flight-delay@1"]
+    only = full.page("/lineage/model/flight-delay@1?direction=why")
+    assert "result" not in only.all("tbody")[-1].text
+
+
+def test_search_finds_names_references_and_ids(full):
+    for words in ("flight del", "model/flight-delay@1", full.names["train"]):
+        results = json.loads(full.get(f"/search.json?q={words}").content)["results"]
+        assert any("flight-delay" in each["label"] for each in results), words
