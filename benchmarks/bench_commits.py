@@ -1,4 +1,4 @@
-"""Durable single-row commits by 64 callers at once, beside one commit (one fsync) a row on the same disk, in the same run."""
+"""Durable single-row commits by 64 callers at once, beside one commit (one fsync) a row on the same disk and run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
-from mainspring.store.store import Store
 from row import Row
+
+from mainspring.store.store import Store
 
 CALLERS = 64
 EACH = 60
@@ -24,7 +25,7 @@ INSERT = "INSERT INTO bench (id, value) VALUES (?, ?)"
 
 
 def rows() -> Iterator[Row]:
-    """Threads, tasks of an event loop, and a single caller; the median of rounds that take turns, as the disk's mood changes."""
+    """Tasks, threads, a single caller: the median of rounds that take turns, because a disk's speed changes."""
     with tempfile.TemporaryDirectory(prefix="mainspring-bench-") as folder, Store.open(Path(folder) / "store") as store:
         plain = _plain_database(Path(folder) / "plain.db")
         with store.bookkeeping() as tx:

@@ -31,7 +31,13 @@ def rows() -> Iterator[Row]:
         ratio = peer[what] / max(ours[what], 1) if peer[what] else None
         yield Row(f"import, {what}", ours[what], peer[what], version, ratio, limit, unit)
     distributions, size = footprint("mainspring")
-    yield Row("core in site-packages", size, limit="ours < 250", unit="MB", note=f"{distributions} distributions, without extras")
+    yield Row(
+        "core in site-packages",
+        size,
+        limit="ours < 250",
+        unit="MB",
+        note=f"{distributions} distributions, without extras",
+    )
 
 
 def footprint(root: str) -> tuple[int, float]:

@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from row import Row, median_seconds
+
 from mainspring.kernel.ids import new_id
 from mainspring.lineage.queries import impact, why
 from mainspring.lineage.tables import ARTIFACTS, EDGES, RUNS
 from mainspring.lineage.types import Artifact, Edge, Run
 from mainspring.store.store import Store
-from row import Row, median_seconds
 
 STORIES = 511
 RUNS_EACH = 500
@@ -38,11 +39,19 @@ def rows() -> Iterator[Row]:
                 ours = median_seconds(lambda: ask(tx, node), times=15) * 1000  # noqa: B023 -- called at once
                 query = IDS_ALONE.format(near=near, far=far)
                 bare = median_seconds(lambda: tx.value(query, (node,)), times=15) * 1000  # noqa: B023
-            yield Row(f"{name}, {edges:,} edges, {nodes:,} nodes", ours, bare, "the ids alone, in SQL", bare / ours, "ours < 50", "ms")
+            yield Row(
+                f"{name}, {edges:,} edges, {nodes:,} nodes",
+                ours,
+                bare,
+                "the ids alone, in SQL",
+                bare / ours,
+                "ours < 50",
+                "ms",
+            )
 
 
 def _build(store: Store) -> tuple[str, str]:
-    """Many stories of 500 runs, each using three earlier artifacts and making one; the first and the last node of one."""
+    """Many stories of runs that each use three earlier artifacts and make one; the first and last node of one story."""
     draw = random.Random(7)
     ends = ("", "")
     for story in range(STORIES):
@@ -62,9 +71,23 @@ def _story(story: int, draw: random.Random) -> tuple[list[Run], list[Artifact], 
     edges: list[Edge] = []
     for number in range(RUNS_EACH):
         run = Run(new_id(), "default", "step", f"step-{story}", "finished", "", at, at, None, {}, "owner")
-        artifact = Artifact(new_id(), "default", "dataset", f"table-{story}", number + 1, f"{story:032x}{number:032x}", 1, {}, run.id, at, "owner")
+        artifact = Artifact(
+            new_id(),
+            "default",
+            "dataset",
+            f"table-{story}",
+            number + 1,
+            f"{story:032x}{number:032x}",
+            1,
+            {},
+            run.id,
+            at,
+            "owner",
+        )
         # The newest is always among what is used, so that the last node has everything behind it.
-        used = {number - 1, *(draw.randrange(max(0, number - 50), number) for _ in range(USES - 1))} if number else set()
+        used = (
+            {number - 1, *(draw.randrange(max(0, number - 50), number) for _ in range(USES - 1))} if number else set()
+        )
         edges += [Edge(artifacts[each].id, run.id, "input") for each in sorted(used)]
         edges.append(Edge(run.id, artifact.id, "output"))
         runs.append(run)

@@ -1,4 +1,4 @@
-"""`mainspring up` on a new store: from the start of the interpreter to an answer of /health, and what it weighs when idle."""
+"""`mainspring up`: from the start of the interpreter to an answer of /health, and what it weighs when idle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTLE = 3
 
 
 def rows() -> Iterator[Row]:
-    """Start, memory and processes, at the default settings; beside a bare uvicorn, which answers and does nothing else."""
+    """Start and memory at the default settings, beside a bare uvicorn, which answers and does nothing else."""
     with tempfile.TemporaryDirectory(prefix="mainspring-bench-") as folder:
         command = [str(Path(sys.executable).with_name("mainspring")), "up", "--store", f"{folder}/store"]
         bare = [sys.executable, "-m", "uvicorn", "--app-dir", folder, "bare:app", "--log-level", "error"]
@@ -81,7 +81,8 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise RuntimeError(f"it ended with {process.returncode}: {(process.stderr.read() if process.stderr else b'').decode()[-2000:]}")
+            said = process.stderr.read().decode()[-2000:] if process.stderr else ""
+            raise RuntimeError(f"it ended with {process.returncode}: {said}")
         try:
             with urllib.request.urlopen(url, timeout=1) as answer:
                 answer.read()

@@ -78,14 +78,21 @@ def measure(name: str) -> tuple[list[Row], bool]:
 
 def machine() -> dict[str, object]:
     """What the figures were taken on."""
-    return {"python": platform.python_version(), "system": platform.platform(), "cpus": os.cpu_count(), "load": os.getloadavg()}
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg(),
+    }
 
 
 def main() -> int:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description="Benchmarks, each beside its peer.")
     parser.add_argument("only", nargs="*", metavar="name", help=f"one or more of: {', '.join(names())}")
-    parser.add_argument("--peers", action="store_true", help="install peers that are missing, each into its own environment")
+    parser.add_argument(
+        "--peers", action="store_true", help="install peers that are missing, each into its own environment"
+    )
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.only) - set(names())):
         parser.error(f"no benchmark is named {', '.join(unknown)}; there are {', '.join(names())}")

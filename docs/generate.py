@@ -23,6 +23,37 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 HEAD = "<!-- Written by docs/generate.py; change the code, not this page. -->\n\n"
 
+ERRORS = """\
+# Errors
+
+Every error of Mainspring is one of these, on every surface: as an exception in Python, as JSON over HTTP, as a line of
+the command line. Each carries `code`, `message`, `hint` (what to do next), `known` (the nearest valid names) and
+`details`, and survives pickle and JSON.
+
+"""
+SETTINGS = """\
+# Settings
+
+Each value comes from the default, then `config.toml` in the store's folder, then the environment, then a flag: the last
+that says something wins. The store itself is `MAINSPRING_STORE`, else the folder `.mainspring` found upward from the
+working folder. `mainspring config` shows the values in force and where each came from.
+
+"""
+OPERATIONS = """\
+# Operations
+
+An operation is declared once, as a method of a room's service. The same declaration is the call in Python, the route
+over HTTP, the permission that is asked for and the name in the audit log. One that writes is audited.
+
+Over HTTP each is `POST /api/v1/<room>/<verb>` with its arguments as a JSON object; one that only reads answers `GET` with
+query parameters too. `/openapi.json` describes them all.
+"""
+PYTHON = """\
+# Python
+
+The public names. `import mainspring as ms` is the front door; a room's names are for who builds on it.
+"""
+
 
 def cell(text: str) -> str:
     """Text fit for a table's cell: one line, no bars."""
@@ -80,12 +111,10 @@ def errors() -> str:
     for each in found:
         error = each.__new__(each)  # the two tables ask for its class only
         numbers = (str(status_of(error)), str(exit_code_of(error)))
-        rows.append((code(each.code), code(each.__name__), code(each.__mro__[1].__name__), *numbers, cell(first_line(each))))
-    return (
-        "# Errors\n\nEvery error of Mainspring is one of these, on every surface: as an exception in Python, as JSON over HTTP, "
-        "as a line of the command line. Each carries `code`, `message`, `hint` (what to do next), `known` (the nearest valid "
-        "names) and `details`, and survives pickle and JSON.\n\n"
-    ) + table(("code", "error", "is a", "HTTP", "exit", "meaning"), rows)
+        rows.append(
+            (code(each.code), code(each.__name__), code(each.__mro__[1].__name__), *numbers, cell(first_line(each)))
+        )
+    return ERRORS + table(("code", "error", "is a", "HTTP", "exit", "meaning"), rows)
 
 
 def settings() -> str:
@@ -96,11 +125,7 @@ def settings() -> str:
         (code(each.name), code(f"MAINSPRING_{each.name.upper()}"), code(repr(each.value)), cell(each.description))
         for each in describe_settings(Path("no-such-folder"), environ={})
     ]
-    return (
-        "# Settings\n\nEach value comes from the default, then `config.toml` in the store's folder, then the environment, then a "
-        "flag: the last that says something wins. The store itself is `MAINSPRING_STORE`, else the folder `.mainspring` found "
-        "upward from the working folder.\n\n"
-    ) + table(("setting", "environment", "default", "meaning"), rows)
+    return SETTINGS + table(("setting", "environment", "default", "meaning"), rows)
 
 
 def services() -> list[type]:
@@ -113,7 +138,9 @@ def services() -> list[type]:
 def signature(function: Any) -> str:
     """A signature as it is written, without `self`."""
     whole = inspect.signature(function)
-    shown = [each.replace(annotation=plain(each.annotation)) for name, each in whole.parameters.items() if name != "self"]
+    shown = [
+        each.replace(annotation=plain(each.annotation)) for name, each in whole.parameters.items() if name != "self"
+    ]
     text = str(whole.replace(parameters=shown, return_annotation=plain(whole.return_annotation)))
     return re.sub(r" object at 0x[0-9a-f]+", "", text)
 
@@ -137,18 +164,15 @@ def operations() -> str:
     """Every operation of every room."""
     from mainspring.kernel.operations import operations_of
 
-    parts = [
-        "# Operations\n\nAn operation is declared once, as a method of a room's service. The same declaration is the call in "
-        "Python, the route over HTTP, the permission that is asked for and the name in the audit log. One that writes is "
-        "audited.\n\nOver HTTP each is `POST /api/v1/<room>/<verb>` with its arguments as a JSON object; one that only reads answers `GET` "
-        "with query parameters too. `/openapi.json` describes them all.\n"
-    ]
+    parts = [OPERATIONS]
     for service in services():
         parts.append(f"\n## {service.room}\n\n{cell(first_line(service))}\n\n")
         rows = []
         for each in operations_of(service):
             route = f"{'POST' if each.writes or each.upload else 'GET, POST'} /api/v1/{each.room}/{each.verb}"
-            rows.append((code(each.name + signature(each.function)), cell(each.summary), code(route), code(each.permission)))
+            rows.append(
+                (code(each.name + signature(each.function)), cell(each.summary), code(route), code(each.permission))
+            )
         parts.append(table(("operation", "what it does", "route", "permission"), rows))
     return "".join(parts)
 
@@ -156,8 +180,7 @@ def operations() -> str:
 def command_line() -> str:
     """Every command, as its own help says it."""
     parts = ["# Command line\n\nWhat each command says with `--help`.\n"]
-    for context in walk():
-        parts.append(f"\n## {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
+    parts += [f"\n## {context.command_path}\n\n```text\n{context.get_help()}\n```\n" for context in walk()]
     return "".join(parts)
 
 
@@ -178,7 +201,12 @@ def walk(command: Any = None, parent: Any = None) -> Iterator[Any]:
     if command.hidden:
         return
     name = command.name if parent else "mainspring"
-    context = click.Context(command, info_name=name, parent=parent, **{"terminal_width": 100, "max_content_width": 100} | command.context_settings)
+    context = click.Context(
+        command,
+        info_name=name,
+        parent=parent,
+        **{"terminal_width": 100, "max_content_width": 100} | command.context_settings,
+    )
     yield context
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
@@ -194,7 +222,9 @@ def hooks() -> str:
     parts = [f"# Hooks\n\n{inspect.getdoc(module)}\n"]
     for name, value in vars(module).items():
         if isinstance(value, dict) and name.isupper():
-            parts.append(f"\n## {name}\n\n{documented.get(name, '').strip()}\n\nEntry points: `mainspring.{name.lower()}`.\n\n")
+            parts.append(
+                f"\n## {name}\n\n{documented.get(name, '').strip()}\n\nEntry points: `mainspring.{name.lower()}`.\n\n"
+            )
             if value:
                 parts.append(table(("name", "built in"), [(code(key), code(str(item))) for key, item in value.items()]))
     return "".join(parts)
@@ -214,7 +244,7 @@ def exists(module: str) -> bool:
 
 def python() -> str:
     """Public names of the package and of every room."""
-    parts = ["# Python\n\nThe public names. `import mainspring as ms` is the front door; a room's names are for who builds on it.\n"]
+    parts = [PYTHON]
     rooms = [f"mainspring.{name}" for floor in floors() for name in floor]
     for name in ["mainspring", *rooms]:
         if not exists(name):
@@ -239,7 +269,13 @@ def public_name(module: Any, name: str) -> tuple[str, str]:
 
 def pages() -> dict[Path, str]:
     """Every generated page and its text."""
-    made: dict[str, Callable[[], str]] = {"errors": errors, "settings": settings, "operations": operations, "hooks": hooks, "python": python}
+    made: dict[str, Callable[[], str]] = {
+        "errors": errors,
+        "settings": settings,
+        "operations": operations,
+        "hooks": hooks,
+        "python": python,
+    }
     if all(exists(address.partition(":")[0]) for address in groups().values()):
         made["cli"] = command_line
     return {DOCS / "reference" / f"{name}.md": HEAD + body().rstrip() + "\n" for name, body in made.items()}

@@ -29,7 +29,10 @@ def sources(root: Path) -> dict[Path, ast.Module]:
 def tracked(root: Path) -> list[Path]:
     """Every file of the repository that is not ignored; from git where there is one, else from the disk."""
     listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=root, capture_output=True, check=False
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=root,
+        capture_output=True,
+        check=False,
     )
     if listing.returncode == 0:
         return [root / name for name in listing.stdout.decode().split("\0") if name and (root / name).is_file()]

@@ -9,10 +9,7 @@ import tomllib
 
 import pytest
 
-ROOTS = {
-    "google": "protobuf", "jwt": "pyjwt", "OpenSSL": "pyopenssl", "opentelemetry": "opentelemetry-api", "sklearn": "scikit-learn",
-    "skl2onnx": "skl2onnx", "yaml": "pyyaml",
-}  # fmt: skip
+ROOTS = {"google": "protobuf", "opentelemetry": "opentelemetry-api", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Distributions whose import name is another."""
 
 
@@ -36,24 +33,35 @@ def project(root):
 
 
 def test_every_import_is_declared(sources, project):
-    extras = {extra: _names(some) for extra, some in project["optional-dependencies"].items() if extra not in ("dev", "docs")}
+    extras = {
+        extra: _names(some) for extra, some in project["optional-dependencies"].items() if extra not in ("dev", "docs")
+    }
     declared = _names(project["dependencies"]).union(*extras.values())
     undeclared = {
         str(path): sorted(missing)
         for path, tree in sources.items()
         if "testing" not in path.parts
-        and (missing := {name for name in _imported(tree) if ROOTS.get(name, name).lower().replace("_", "-") not in declared})
+        and (
+            missing := {
+                name for name in _imported(tree) if ROOTS.get(name, name).lower().replace("_", "-") not in declared
+            }
+        )
     }
     assert not undeclared, "add it to the dependencies, or to the extra that brings it"
 
 
 def test_every_core_dependency_is_used(sources, project):
     used = set().union(*(_imported(tree) for tree in sources.values()))
-    assert sorted(_names(project["dependencies"]) - {ROOTS.get(name, name).lower().replace("_", "-") for name in used}) == []
+    assert (
+        sorted(_names(project["dependencies"]) - {ROOTS.get(name, name).lower().replace("_", "-") for name in used})
+        == []
+    )
 
 
 def test_pins_cover_every_requirement(root, project):
     lines = (root / "constraints.txt").read_text("utf-8").splitlines()
     pinned = {line.partition("==")[0] for line in lines}
-    wanted = _names(project["dependencies"]).union(*(_names(some) for some in project["optional-dependencies"].values()))
+    wanted = _names(project["dependencies"]).union(
+        *(_names(some) for some in project["optional-dependencies"].values())
+    )
     assert sorted(wanted - pinned - {"mainspring"}) == [], "see CONTRIBUTING.md, Dependencies"

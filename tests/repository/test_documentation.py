@@ -37,7 +37,9 @@ def test_codes_are_given_once():
 
 def test_every_error_stands_in_the_tree_of_its_module():
     names = [name for name in errors.__all__ if isinstance(getattr(errors, name), type)]
-    assert [name for name in names if not re.search(rf"\b{name}\s+{getattr(errors, name).code}\b", errors.__doc__)] == []
+    assert [
+        name for name in names if not re.search(rf"\b{name}\s+{getattr(errors, name).code}\b", errors.__doc__)
+    ] == []
 
 
 def test_every_setting_is_documented_and_explained(reference):
@@ -84,16 +86,18 @@ def test_every_page_is_in_the_contents(root):
             for line in block.splitlines():
                 if line.strip() and not line.startswith(":"):
                     named.add((page.parent / f"{line.strip()}.md").resolve())
-    pages = {page.resolve() for page in docs.rglob("*.md") if "_build" not in page.parts} - {(docs / "index.md").resolve()}
+    pages = {page.resolve() for page in docs.rglob("*.md") if "_build" not in page.parts} - {
+        (docs / "index.md").resolve()
+    }
     assert sorted(page.name for page in pages - named) == []
     assert sorted(str(page) for page in named - pages) == []
 
 
 def test_links_between_pages_lead_somewhere(root, tracked):
-    broken = []
-    for page in (path for path in tracked if path.suffix == ".md"):
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-            # The reference pages and the screenshot are made by commands; Sphinx checks the former with -W.
-            if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(root)}: {target}")
+    broken = [
+        f"{page.relative_to(root)}: {target}"
+        for page in (path for path in tracked if path.suffix == ".md")
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+        if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists()
+    ]
     assert not broken

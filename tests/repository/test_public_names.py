@@ -11,7 +11,9 @@ import pytest
 
 def _declared(tree: ast.Module) -> list[str] | None:
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
             return list(ast.literal_eval(node.value))
     return None
@@ -42,7 +44,10 @@ def test_names_of_a_package_are_its_public_namespace(sources):
         found = {
             name
             for name, value in vars(module).items()
-            if not name.startswith("_") and not isinstance(value, types.ModuleType) and name not in ("annotations", "TYPE_CHECKING")
+            if not name.startswith("_")
+            and not isinstance(value, types.ModuleType)
+            and name not in ("annotations", "TYPE_CHECKING")
+            and getattr(value, "__module__", "") != "typing"
         }
         undeclared = sorted(found - declared)
         if unknown or undeclared:

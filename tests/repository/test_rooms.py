@@ -39,10 +39,16 @@ def test_operations_are_complete(room):
         assert operation.permission.partition(":")[0].isalpha()
         assert operation.request is not None
         assert "return" in inspect.get_annotations(operation.function), f"{operation.name} says what it answers"
-        positional = [each for each in list(operation.signature.parameters.values())[2:] if each.kind is each.POSITIONAL_OR_KEYWORD]
+        positional = [
+            each
+            for each in list(operation.signature.parameters.values())[2:]
+            if each.kind is each.POSITIONAL_OR_KEYWORD
+        ]
         optional = [each.name for each in positional if each.default is not each.empty]
         assert not optional, f"{operation.name}: options are keyword-only"
-        assert not [each for each in positional if each.annotation == "bool"], f"{operation.name}: what would True mean?"
+        assert not [each for each in positional if each.annotation == "bool"], (
+            f"{operation.name}: what would True mean?"
+        )
 
 
 def test_an_operation_that_writes_needs_more_than_the_right_to_read():

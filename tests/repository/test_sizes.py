@@ -44,6 +44,8 @@ def test_a_function_is_measured_without_its_docstring(lines):
 def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines from `def` to the end, without the docstring: words that explain are not what makes a function long."""
     first = function.body[0]
-    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    documented = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
     docstring = first.end_lineno - first.lineno + 1 if documented else 0
     return function.end_lineno - function.lineno + 1 - docstring

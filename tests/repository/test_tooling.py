@@ -10,7 +10,9 @@ import sys
 
 
 def test_versions_are_pinned_exactly(root):
-    lines = [line for line in (root / "constraints.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in (root / "constraints.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")
+    ]
     wrong = [line for line in lines if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*==[\w.!+]+( ; .+)?", line)]
     assert len(lines) > 50
     assert not wrong, "name==version and perhaps a marker: no address, no hash, no range"
@@ -39,7 +41,18 @@ def test_in_ci_a_skip_is_a_failure(root, tmp_path):
         "def test_holds(): pass\n"
     )
     (tmp_path / "test_absent.py").write_text("import pytest\npytest.importorskip('no_such_package')\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors", "--rootdir", str(tmp_path), str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--continue-on-collection-errors",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
 
     def outcome(ci):
         environment = {**os.environ, "MAINSPRING_CI": ci}

@@ -7,7 +7,13 @@ import re
 # Written in two halves, so that this page does not find itself.
 FORBIDDEN = {
     "a path of one machine": ["/wo" + "rk/", "/ro" + "ot/", "/tmp/br" + "ief"],
-    "a package registry": ["pypi" + r"\.org", "python" + r"hosted\.org", "registry\\.npm" + "js", "--extra-index" + "-url", "--find" + "-links"],
+    "a package registry": [
+        "pypi" + r"\.org",
+        "python" + r"hosted\.org",
+        "registry\\.npm" + "js",
+        "--extra-index" + "-url",
+        "--find" + "-links",
+    ],
     "talk of the making": ["cla" + "ude", "helper ag" + "ent", "sub" + "agent", "anth" + "ropic"],
     "work left undone": [r"(?-i:\bTO" + r"DO\b)", r"(?-i:\bFIX" + r"ME\b)"],
 }
