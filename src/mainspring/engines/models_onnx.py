@@ -4,8 +4,8 @@ The graph's inputs are at most two matrices: `numbers` (double, N x numeric colu
 columns), both in the order of the signature. Against one graph input per column this saves a tensor and a binding per
 column, which at one row costs more than the model itself. A missing number is NaN; a missing text is `NULL_TEXT`.
 
-Graphs that were made elsewhere are fed too: an input named like a column is given that column, in its own type and rank;
-a single numeric matrix under any name is given all numeric columns.
+Graphs that were made elsewhere are fed too: an input named like a column is given that column, in its own type and
+rank; a single numeric matrix under any name is given all numeric columns.
 """
 
 from __future__ import annotations

@@ -1,0 +1,373 @@
+"""The operations of the registry, and what happens on the user's machine around them: saving, compiling, loading."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mainspring.engines.signature import Signature
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import Damaged, InvalidInput, NotFound, nearest
+from mainspring.kernel.operations import Download, operation
+from mainspring.lineage import graph, queries
+from mainspring.lineage.types import AliasChange, File
+from mainspring.models import registry
+from mainspring.models.policy import LoadPolicy
+from mainspring.models.tables import MODELS
+from mainspring.models.types import (
+    Approval,
+    Attached,
+    Code,
+    Environment,
+    Manifest,
+    Metric,
+    Model,
+    ModelCard,
+    ModelVersion,
+)
+from mainspring.store.service import RoomService, Storage
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mainspring.engines.models import Predictor
+
+__all__ = ["Models"]
+
+_MANIFEST = "manifest.json"
+_MANIFEST_LIMIT = 16 << 20
+_PIECE = 1 << 20
+
+
+class Models(RoomService, room="models"):
+    """Models by name and version: registered, approved, aliased, loaded."""
+
+    @operation(permission="models:write", writes=True, resource="name")
+    def register(
+        self,
+        name: str,
+        *,
+        files: list[File],
+        run_id: str = "",
+        manifest: Manifest | None = None,
+        metrics: dict[str, Metric] = {},  # noqa: B006 -- copied by the operation's request type
+        parameters: dict[str, Any] = {},  # noqa: B006
+        data: list[str] = [],  # noqa: B006
+        code: Code | None = None,
+        environment: Environment | None = None,
+        description: str = "",
+        tags: dict[str, str] = {},  # noqa: B006
+    ) -> ModelVersion:
+        """Register files that were uploaded before as the next version of a model.
+
+        Args:
+            name: The model.
+            files: What the version consists of; every blob must be in the store.
+            run_id: The run that made it; without one, a run of kind `training` is recorded.
+            manifest: What the files are, where none of them is a `manifest.json`.
+            metrics: Figures, with intervals where there are any.
+            parameters: What it was trained with.
+            data: References of the datasets that the run used, beyond those that it recorded itself.
+            code: The code that made it; recorded as an artifact.
+            environment: Where that ran; recorded as an artifact.
+            description: In words.
+            tags: Free labels of the version.
+        """
+        described = self._manifest(files, manifest)
+        with self.store.write() as tx:
+            artifact = registry.add_version(
+                tx,
+                name,
+                manifest=described,
+                files=files,
+                run_id=run_id,
+                metrics=metrics,
+                parameters=parameters,
+                data=data,
+                code=code,
+                environment=environment,
+                description=description,
+                tags=tags,
+            )
+            return registry.describe_version(tx, artifact)
+
+    @operation(permission="models:read", resource="ref")
+    def get(self, ref: str) -> ModelVersion:
+        """A version: `name@3`, `name@champion`, `name` (the newest), or an artifact's id."""
+        with self.store.read() as tx:
+            return registry.find_version(tx, ref)
+
+    @operation(permission="models:read")
+    def models(self, *, limit: int = 100, after: str = "") -> list[Model]:
+        """The models of the workspace by name; `after` is the last name of the page before."""
+        with self.store.read() as tx:
+            where = "WHERE workspace = ? AND name > ? ORDER BY name LIMIT ?"
+            return tx.fetch(MODELS, where, (caller().workspace, after, max(1, min(limit, 1000))))
+
+    @operation(permission="models:read", resource="name")
+    def versions(self, name: str, *, limit: int = 100) -> list[ModelVersion]:
+        """The versions of a model, newest first."""
+        with self.store.read() as tx:
+            return registry.versions_of(tx, name, limit=max(1, min(limit, 1000)))
+
+    @operation(permission="models:read", resource="ref")
+    def files(self, ref: str) -> list[File]:
+        """The files of a version."""
+        with self.store.read() as tx:
+            return graph.files_of(tx, registry.find_version(tx, ref).id)
+
+    @operation(permission="models:read", resource="ref")
+    def file(self, ref: str, path: str) -> Download:
+        """The bytes of one file of a version."""
+        with self.store.read() as tx:
+            version = registry.find_version(tx, ref)
+            found = {file.path: file for file in graph.files_of(tx, version.id)}
+        if path not in found:
+            raise NotFound(f"{version.ref} has no file {path!r}", known=nearest(path, found))
+        return self.store.blobs.open(found[path].digest)
+
+    @operation(permission="models:write", writes=True, resource="name")
+    def alias(self, name: str, alias: str, version: int) -> ModelVersion:
+        """Point an alias such as `champion` at a version; every move is kept."""
+        if version < 1:
+            raise InvalidInput("versions start at 1", hint="remove_alias(name, alias) takes an alias away")
+        with self.store.write() as tx:
+            registry.move_alias(tx, name, alias, version)
+            return registry.find_version(tx, f"model/{name}@{version}")
+
+    @operation(permission="models:write", writes=True, resource="name")
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Take an alias away."""
+        with self.store.write() as tx:
+            registry.move_alias(tx, name, alias, 0)
+
+    @operation(permission="models:read", resource="name")
+    def alias_history(self, name: str) -> list[AliasChange]:
+        """Every move of the aliases of a model, newest first."""
+        with self.store.read() as tx:
+            registry.find_model(tx, name)
+            return registry.alias_history(tx, name)
+
+    @operation(permission="models:write", writes=True, resource="name")
+    def describe(self, name: str, *, description: str | None = None, tags: dict[str, str] | None = None) -> Model:
+        """Set the description of a model, or its tags, or both; None leaves as it is."""
+        with self.store.write() as tx:
+            model = registry.find_model(tx, name)
+            changed = msgspec.structs.replace(
+                model,
+                description=model.description if description is None else description,
+                tags=model.tags if tags is None else tags,
+            )
+            row = dict(zip(MODELS.columns, MODELS.to_row(changed), strict=True))
+            tx.execute(
+                "UPDATE model SET description = ?, tags = ? WHERE workspace = ? AND name = ?",
+                (row["description"], row["tags"], model.workspace, name),
+            )
+            tx.note(f"model/{name}", description=changed.description, tags=changed.tags)
+            return changed
+
+    @operation(permission="models:write", writes=True, resource="ref")
+    def describe_version(
+        self, ref: str, *, description: str | None = None, tags: dict[str, str] | None = None
+    ) -> ModelVersion:
+        """Set the description of a version, or its tags, or both; None leaves as it is."""
+        with self.store.write() as tx:
+            version = registry.find_version(tx, ref)
+            registry.annotate(
+                tx,
+                version,
+                description=version.description if description is None else description,
+                tags=version.tags if tags is None else tags,
+            )
+            return registry.find_version(tx, version.id)
+
+    @operation(permission="models:approve", writes=True, resource="ref")
+    def approve(self, ref: str, *, comment: str = "") -> Approval:
+        """Approve the content of a version; its author may not, except the owner of an embedded store."""
+        with self.store.write() as tx:
+            return registry.approve(tx, ref, comment=comment)
+
+    @operation(permission="models:write", writes=True, resource="ref")
+    def attach_report(self, ref: str, report: str, *, metrics: dict[str, Metric] = {}) -> Attached:  # noqa: B006
+        """Attach an evaluation report (an artifact of kind `report`) to a version, with the figures that count."""
+        with self.store.write() as tx:
+            return registry.attach(tx, ref, report, metrics=metrics)
+
+    @operation(permission="models:read", resource="ref")
+    def card(self, ref: str) -> ModelCard:
+        """Everything that is known about a version, read from the graph."""
+        with self.store.read() as tx:
+            version = registry.find_version(tx, ref)
+            came_from = queries.why(tx, version.id)
+            return ModelCard(
+                model=registry.find_model(tx, version.name),
+                version=version,
+                files=graph.files_of(tx, version.id),
+                data=came_from.of_kind("dataset"),
+                features=came_from.of_kind("feature-view"),
+                code=came_from.of_kind("code"),
+                environment=came_from.of_kind("environment"),
+                runs=[node for node in came_from.nodes if node.type == "run"],
+                approvals=registry.approvals_of(tx, version.digest),
+                reports=registry.attached_to(tx, version),
+                alias_history=registry.alias_history(tx, version.name),
+            )
+
+    @operation(permission="models:read")
+    def policy(self) -> LoadPolicy:
+        """What this workspace lets its models be made of."""
+        with self.store.read() as tx:
+            return registry.policy(tx)
+
+    @operation(permission="models:admin", writes=True)
+    def set_policy(self, *, pickle: bool = False, trusted: list[str] = []) -> LoadPolicy:  # noqa: B006
+        """Say what this workspace lets its models be made of; replaces what was said before."""
+        with self.store.write() as tx:
+            return registry.set_policy(tx, LoadPolicy(pickle=pickle, trusted=tuple(sorted(set(trusted)))))
+
+    def log_model(
+        self,
+        name: str,
+        model: Any,
+        *,
+        example: pl.DataFrame,
+        signature: Signature | None = None,
+        run_id: str = "",
+        metrics: Mapping[str, Metric | float] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        data: Sequence[str] = (),
+        classes: Sequence[Any] = (),
+        nullable: Sequence[str] = (),
+        source: Callable[..., Any] | str | Path | None = None,
+        format: str = "",  # noqa: A002 -- the word of the field, and only ever given by name
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        compiled: bool = True,
+    ) -> ModelVersion:
+        """Save a fitted model, compile it, measure the parity, upload it and register it as the next version.
+
+        Args:
+            name: The model's name in the registry.
+            model: A fitted scikit-learn estimator or pipeline, a LightGBM booster or estimator, or an ONNX graph.
+            example: Real rows of its inputs, the more the better: the signature is read off them, the parity measured.
+            signature: Instead of the one read off the example.
+            run_id: The run that trained it; without one, a run of kind `training` is recorded.
+            metrics: Figures, as numbers or with intervals.
+            parameters: What it was trained with; the estimator's own, when left out.
+            data: References of the datasets it was trained on, beyond those that the run recorded.
+            classes: The classes of a LightGBM booster that classifies.
+            nullable: Columns that may lack values although the example has them all.
+            source: A function or file of the training code; the running program when left out.
+            format: `skops`, `lightgbm`, `onnx` or `pickle`; chosen by the model's kind when left out.
+            description: In words.
+            tags: Free labels of the version.
+            compiled: Whether to compile to ONNX.
+        """
+        from mainspring.models import provenance, saving
+
+        with tempfile.TemporaryDirectory(prefix="mainspring-model-") as made:
+            folder = Path(made)
+            saving.write(
+                model,
+                folder,
+                example=example,
+                signature=signature,
+                nullable=nullable,
+                classes=classes,
+                format=format,
+                policy=self.policy(),
+                compiled=compiled,
+            )
+            return self.register(
+                name,
+                files=self._upload(folder),
+                run_id=run_id,
+                metrics={
+                    key: each if isinstance(each, Metric) else Metric(each) for key, each in (metrics or {}).items()
+                },
+                parameters=dict(saving.parameters_of(model) if parameters is None else parameters),
+                data=list(data),
+                code=provenance.code(source),
+                environment=provenance.environment(),
+                description=description,
+                tags=dict(tags or {}),
+            )
+
+    def download(self, ref: str, folder: str | Path) -> ModelVersion:
+        """Write the files of a version into a folder, each checked against its digest."""
+        version = self.get(ref)
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        for file in self.files(version.id):
+            path = target / file.path
+            if not path.resolve().is_relative_to(target.resolve()):
+                raise Damaged(f"{version.ref} names the file {file.path!r}, which is outside of its folder")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as out:
+                for piece in self.file(version.id, file.path):
+                    out.write(piece)
+        return version
+
+    def load(self, ref: str, *, native: bool = False) -> Predictor:
+        """A version ready to answer: `load("flight-delay@champion").predict(...)`.
+
+        Args:
+            ref: `name@3`, `name@champion`, `name` or an artifact's id.
+            native: Take the library that trained it, even where the compiled graph is exact.
+        """
+        from mainspring.models.package import open_package
+
+        with tempfile.TemporaryDirectory(prefix="mainspring-model-") as made:
+            self.download(ref, made)
+            return open_package(Path(made), policy=self.policy(), native=native)
+
+    def _upload(self, folder: Path) -> list[File]:
+        from mainspring.models.package import digest_file
+
+        files = [digest_file(folder, path.name) for path in sorted(folder.iterdir())]
+        storage = Storage(self._backend)
+        missing = set(storage.missing([file.digest for file in files]))
+        for file in files:
+            if file.digest in missing:
+                storage.put_blob(_pieces(folder / file.path))
+        return files
+
+    def _manifest(self, files: list[File], given: Manifest | None) -> Manifest:
+        """The manifest among the files, or the one given; refuses files that are not all there."""
+        if not files:
+            raise InvalidInput("a model version has at least one file")
+        paths = [file.path for file in files]
+        twice = next((path for path in paths if paths.count(path) > 1), "")
+        if twice:
+            raise InvalidInput(f"the file {twice!r} is named twice")
+        absent = set(self.store.blobs.missing([file.digest for file in files]))
+        lost = next((file for file in files if file.digest in absent), None)
+        if lost is not None:
+            raise NotFound(
+                f"the bytes of {lost.path!r} are not in the store", hint="storage.put_blob(body) uploads them"
+            )
+        inside = next((file for file in files if file.path == _MANIFEST), None)
+        if inside is None:
+            if given is None:
+                raise InvalidInput(f"the files have no {_MANIFEST}, and no manifest was given")
+            return given
+        if inside.size > _MANIFEST_LIMIT:
+            raise InvalidInput(f"{_MANIFEST} is larger than {_MANIFEST_LIMIT} bytes")
+        try:
+            found = msgspec.json.decode(self.store.blobs.get(inside.digest), type=Manifest)
+        except msgspec.DecodeError as error:
+            raise InvalidInput(f"{_MANIFEST} cannot be read: {error}") from None
+        different = [file.path for file in found.files if file not in files]
+        if different:
+            raise InvalidInput(f"{_MANIFEST} describes {different[0]!r} otherwise than it was uploaded")
+        return found
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as source:
+        while piece := source.read(_PIECE):
+            yield piece
