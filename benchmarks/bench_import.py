@@ -24,7 +24,7 @@ print(json.dumps({{"ms": taken * 1000, "modules": modules}}))
 def rows() -> Iterator[Row]:
     """Import, its modules, and the footprint of the core."""
     ours = _import(sys.executable, "mainspring", times=11)
-    found = find_peer("mlflow")
+    found = find_peer("mlflow", "mlflow==3.17.2")
     peer = _import(found[0], "mlflow", times=3) if found else {"ms": None, "modules": None}
     version = found[1] if found else "mlflow, not installed"
     for what, unit, limit in (("ms", "ms", "ours < 60"), ("modules", "modules", "ours < 250")):

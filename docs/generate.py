@@ -45,8 +45,8 @@ OPERATIONS = """\
 An operation is declared once, as a method of a room's service. The same declaration is the call in Python, the route
 over HTTP, the permission that is asked for and the name in the audit log. One that writes is audited.
 
-Over HTTP each is `POST /api/v1/<room>/<verb>` with its arguments as a JSON object; one that only reads answers `GET` with
-query parameters too. `/openapi.json` describes them all.
+Over HTTP each is `POST /api/v1/<room>/<verb>` with its arguments as a JSON object; one that only reads answers `GET`
+with query parameters too. `/openapi.json` describes them all.
 """
 PYTHON = """\
 # Python
