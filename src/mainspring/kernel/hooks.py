@@ -15,7 +15,7 @@ import msgspec
 
 from mainspring.kernel.errors import NotFound, nearest
 
-__all__ = ["HANDLERS", "ROOMS", "TICKERS", "Room", "load", "registered"]
+__all__ = ["CODECS", "HANDLERS", "ROOMS", "TICKERS", "Room", "load", "registered"]
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -37,7 +37,10 @@ ROOMS: tuple[Room, ...] = (
     Room("store", 1, "mainspring.store.service:Storage"),
     Room("lineage", 1, "mainspring.lineage.service:Lineage"),
     Room("trust", 1, "mainspring.trust.service:Trust"),
+    Room("data", 0, "mainspring.data.service:Data"),
+    Room("tracking", 1, "mainspring.tracking.service:Tracking"),
     Room("features", 1, "mainspring.features.service:Features"),
+    Room("models", 1, "mainspring.models.service:Models"),
 )
 """The rooms in the order in which their tables are made; a room may refer to tables of rooms above it in this list."""
 
@@ -46,6 +49,15 @@ HANDLERS: dict[str, str] = {}
 
 TICKERS: dict[str, str] = {}
 """What the scheduler looks at every `monitor_seconds`: `(client) -> None`, quick, safe to run in several schedulers at once."""
+
+
+CODECS: dict[str, str] = {
+    "array": "mainspring.pipelines.codecs:ArrayCodec",
+    "bytes": "mainspring.pipelines.codecs:BytesCodec",
+    "frame": "mainspring.pipelines.codecs:FrameCodec",
+    "model": "mainspring.pipelines.codecs:ModelCodec",
+}
+"""How results of steps that are not JSON become bytes: classes with the methods of `pipelines.codecs.Codec`."""
 
 
 def load(address: str) -> Any:

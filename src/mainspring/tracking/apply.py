@@ -1,0 +1,245 @@
+"""Applying what a run wrote: records become parameters, tags, chunks of points and lineage, exactly once.
+
+Each writer numbers its records from 0. A batch says with which number it begins; how many are applied is
+kept beside the data and moves in the same transaction. So a batch may be sent again after any failure, and
+what it holds counts once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from mainspring.kernel.clock import from_micros
+from mainspring.kernel.errors import Conflict
+from mainspring.kernel.hashing import digest_value
+from mainspring.lineage.graph import add_artifact, finish_run, get_run, touch_run, use
+from mainspring.lineage.types import File
+from mainspring.store.transaction import Transaction
+from mainspring.tracking.chunks import CHUNK_POINTS, Points, decode_points, encode_points
+from mainspring.tracking.params import check_key, decode_param, number_of
+from mainspring.tracking.tables import CHUNKS, METRICS, ChunkRow
+from mainspring.tracking.types import (
+    FinishRecord,
+    Metric,
+    NoteRecord,
+    ParamsRecord,
+    PointsRecord,
+    Record,
+    SourceRecord,
+    Special,
+    TagsRecord,
+)
+
+__all__ = ["apply_batch", "compact"]
+
+_SMALL = 256
+_IN = 500
+
+
+def apply_batch(
+    tx: Transaction, run_id: str, *, writer: str, sequence: int, records: Sequence[Record], patches: Mapping[int, File]
+) -> int:
+    """Apply the records that are not applied yet; how many of this writer now are.
+
+    Args:
+        tx: Where everything happens together.
+        run_id: The run.
+        writer: Who wrote the records: one spool of one process.
+        sequence: The number of the first record of the batch.
+        records: The batch.
+        patches: The stored changes to the code, by position in the batch.
+
+    Raises:
+        Conflict: records before the batch are missing; `details["applied"]` says from where to send.
+    """
+    get_run(tx, run_id)
+    where = (run_id, writer)
+    applied: int = tx.value("SELECT applied FROM run_writer WHERE run_id = ? AND writer = ?", where) or 0
+    if sequence > applied:
+        message = f"writer {writer} of run {run_id} sent record {sequence}, but {applied} are here"
+        raise Conflict(message, details={"applied": applied})
+    if sequence + len(records) <= applied:
+        return applied
+    points: dict[str, Points] = {}
+    for number in range(applied - sequence, len(records)):
+        record = records[number]
+        if isinstance(record, PointsRecord):
+            for key, value in record.values.items():
+                if key not in points:
+                    points[check_key(key)] = Points()
+                points[key].add(record.step, record.at, value)
+        else:
+            _apply(tx, run_id, record, patches.get(number))
+    if points:
+        _append_points(tx, run_id, points)
+    tx.execute(
+        "INSERT INTO run_writer (run_id, writer, applied) VALUES (?, ?, ?)"
+        " ON CONFLICT (run_id, writer) DO UPDATE SET applied = excluded.applied",
+        (*where, sequence + len(records)),
+    )
+    touch_run(tx, run_id)
+    if any(isinstance(each, FinishRecord) for each in records):
+        compact(tx, run_id)
+    return sequence + len(records)
+
+
+def compact(tx: Transaction, run_id: str) -> None:
+    """Join the small chunks of a run that has ended into full ones."""
+    fragmented = tx.rows(
+        "SELECT key FROM metric WHERE run_id = ? AND chunks > 1 AND chunks > (count + ?) / ?",
+        (run_id, CHUNK_POINTS - 1, CHUNK_POINTS),
+    )
+    for (key,) in fragmented:
+        whole = Points()
+        for chunk in tx.fetch(CHUNKS, "WHERE run_id = ? AND key = ? ORDER BY number", (run_id, key)):
+            whole.extend(decode_points(chunk.points))
+        tx.execute("DELETE FROM metric_chunk WHERE run_id = ? AND key = ?", (run_id, key))
+        parts = [whole.part(start, start + CHUNK_POINTS) for start in range(0, len(whole), CHUNK_POINTS)]
+        tx.insert_many(CHUNKS, [_chunk(run_id, key, number, part) for number, part in enumerate(parts)])
+        tx.execute("UPDATE metric SET chunks = ? WHERE run_id = ? AND key = ?", (len(parts), run_id, key))
+
+
+def _apply(tx: Transaction, run_id: str, record: Record, patch: File | None) -> None:
+    if isinstance(record, ParamsRecord):
+        rows = [(run_id, key, text, number_of(decode_param(text))) for key, text in record.params.items()]
+        tx.many(
+            "INSERT INTO run_param (run_id, key, value, number) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value, number = excluded.number",
+            rows,
+        )
+        tx.note(f"run/{run_id}", params=dict(list(record.params.items())[:50]))
+    elif isinstance(record, TagsRecord):
+        _set_tags(tx, run_id, record.tags)
+    elif isinstance(record, NoteRecord):
+        tx.execute("UPDATE tracked_run SET note = ? WHERE run_id = ?", (record.text, run_id))
+        tx.note(f"run/{run_id}", note=len(record.text))
+    elif isinstance(record, SourceRecord):
+        _set_source(tx, run_id, record, patch)
+    elif isinstance(record, FinishRecord) and get_run(tx, run_id).status in ("running", "crashed", record.status):
+        finish_run(tx, run_id, status=record.status, metadata={"error": record.error} if record.error else {})
+
+
+def _set_tags(tx: Transaction, run_id: str, tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        check_key(key)
+        if value:
+            tx.execute(
+                "INSERT INTO run_tag (run_id, key, value) VALUES (?, ?, ?)"
+                " ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value",
+                (run_id, key, value),
+            )
+        else:
+            tx.execute("DELETE FROM run_tag WHERE run_id = ? AND key = ?", (run_id, key))
+    tx.note(f"run/{run_id}", tags=dict(tags))
+
+
+def _set_source(tx: Transaction, run_id: str, source: SourceRecord, patch: File | None) -> None:
+    """Keep where the run ran; its code and its environment are artifacts that it used."""
+    machine = {**source.machine, "commit": source.commit, "repository": source.repository, "changed": bool(source.patch)}
+    tx.execute("UPDATE tracked_run SET source = ? WHERE run_id = ?", (msgspec.json.encode(machine).decode(), run_id))
+    packages = {"python": str(source.machine.get("python", "")), "packages": source.packages}
+    environment = add_artifact(
+        tx, "environment", "python", digest=digest_value("environment", packages), metadata=packages, reuse=True
+    )
+    use(tx, run_id, environment.id, role="environment")
+    if source.commit:
+        name = source.repository.rstrip("/").rpartition("/")[2].removesuffix(".git") or "repository"
+        about = {"commit": source.commit, "repository": source.repository, "patch": patch.digest if patch else ""}
+        digest = digest_value("code", about)
+        files = [patch] if patch else []
+        safe = "".join(each if each.isalnum() or each in "-_" else "-" for each in name).lstrip("-") or "repository"
+        code = add_artifact(tx, "code", safe, digest=digest, metadata=about, files=files, reuse=True)
+        use(tx, run_id, code.id, role="code")
+
+
+def _append_points(tx: Transaction, run_id: str, points: Mapping[str, Points]) -> None:
+    keys = list(points)
+    known: dict[str, Metric] = {}
+    for start in range(0, len(keys), _IN):
+        batch = keys[start : start + _IN]
+        marks = ", ".join("?" * len(batch))
+        known |= {each.key: each for each in tx.fetch(METRICS, f"WHERE run_id = ? AND key IN ({marks})", (run_id, *batch))}
+    changed, chunks = [], []
+    for key, new in points.items():
+        before = known.get(key)
+        number = before.chunks if before else 0
+        if before is not None and (tail := _tail(tx, before, len(new))) is not None:
+            number, whole = number - 1, tail
+            whole.extend(new)
+        else:
+            whole = new
+        parts = [whole.part(start, start + CHUNK_POINTS) for start in range(0, len(whole), CHUNK_POINTS)]
+        chunks += [_chunk(run_id, key, number + offset, part) for offset, part in enumerate(parts)]
+        changed.append(_merged(run_id, key, before, new, number + len(parts)))
+    tx.many(_upsert(CHUNKS.insert_sql, CHUNKS.columns, ("run_id", "key", "number")), map(CHUNKS.to_row, chunks))
+    tx.many(_upsert(METRICS.insert_sql, METRICS.columns, ("run_id", "key")), map(METRICS.to_row, changed))
+
+
+def _tail(tx: Transaction, metric: Metric, arriving: int) -> Points | None:
+    """The last chunk, when it is worth growing: it is small, or small beside what arrives.
+
+    So every point is rewritten a bounded number of times, and few chunks stay small.
+    """
+    where = (metric.run_id, metric.key, metric.chunks - 1)
+    count = tx.value("SELECT count FROM metric_chunk WHERE run_id = ? AND key = ? AND number = ?", where)
+    if count is None or count >= CHUNK_POINTS or count > max(_SMALL, 8 * arriving):
+        return None
+    found = tx.value("SELECT points FROM metric_chunk WHERE run_id = ? AND key = ? AND number = ?", where)
+    return decode_points(bytes(found))
+
+
+def _chunk(run_id: str, key: str, number: int, points: Points) -> ChunkRow:
+    finite = [each for each in points.values if math.isfinite(each)]
+    return ChunkRow(
+        run_id=run_id,
+        key=key,
+        number=number,
+        count=len(points),
+        first_step=min(points.steps),
+        last_step=max(points.steps),
+        minimum=min(finite, default=None),
+        maximum=max(finite, default=None),
+        points=encode_points(points),
+    )
+
+
+def _merged(run_id: str, key: str, before: Metric | None, new: Points, chunks: int) -> Metric:
+    """The summary of a metric after `new` points."""
+    finite = [each for each in new.values if math.isfinite(each)]
+    latest = max(range(len(new)), key=lambda place: (new.steps[place], new.times[place], place))
+    step, at, value = new.steps[latest], new.times[latest], new.values[latest]
+    if before is not None and (before.step, before.at) > (step, from_micros(at)):
+        step, moment, last, special = before.step, before.at, before.last, before.special
+    else:
+        moment, last, special = from_micros(at), value if math.isfinite(value) else None, _special(value)
+    lows = [*finite, *([before.minimum] if before and before.minimum is not None else [])]
+    highs = [*finite, *([before.maximum] if before and before.maximum is not None else [])]
+    return Metric(
+        run_id=run_id,
+        key=key,
+        count=len(new) + (before.count if before else 0),
+        step=step,
+        at=moment,
+        last=last,
+        special=special,
+        minimum=min(lows, default=None),
+        maximum=max(highs, default=None),
+        first_step=min(min(new.steps), before.first_step) if before else min(new.steps),
+        chunks=chunks,
+    )
+
+
+def _special(value: float) -> Special:
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return ""
+
+
+def _upsert(insert: str, columns: Sequence[str], key: Sequence[str]) -> str:
+    rest = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in key)
+    return f"{insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {rest}"

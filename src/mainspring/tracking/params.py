@@ -1,0 +1,125 @@
+"""Parameters as they are given, nested and typed, as flat names with typed values."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from mainspring.kernel.errors import InvalidInput
+
+__all__ = ["check_key", "decode_param", "encode_params", "flatten", "number_of"]
+
+_LONGEST = 64 << 10
+_DEEPEST = 20
+
+
+def flatten(params: Any) -> dict[str, Any]:
+    """Nested parameters under dotted names; the types of the values are kept.
+
+    Args:
+        params: A mapping, a dataclass or a struct; values may again be any of these, lists, numbers, texts,
+            booleans, None, times, paths, enums. Of any other object its `repr` is kept.
+
+    Raises:
+        InvalidInput: two ways lead to the same name, or the nesting has no end.
+
+    Example:
+        >>> flatten({"model": {"depth": 6, "rate": 0.1}, "seed": 1})
+        {'model.depth': 6, 'model.rate': 0.1, 'seed': 1}
+    """
+    fields = _fields(params)
+    if fields is None:
+        raise InvalidInput(f"parameters are a mapping, a dataclass or a struct, not {type(params).__name__}")
+    found: dict[str, Any] = {}
+    _collect(fields, "", found, 0)
+    return found
+
+
+def encode_params(params: Any) -> dict[str, str]:
+    """`flatten`, with each value as JSON text in Python's dialect (NaN and infinities stay)."""
+    texts = {}
+    for key, value in flatten(params).items():
+        texts[key] = json.dumps(value, ensure_ascii=False)
+        if len(texts[key]) > _LONGEST:
+            message = f"the parameter {key!r} has {len(texts[key])} characters, more than {_LONGEST}"
+            raise InvalidInput(message, hint="log it as a file: run.log_text(...)")
+    return texts
+
+
+def _collect(fields: Mapping[Any, Any], prefix: str, found: dict[str, Any], depth: int) -> None:
+    if depth > _DEEPEST:
+        raise InvalidInput(f"the parameters at {prefix!r} are nested more than {_DEEPEST} deep")
+    for key, value in fields.items():
+        name = f"{prefix}{key}"
+        inner = _fields(value)
+        if inner:
+            _collect(inner, f"{name}.", found, depth + 1)
+            continue
+        if name in found:
+            raise InvalidInput(f"the parameter {name!r} is given twice")
+        found[name] = {} if inner is not None else _plain(value)
+
+
+def _fields(value: Any) -> Mapping[Any, Any] | None:
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, msgspec.Struct):
+        return {name: getattr(value, name) for name in value.__struct_fields__}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, enum.Enum):
+        return _plain(value.value)
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [_plain(each) if _fields(each) is None else flatten(each) for each in value]
+    if hasattr(value, "item") and getattr(value, "size", 0) == 1:  # a scalar of NumPy or a tensor
+        return _plain(value.item())
+    return repr(value)[:1000]
+
+
+def decode_param(text: str) -> Any:
+    """The value of a parameter from its text; raises `InvalidInput` when it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{text[:60]!r} is not the text of a parameter: {error}") from error
+
+
+def number_of(value: Any) -> float | None:
+    """The number that a parameter can be compared by: itself when it is a finite number, otherwise none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def check_key(key: str) -> str:
+    """Return `key` when it may name a metric or a tag; raise `InvalidInput` otherwise."""
+    if not isinstance(key, str) or not key or len(key) > 250 or not key.isprintable() or len(key.encode()) > 250:
+        raise InvalidInput(f"{key!r:.60} cannot name a metric or a tag", hint="1 to 250 bytes of printable text")
+    return key

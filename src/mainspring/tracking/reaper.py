@@ -1,0 +1,54 @@
+"""Finding runs whose process is gone without a word.
+
+A run is dead when its heartbeat has not moved for a while by the *reaper's own* monotonic clock. No clock of
+another machine is compared with ours, so a wrong clock or one that is set kills no healthy run.
+"""
+
+from __future__ import annotations
+
+from mainspring.kernel.clock import monotonic
+from mainspring.kernel.context import Caller, acting_as
+from mainspring.lineage.graph import finish_run
+from mainspring.store.store import Store
+
+__all__ = ["Reaper"]
+
+
+class Reaper:
+    """Watches the tracked runs of a store. `look` again and again; a few seconds apart will do.
+
+    Args:
+        store: The store.
+        silence: Seconds without a heartbeat after which a run counts as crashed. Runs beat every 5 seconds.
+    """
+
+    def __init__(self, store: Store, *, silence: float = 60.0) -> None:
+        self._store = store
+        self._silence = silence
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def look(self) -> list[str]:
+        """Mark the runs that have been silent for too long as crashed; their ids."""
+        moment = monotonic()
+        with self._store.read() as tx:
+            beating = tx.rows(
+                "SELECT run.id, run.workspace, run.heartbeat_at FROM run JOIN tracked_run ON tracked_run.run_id = run.id"
+                " WHERE run.status = 'running'"
+            )
+        seen = {}
+        crashed = []
+        for run_id, workspace, beat in beating:
+            before = self._seen.get(run_id)
+            seen[run_id] = before if before is not None and before[0] == beat else (beat, moment)
+            if moment - seen[run_id][1] > self._silence and self._mark(run_id, workspace, beat):
+                crashed.append(run_id)
+        self._seen = seen
+        return crashed
+
+    def _mark(self, run_id: str, workspace: str, beat: int) -> bool:
+        with acting_as(Caller("mainspring", workspace, method="system")), self._store.write("tracking.reap") as tx:
+            now = tx.value("SELECT heartbeat_at FROM run WHERE id = ? AND status = 'running'", (run_id,))
+            if now != beat:  # it has beaten, or ended, since we looked
+                return False
+            finish_run(tx, run_id, status="crashed", metadata={"error": f"no heartbeat for {self._silence:g} s"})
+            return True

@@ -1,0 +1,156 @@
+"""The shipper: sends what is in a spool, in the background, until all of it is acknowledged."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mainspring.kernel.clock import monotonic
+from mainspring.kernel.errors import Conflict, MainspringError, StoreBusy, Unavailable
+from mainspring.tracking.spool import Spool
+
+if TYPE_CHECKING:
+    from mainspring.tracking.service import Tracking
+
+__all__ = ["Shipper", "ship_rest"]
+
+_log = logging.getLogger("mainspring.tracking")
+
+_INTERVAL = 0.25
+_BEAT = 5.0
+_LONGEST_PAUSE = 30.0
+
+
+class Shipper:
+    """Sends one spool from a thread of its own. Nothing that goes wrong here reaches the code that logs."""
+
+    def __init__(self, tracking: Tracking, spool: Spool, *, first: Callable[[], None] | None = None) -> None:
+        """Start sending; `first` is done once in the thread, before anything else."""
+        self._tracking = tracking
+        self._spool = spool
+        self._first = first
+        self._sent = _Sent(spool)
+        self._started = False
+        self._changed = threading.Condition()
+        self._urgent = threading.Event()
+        self._stopping = False
+        self._failure: MainspringError | None = None
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._work,), name="mainspring-shipper", daemon=True)
+        self._thread.start()
+
+    def flush(self, timeout: float) -> None:
+        """Return when everything that was logged before is durable in the store.
+
+        Raises:
+            Unavailable: it could not be sent in time; it stays in the spool and is sent later.
+            MainspringError: what the store answered, when it refuses.
+        """
+        target = self._spool.records
+        deadline = monotonic() + timeout
+        with self._changed:
+            while self._sent.sequence < target:
+                self._urgent.set()
+                if self._failure is not None:
+                    raise self._failure
+                self._changed.wait(min(1.0, max(0.0, deadline - monotonic())))
+                if self._sent.sequence < target and monotonic() >= deadline:
+                    waiting = target - self._sent.sequence
+                    message = f"{waiting} records could not be sent within {timeout:g} s"
+                    raise Unavailable(message, hint="nothing is lost: they are in the spool and will be sent later")
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not acknowledged yet."""
+        return self._spool.records - self._sent.sequence
+
+    def stop(self) -> None:
+        """End the thread; the spool goes when everything in it is acknowledged, and stays otherwise."""
+        self._stopping = True
+        self._urgent.set()
+        self._thread.join()
+        self._spool.close(remove=not self.waiting)
+
+    def _work(self) -> None:
+        if self._first is not None:
+            self._first()
+        pause, beat = _INTERVAL, monotonic()
+        while True:
+            self._urgent.wait(pause)
+            self._urgent.clear()
+            stopping = self._stopping
+            try:
+                if self._send() or monotonic() - beat > _BEAT:
+                    if monotonic() - beat > _BEAT:
+                        self._tracking.beat(self._spool.header.start.run_id)
+                    beat = monotonic()
+                pause = _INTERVAL
+            except (Unavailable, StoreBusy) as error:
+                _log.debug("the run's records wait: %s", error)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            except MainspringError as error:
+                _log.warning("the run's records are refused and stay in %s: %s", self._spool.path, error)
+                with self._changed:
+                    self._failure = error
+                    self._changed.notify_all()
+                return
+            if stopping:
+                return
+
+    def _send(self) -> bool:
+        """Send everything that is there; whether there was anything."""
+        if not self._started:
+            self._tracking.start(self._spool.header.start)
+            self._started = True
+        some = False
+        while self.waiting and self._sent.next(self._tracking):
+            some = True
+            with self._changed:
+                self._changed.notify_all()
+        return some
+
+
+class _Sent:
+    """How far a spool is acknowledged."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self.sequence = spool.header.base
+        self.position = spool.start
+
+    def next(self, tracking: Tracking) -> bool:
+        """Send the next batch; whether there was one."""
+        batch = self.spool.batch(self.sequence, self.position)
+        if batch is None:
+            return False
+        header = self.spool.header
+        answer = tracking.append(
+            header.start.run_id, writer=header.writer, sequence=batch.sequence, body=[batch.data]
+        )
+        if answer.applied < batch.sequence + batch.count:
+            raise Conflict(f"run {header.start.run_id}: the store acknowledged {answer.applied} records of {batch.count}")
+        self.sequence += batch.count
+        self.position = batch.stop
+        return True
+
+
+def ship_rest(tracking: Tracking, spool: Spool) -> int:
+    """Send what is left in the spool of a dead process and remove it; how many records it had.
+
+    A run that did not say how it ended is marked as crashed.
+    """
+    try:
+        tracking.start(spool.header.start)
+        sent = _Sent(spool)
+        while sent.next(tracking):
+            pass
+        if spool.header.main:
+            tracking.mark_crashed(spool.header.start.run_id)
+    except BaseException:
+        spool.close(remove=False)
+        raise
+    spool.close(remove=True)
+    return sent.sequence - spool.header.base
