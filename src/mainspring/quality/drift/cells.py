@@ -99,11 +99,15 @@ def _bins(reference: ColumnProfile, current: ColumnProfile, bins: int) -> list[C
     cells = [Cell("below", 0, sum(count for key, count in right.items() if key < keys[0]))]
     starts = [keys[0], *(end + 1 for end in ends[:-1])]
     for low, high in zip(starts, ends, strict=True):
-        inside = [sum(count for key, count in part.items() if low <= key <= high) for part in (left, right)]
+        before, after = (sum(count for key, count in part.items() if low <= key <= high) for part in (left, right))
         lowest, highest = shape.edges(low)[0], shape.edges(high)[1]
-        cells.append(Cell(f"{lowest:.6g} to {highest:.6g}", *inside, lowest, highest))
+        cells.append(Cell(_span(lowest, highest), before, after, lowest, highest))
     cells.append(Cell("above", 0, sum(count for key, count in right.items() if key > keys[-1])))
     return cells
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
 
 
 def _quantile_ends(keys: Sequence[int], counts: Sequence[int], bins: int) -> list[int]:

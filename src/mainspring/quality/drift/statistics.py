@@ -168,7 +168,7 @@ def kolmogorov_tail(distance: float, n: int, m: int) -> float:
     x = (root + 0.12 + 0.11 / root) * distance
     if x < 0.2:  # noqa: PLR2004 -- the series is 1 to fifteen digits there
         return 1.0
-    total = 2 * sum((-1) ** (k - 1) * math.exp(-2 * k * k * x * x) for k in range(1, 101))
+    total: float = 2 * sum((1 if k % 2 else -1) * math.exp(-2 * k * k * x * x) for k in range(1, 101))
     return min(1.0, max(0.0, total))
 
 

@@ -116,7 +116,8 @@ def _mcnemar(gained: int, lost: int) -> float:
     if total > 1000:  # noqa: PLR2004 -- the binomial is normal long before
         return intervals.tail(max(abs(gained - lost) - 1, 0) / math.sqrt(total))
     fewer = min(gained, lost)
-    return min(1.0, 2 * sum(math.comb(total, k) for k in range(fewer + 1)) / 2**total)
+    ways = sum(math.comb(total, k) for k in range(fewer + 1))
+    return min(1.0, 2 * ways / 2**total)
 
 
 def _precision(

@@ -106,7 +106,7 @@ def hash_text(value: str) -> int:
 
 def hash_number(key: int) -> int:
     """64 bits of the order-preserving integer of a double: the finaliser of splitmix64 (Steele et al. 2014)."""
-    (value,) = struct.unpack("<Q", struct.pack("<q", key))
+    value: int = struct.unpack("<Q", struct.pack("<q", key))[0]
     value = (value + 0x9E37_79B9_7F4A_7C15) & _MASK
     value = ((value ^ (value >> 30)) * 0xBF58_476D_1CE4_E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D0_49BB_1331_11EB) & _MASK

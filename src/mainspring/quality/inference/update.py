@@ -1,0 +1,146 @@
+"""Bringing a suite up to date with newer data, line by line, in the open.
+
+Nothing is loosened in silence: the update is a list of proposals, each with the line before, the line after and
+the reason, and somebody says which to take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from mainspring.engines.tables import Aggregate, Table, open_table
+from mainspring.quality.expectations.kinds import described
+from mainspring.quality.inference.infer import infer_column, share_kept
+from mainspring.quality.profiles.build import profile_frame
+from mainspring.quality.types import Expectation, ExpectationResult, Suite
+from mainspring.quality.validation import validate_table
+
+__all__ = ["Proposal", "SuiteUpdate", "update_suite"]
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of a suite. `before` is None for a new line, `after` for one to drop."""
+
+    action: Literal["loosen", "add", "remove"]
+    before: Expectation | None = None
+    after: Expectation | None = None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        old = described(self.before) if self.before else ""
+        new = described(self.after) if self.after else ""
+        lines = {"loosen": f"{old} -> {new}", "add": new, "remove": old}
+        return f"{self.action}: {lines[self.action]} ({self.reason})"
+
+
+class SuiteUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a suite would have to give up, and could gain, to fit newer data."""
+
+    suite: Suite
+    proposals: tuple[Proposal, ...]
+
+    def apply(self, accepted: Iterable[int] | None = None) -> Suite:
+        """The suite with the accepted proposals, by their places in the list; with all of them by default."""
+        taken = self.proposals if accepted is None else [self.proposals[place] for place in accepted]
+        swapped = {each.before.key: each.after for each in taken if each.before is not None}
+        kept = [swapped.get(each.key, each) for each in self.suite.expectations]
+        added = [each.after for each in taken if each.before is None]
+        lines = tuple(each for each in [*kept, *added] if each is not None)
+        return msgspec.structs.replace(self.suite, expectations=lines)
+
+
+def update_suite(suite: Suite, source: Any, *, margin: float = 0.1) -> SuiteUpdate:
+    """Propose the changes with which a suite would pass on a table.
+
+    Example:
+        >>> import polars as pl
+        >>> from mainspring.quality.suite import expect
+        >>> suite = expect("t").column("x").between(0, 10).suite
+        >>> print(update_suite(suite, pl.DataFrame({"x": [1, 15]})).proposals[0])
+        loosen: values of x are expected to be at least 0 and at most 10 -> values of x are expected to be at least 0 and at most 16.5 (1 of 2 rows (50.000%) do not hold)
+    """
+    report = validate_table(source, suite, sample=20)
+    table = open_table(source)
+    proposals = [_proposal(result, table, margin) for result in report.failures]
+    spoken = {name for each in suite.expectations for name in (each.column, *each.columns)}
+    fresh = [name for name in table.schema() if name not in spoken]
+    if suite.meta.get("inferred") and fresh:
+        for column in profile_frame(source, columns=fresh).columns:
+            proposals += [
+                Proposal(action="add", after=each, reason="the column is new")
+                for each in infer_column(column, table, margin=margin)
+            ]
+    return SuiteUpdate(suite=suite, proposals=tuple(proposals))
+
+
+def _proposal(result: ExpectationResult, table: Table, margin: float) -> Proposal:
+    before = result.expectation
+    if result.verdict == "error" or before.kind == "column_to_exist":
+        return Proposal(action="remove", before=before, reason=result.message)
+    loosen = _LOOSEN.get(before.kind, _by_mostly if result.unexpected is not None else _by_observed)
+    after = loosen(result, table, margin)
+    if after is None:
+        return Proposal(action="remove", before=before, reason=result.message)
+    return Proposal(action="loosen", before=before, after=after, reason=result.message)
+
+
+def _by_mostly(result: ExpectationResult, _table: Table, _margin: float) -> Expectation | None:
+    mostly = share_kept(result.unexpected or 0, result.evaluated or 0)
+    return msgspec.structs.replace(result.expectation, mostly=mostly) if mostly > 0 else None
+
+
+def _by_observed(result: ExpectationResult, _table: Table, margin: float) -> Expectation | None:
+    """Widen the range of a number that sums up the table until what was seen lies inside."""
+    before = result.expectation
+    seen = result.observed
+    if isinstance(seen, bool) or not isinstance(seen, int | float):
+        return None
+    room = abs(seen) * margin
+    arguments = {name: value for name, value in before.arguments.items() if not name.startswith("strict_")}
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    whole = isinstance(seen, int)
+    if low is not None and seen <= low:
+        arguments["min_value"] = int(seen - room) if whole else seen - room
+    if high is not None and seen >= high:
+        arguments["max_value"] = int(seen + room + 1) if whole else seen + room
+    return msgspec.structs.replace(before, arguments=arguments)
+
+
+def _by_range(result: ExpectationResult, table: Table, margin: float) -> Expectation | None:
+    before = result.expectation
+    ends = [Aggregate(column=before.column, function=function) for function in ("min", "max")]
+    least, most = (table.compute(ends)[end] for end in ends)
+    arguments = {name: value for name, value in before.arguments.items() if not name.startswith("strict_")}
+    room = (most - least) * margin if isinstance(least, int | float) and isinstance(most, int | float) else None
+    low, high = arguments.get("min_value"), arguments.get("max_value")
+    if low is not None and least < low:
+        arguments["min_value"] = least - room if room is not None else least
+    if high is not None and most > high:
+        arguments["max_value"] = most + room if room is not None else most
+    if arguments == before.arguments:
+        return _by_mostly(result, table, margin)
+    return msgspec.structs.replace(before, arguments=arguments)
+
+
+def _by_members(result: ExpectationResult, table: Table, margin: float) -> Expectation | None:
+    before = result.expectation
+    fresh = [value for value, _ in result.values]
+    if len(fresh) >= 20 or not fresh:  # noqa: PLR2004 -- the values that a result lists; more may have come
+        return _by_mostly(result, table, margin)
+    return msgspec.structs.replace(before, arguments={"value_set": [*before.arguments["value_set"], *fresh]})
+
+
+def _by_types(result: ExpectationResult, table: Table, _margin: float) -> Expectation | None:
+    before = result.expectation
+    types = [*before.arguments["type_list"], table.schema()[before.column].kind]
+    return msgspec.structs.replace(before, arguments={"type_list": types})
+
+
+_LOOSEN: dict[str, Callable[[ExpectationResult, Table, float], Expectation | None]] = {
+    "column_values_to_be_between": _by_range,
+    "column_values_to_be_in_set": _by_members,
+    "column_values_to_be_in_type_list": _by_types,
+}
