@@ -10,10 +10,7 @@ import polars as pl
 import pytest
 
 from mainspring.client import Client, connect
-from mainspring.features.service import Features
-from mainspring.kernel.hashing import digest_bytes
-from mainspring.lineage import graph
-from mainspring.lineage.types import Artifact, File
+from mainspring.data.types import DatasetVersion
 
 
 @pytest.fixture
@@ -23,24 +20,9 @@ def client(tmp_path: Path) -> Iterator[Client]:
 
 
 @pytest.fixture
-def commit(client: Client, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, pl.DataFrame], Artifact]:
+def commit(client: Client) -> Callable[[str, pl.DataFrame], DatasetVersion]:
     """Keep a frame as the next version of a dataset."""
-
-    def load(_: Features, dataset: Artifact) -> pl.DataFrame:
-        return pl.read_parquet(store.blobs.get(dataset.digest))
-
-    def keep(name: str, frame: pl.DataFrame) -> Artifact:
-        file = io.BytesIO()
-        frame.write_parquet(file)
-        data = file.getvalue()
-        digest = store.blobs.put(data)
-        with store.write("test.commit") as tx:
-            files = [File("part.parquet", len(data), digest_bytes(data))]
-            return graph.add_artifact(tx, "dataset", name, digest=digest, size=len(data), files=files)
-
-    store = client.backend.store
-    monkeypatch.setattr(Features, "_load", load)
-    return keep
+    return client.data.commit
 
 
 @pytest.fixture(scope="session")

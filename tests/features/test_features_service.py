@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 
 from mainspring.client import Client, connect
+from mainspring.data.types import DatasetVersion
 from mainspring.features import Aggregation, Entity, Feature, FeatureView
 from mainspring.features.join import join
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
-from mainspring.lineage.types import Artifact
 
-Commit = Callable[[str, pl.DataFrame], Artifact]
+Commit = Callable[[str, pl.DataFrame], DatasetVersion]
 NOON = datetime(2013, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
@@ -134,7 +134,8 @@ def test_a_training_set_knows_what_it_came_from(client: Client, commit: Commit) 
     assert (made.ref, made.rows, made.label) == ("training-set/delays@1", 2, "late")
     assert client.features.load_training_set("delays")["temp"].to_list() == [None, 40]
     came_from = client.lineage.why(made.ref)
-    assert {node.id for node in came_from.nodes} == {made.id, made.run_id, source.id, flights.id, view.id}
+    commits = {source.run_id, flights.run_id}
+    assert {node.id for node in came_from.nodes} == {made.id, made.run_id, source.id, flights.id, view.id, *commits}
     assert [node.name for node in came_from.of_kind("join")] == ["delays"]
     again = client.features.training_set("delays", rows="flights", views=["weather"], timestamp="departs", label="late")
     assert again.digest == made.digest

@@ -67,7 +67,13 @@ def test_steps_count_themselves_and_come_in_any_order(client: Client) -> None:
         run.log(step=10, loss=1)
         run.log(loss=0)
         run.log(step=5, loss=9)
-    assert client.tracking.history(run.id, "loss").select("step", "value").rows() == [(0, 3), (1, 2), (5, 9), (10, 1), (11, 0)]
+    assert client.tracking.history(run.id, "loss").select("step", "value").rows() == [
+        (0, 3),
+        (1, 2),
+        (5, 9),
+        (10, 1),
+        (11, 0),
+    ]
     assert client.tracking.metrics(run.id) == {"loss": 0.0}  # of the greatest step, not of the last call
 
 
@@ -82,7 +88,12 @@ def test_values_that_are_not_finite_are_kept(client: Client) -> None:
     assert values[:4] == [1.0, math.inf, -math.inf, 3.0]
     assert math.isnan(values[4])
     (series,) = client.tracking.series([run.id], key="loss", buckets=1)
-    assert (series.count, series.buckets[0].minimum, series.buckets[0].maximum, series.buckets[0].last) == (5, 1.0, 3.0, None)
+    assert (series.count, series.buckets[0].minimum, series.buckets[0].maximum, series.buckets[0].last) == (
+        5,
+        1.0,
+        3.0,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,9 +111,8 @@ def test_values_that_are_not_finite_are_kept(client: Client) -> None:
     ],
 )
 def test_what_cannot_be_logged_is_refused_at_once_and_changes_nothing(client: Client, call: Any, message: str) -> None:
-    with begin(client) as run:
-        with pytest.raises(InvalidInput, match=message):
-            call(run)
+    with begin(client) as run, pytest.raises(InvalidInput, match=message):
+        call(run)
     found = client.tracking.get(run.id)
     assert (found.params, found.metrics, client.tracking.files(run.id)) == ({}, {}, [])
 
@@ -157,7 +167,10 @@ def test_threads_lose_nothing_and_flush_makes_durable(client: Client) -> None:
         assert run.waiting == 0
         with connect(client.address) as other:
             assert other.tracking.get(run.id).metrics["shared"].count == 2000
-    assert all(client.tracking.history(run.id, f"worker/{number}")["value"].to_list() == list(range(250)) for number in range(8))
+    assert all(
+        client.tracking.history(run.id, f"worker/{number}")["value"].to_list() == list(range(250))
+        for number in range(8)
+    )
 
 
 def test_many_points_of_many_flushes_come_back_in_full_chunks(client: Client) -> None:

@@ -64,7 +64,11 @@ def test_any_split_and_any_repetition_gives_the_same_history(client: Client, dat
     )
     metric = client.tracking.get(run_id).metrics["loss"]
     finite = [value for value in values if math.isfinite(value)]
-    assert (metric.count, metric.minimum, metric.maximum) == (len(values), min(finite, default=None), max(finite, default=None))
+    assert (metric.count, metric.minimum, metric.maximum) == (
+        len(values),
+        min(finite, default=None),
+        max(finite, default=None),
+    )
 
 
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**60), st.floats())))
@@ -105,7 +109,7 @@ def test_buckets_lose_no_spike(client: Client) -> None:
     assert [each.last for each in one.buckets] == values
     with pytest.raises(InvalidInput, match="buckets"):
         client.tracking.series([run_id], key="loss", buckets=0)
-    with pytest.raises(NotFound, match="no metric 'los'.*loss"):
+    with pytest.raises(NotFound, match=r"no metric 'los'.*loss"):
         client.tracking.series([run_id], key="los")
 
 
@@ -131,7 +135,10 @@ def test_runs_are_found_and_ordered(client: Client) -> None:
     assert titles(before=ids[2]) == ["1", "0"]
     with pytest.raises(InvalidInput, match="ordered by"):
         client.tracking.runs(order_by="auc")
-    assert [(each.name, each.runs, each.running) for each in client.tracking.experiments()] == [("delay", 3, 2), ("other", 1, 1)]
+    assert [(each.name, each.runs, each.running) for each in client.tracking.experiments()] == [
+        ("delay", 3, 2),
+        ("other", 1, 1),
+    ]
 
 
 def test_a_silent_run_is_found_by_the_reapers_own_clock(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

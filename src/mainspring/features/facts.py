@@ -30,12 +30,12 @@ POLARS_TYPES: dict[str, pl.DataType] = {
 }
 
 
-def facts_of(view: FeatureView, source: pl.DataFrame, *, upto: int | None = None) -> pl.DataFrame:
+def facts_of(view: FeatureView, source: pl.DataFrame | pl.LazyFrame, *, upto: int | None = None) -> pl.DataFrame:
     """The facts of `view` in `source`, in the source's order.
 
     Args:
         view: A checked definition.
-        source: The frame of its source dataset; may hold more columns than the view uses.
+        source: Its source dataset; of a lazy one only the columns that the view uses are read.
         upto: Only facts that were known at this moment (microseconds); all of them when left out.
 
     Returns:
@@ -46,23 +46,24 @@ def facts_of(view: FeatureView, source: pl.DataFrame, *, upto: int | None = None
     Raises:
         InvalidInput: a column is missing, or an expression cannot be evaluated over the source.
     """
-    times = [utc_micros(_expression(view, source, view.timestamp, "timestamp")).alias(AT)]
-    known = _expression(view, source, view.known_at or view.timestamp, "known_at")
+    rows = source.lazy()
+    columns = rows.collect_schema().names()
+    times = [utc_micros(_expression(view, columns, view.timestamp, "timestamp")).alias(AT)]
+    known = _expression(view, columns, view.known_at or view.timestamp, "known_at")
     times.append(utc_micros(known).alias(KNOWN))
-    keys = [_expression(view, source, key, "join key", column=True) for key in view.join_keys]
+    keys = [_expression(view, columns, key, "join key", column=True) for key in view.join_keys]
     features = [
-        _expression(view, source, each.expression or each.name, f'feature "{each.name}"', column=not each.expression)
+        _expression(view, columns, each.expression or each.name, f'feature "{each.name}"', column=not each.expression)
         .cast(POLARS_TYPES[each.dtype])
         .alias(each.name)
         for each in view.features
     ]
     inputs = [
-        _expression(view, source, text, f"aggregation of {text!r}").cast(pl.Float64).alias(name)
+        _expression(view, columns, text, f"aggregation of {text!r}").cast(pl.Float64).alias(name)
         for text, name in inputs_of(view).items()
     ]
-    rows = source.lazy()
     if view.where:
-        rows = rows.filter(_expression(view, source, view.where, "where"))
+        rows = rows.filter(_expression(view, columns, view.where, "where"))
     rows = rows.select(*keys, *times, *features, *inputs).drop_nulls([*view.join_keys, AT, KNOWN])
     finite = (pl.when(pl.col(name).is_finite()).then(name).alias(name) for name in inputs_of(view).values())
     rows = rows.with_columns(finite)
@@ -95,10 +96,10 @@ def utc_micros(moment: pl.Expr) -> pl.Expr:
     return moment.cast(pl.Datetime("us")).cast(pl.Int64)
 
 
-def _expression(view: FeatureView, source: pl.DataFrame, text: str, what: str, *, column: bool = False) -> pl.Expr:
-    """An SQL expression over the columns of `source`, checked to name only columns that exist."""
+def _expression(view: FeatureView, columns: list[str], text: str, what: str, *, column: bool = False) -> pl.Expr:
+    """An SQL expression over `columns`, checked to name only columns that exist."""
     label = f'feature view "{view.name}", {what}'
-    if column or text in source.columns:
+    if column or text in columns:
         expression = pl.col(text)
     else:
         try:
@@ -106,8 +107,8 @@ def _expression(view: FeatureView, source: pl.DataFrame, text: str, what: str, *
         except PolarsError as error:
             raise InvalidInput(f"{label}: {text!r} is not an expression: {_first_line(error)}") from error
     for name in expression.meta.root_names():
-        if name not in source.columns:
-            known = nearest(name, source.columns)
+        if name not in columns:
+            known = nearest(name, columns)
             raise InvalidInput(f'{label}: the source "{view.source}" has no column {name!r}', known=known)
     return expression
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from mainspring.data.service import Data
 from mainspring.features import definitions
 from mainspring.features.facts import facts_of
 from mainspring.features.join import check_columns, read_views
@@ -156,7 +157,7 @@ class Features(RoomService, room="features"):
         version = self.get(view)
         limit = upto or now()
         dataset = self._dataset(source or version.definition.source)
-        facts = facts_of(version.definition, self._load(dataset), upto=to_micros(limit))
+        facts = facts_of(version.definition, self._scan(dataset), upto=to_micros(limit))
         return self.put_state(version.id, upto=limit, used=[dataset.id], body=[encode_facts(facts)])
 
     def join(
@@ -203,7 +204,7 @@ class Features(RoomService, room="features"):
         if isinstance(rows, str):
             dataset = self._dataset(rows)
             used[dataset.id] = "rows"
-            rows = self._load(dataset)
+            rows = self._scan(dataset).collect()
         if label and label not in rows.columns:
             raise InvalidInput(f"the label {label!r} is not a column of the rows", known=rows.columns[:20])
         joined, ids = self._join(rows, views, timestamp=timestamp, sources=sources or {})
@@ -230,7 +231,7 @@ class Features(RoomService, room="features"):
         """The joined frame, and the artifacts that were used with their roles."""
         moments = moments_of(rows, timestamp)
         used: dict[str, str] = {}
-        frames: dict[str, pl.DataFrame] = {}
+        frames: dict[str, pl.LazyFrame] = {}
         states = []
         for each in views:
             if isinstance(each, FeatureView):
@@ -242,18 +243,15 @@ class Features(RoomService, room="features"):
             if ref not in frames:
                 dataset = self._dataset(ref)
                 used[dataset.id] = "source"
-                frames[ref] = self._load(dataset)
+                frames[ref] = self._scan(dataset)
             states.append(ViewState(view, facts_of(view, frames[ref])))
         return pl.concat([rows, read_views(rows, states, moments)], how="horizontal"), used
 
     def _dataset(self, ref: str) -> Artifact:
         return Lineage(self._backend).artifact(ref, kind="dataset").artifact
 
-    def _load(self, dataset: Artifact) -> pl.DataFrame:
-        from mainspring.data.service import Data
-
-        frame: pl.DataFrame = Data(self._backend).load(dataset.ref)
-        return frame
+    def _scan(self, dataset: Artifact) -> pl.LazyFrame:
+        return Data(self._backend).scan(dataset.id)
 
 
 def _frame(entities: dict[str, list[Any]]) -> pl.DataFrame:

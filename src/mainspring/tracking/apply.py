@@ -138,7 +138,12 @@ def _set_tags(tx: Transaction, run_id: str, tags: Mapping[str, str]) -> None:
 
 def _set_source(tx: Transaction, run_id: str, source: SourceRecord, patch: File | None) -> None:
     """Keep where the run ran; its code and its environment are artifacts that it used."""
-    machine = {**source.machine, "commit": source.commit, "repository": source.repository, "changed": bool(source.patch)}
+    machine = {
+        **source.machine,
+        "commit": source.commit,
+        "repository": source.repository,
+        "changed": bool(source.patch),
+    }
     tx.execute("UPDATE tracked_run SET source = ? WHERE run_id = ?", (msgspec.json.encode(machine).decode(), run_id))
     packages = {"python": str(source.machine.get("python", "")), "packages": source.packages}
     environment = add_artifact(
@@ -161,7 +166,9 @@ def _append_points(tx: Transaction, run_id: str, points: Mapping[str, Points]) -
     for start in range(0, len(keys), _IN):
         batch = keys[start : start + _IN]
         marks = ", ".join("?" * len(batch))
-        known |= {each.key: each for each in tx.fetch(METRICS, f"WHERE run_id = ? AND key IN ({marks})", (run_id, *batch))}
+        known |= {
+            each.key: each for each in tx.fetch(METRICS, f"WHERE run_id = ? AND key IN ({marks})", (run_id, *batch))
+        }
     changed, chunks = [], []
     for key, new in points.items():
         before = known.get(key)
@@ -227,7 +234,7 @@ def _merged(run_id: str, key: str, before: Metric | None, new: Points, chunks: i
         special=special,
         minimum=min(lows, default=None),
         maximum=max(highs, default=None),
-        first_step=min(min(new.steps), before.first_step) if before else min(new.steps),
+        first_step=min([*new.steps, *([before.first_step] if before else [])]),
         chunks=chunks,
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable
+from typing import TypeVar
 
 from mainspring.kernel.errors import Damaged
 
@@ -17,6 +18,8 @@ __all__ = ["CHUNK_POINTS", "Points", "decode_points", "encode_points"]
 
 CHUNK_POINTS = 4096
 """A full chunk."""
+
+N = TypeVar("N", int, float)
 
 _PLAIN = 1
 _WIDTH = 24
@@ -58,7 +61,8 @@ def encode_points(points: Points) -> bytes:
         >>> decode_points(encode_points(points)).values
         array('d', [inf])
     """
-    return bytes([_PLAIN]) + b"".join(_little(each).tobytes() for each in (points.steps, points.times, points.values))
+    columns = _little(points.steps).tobytes(), _little(points.times).tobytes(), _little(points.values).tobytes()
+    return bytes([_PLAIN]) + b"".join(columns)
 
 
 def decode_points(data: bytes) -> Points:
@@ -66,14 +70,16 @@ def decode_points(data: bytes) -> Points:
     count, rest = divmod(len(data) - 1, _WIDTH)
     if rest or not data or data[0] != _PLAIN:
         raise Damaged(f"{len(data)} bytes are not a chunk of points")
-    points = Points()
-    for number, column in enumerate((points.steps, points.times, points.values)):
-        column.frombytes(data[1 + number * count * 8 : 1 + (number + 1) * count * 8])
-    points.steps, points.times, points.values = map(_little, (points.steps, points.times, points.values))
+    points, size = Points(), count * 8
+    points.steps.frombytes(data[1 : 1 + size])
+    points.times.frombytes(data[1 + size : 1 + 2 * size])
+    points.values.frombytes(data[1 + 2 * size :])
+    points.steps, points.times, points.values = _little(points.steps), _little(points.times), _little(points.values)
     return points
 
 
-def _little(column: array) -> array:  # type: ignore[type-arg]  # int and float alike
+def _little(column: array[N]) -> array[N]:
+    """The column in little-endian order, whatever the machine's is; turning it twice is turning it back."""
     if sys.byteorder == "big":
         column = column[:]
         column.byteswap()

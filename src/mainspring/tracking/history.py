@@ -30,7 +30,9 @@ def points_frame(points: Points) -> pl.DataFrame:
 
     times = pl.Series("at", points.times, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
     frame = pl.DataFrame([pl.Series("step", points.steps, dtype=pl.Int64), times])
-    return frame.with_columns(pl.Series("value", points.values, dtype=pl.Float64)).sort("step", "at", maintain_order=True)
+    return frame.with_columns(pl.Series("value", points.values, dtype=pl.Float64)).sort(
+        "step", "at", maintain_order=True
+    )
 
 
 def bucketed(points: Points, buckets: int) -> list[Bucket]:

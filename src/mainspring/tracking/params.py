@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import PurePath
 from typing import Any
@@ -16,6 +16,16 @@ import msgspec
 from mainspring.kernel.errors import InvalidInput
 
 __all__ = ["check_key", "decode_param", "encode_params", "flatten", "number_of"]
+
+_CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (int, int),
+    (float, float),
+    (str, str),
+    (datetime | date, lambda value: value.isoformat()),
+    (timedelta, timedelta.total_seconds),
+    (PurePath, str),
+)
+"""Kinds with a JSON form; subclasses become the kind itself."""
 
 _LONGEST = 64 << 10
 _DEEPEST = 20
@@ -83,15 +93,9 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, enum.Enum):
         return _plain(value.value)
-    for kind in (int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, PurePath):
-        return str(value)
+    for kinds, convert in _CONVERSIONS:
+        if isinstance(value, kinds):
+            return convert(value)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [_plain(each) if _fields(each) is None else flatten(each) for each in value]
     if hasattr(value, "item") and getattr(value, "size", 0) == 1:  # a scalar of NumPy or a tensor
@@ -120,6 +124,6 @@ def number_of(value: Any) -> float | None:
 
 def check_key(key: str) -> str:
     """Return `key` when it may name a metric or a tag; raise `InvalidInput` otherwise."""
-    if not isinstance(key, str) or not key or len(key) > 250 or not key.isprintable() or len(key.encode()) > 250:
+    if not key or len(key) > 250 or not key.isprintable() or len(key.encode()) > 250:
         raise InvalidInput(f"{key!r:.60} cannot name a metric or a tag", hint="1 to 250 bytes of printable text")
     return key

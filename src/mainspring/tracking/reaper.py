@@ -32,8 +32,8 @@ class Reaper:
         moment = monotonic()
         with self._store.read() as tx:
             beating = tx.rows(
-                "SELECT run.id, run.workspace, run.heartbeat_at FROM run JOIN tracked_run ON tracked_run.run_id = run.id"
-                " WHERE run.status = 'running'"
+                "SELECT run.id, run.workspace, run.heartbeat_at FROM run"
+                " JOIN tracked_run ON tracked_run.run_id = run.id WHERE run.status = 'running'"
             )
         seen = {}
         crashed = []

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mainspring.kernel.clock import now_micros
 from mainspring.kernel.context import caller
@@ -81,20 +82,22 @@ class ActiveRun:
         Args:
             metrics: Values by name, for names that are no Python words: `{"val/loss": 0.4}`.
             step: An integer, in any order; one more than the greatest before when left out.
-            **values: Values by name. Anything that `float` takes: also NaN, infinities, and scalars of NumPy or a tensor.
+            **values: Values by name. Anything that `float` takes, NaN and infinities too.
         """
         if metrics:
             values = {**metrics, **values}
         if not values:
             raise InvalidInput("log was called without a value", hint="run.log(step=1, loss=0.4)")
-        numbers = {check_key(key): value if type(value) is float else _number(key, value) for key, value in values.items()}
+        numbers = {
+            check_key(key): value if type(value) is float else _number(key, value) for key, value in values.items()
+        }
         if step is None:
             self._step += 1
-        elif isinstance(step, int) and -_STEPS < step < _STEPS:
-            self._step = max(self._step, step)
+            step = self._step
         else:
-            raise InvalidInput(f"step = {step!r} is not an integer below 2**62")
-        self._write(PointsRecord(self._step if step is None else int(step), now_micros(), numbers))
+            step = _index(step)
+            self._step = max(self._step, step)
+        self._write(PointsRecord(step, now_micros(), numbers))
 
     def params(self, params: Any = None, /, **values: Any) -> None:
         """Record parameters: a mapping, a dataclass or a struct, nested as you like; see `flatten`."""
@@ -118,7 +121,9 @@ class ActiveRun:
         file = Path(path)
         try:
             with file.open("rb") as opened:
-                return self._tracking.put_file(self.id, path=name or file.name, body=iter(lambda: opened.read(1 << 20), b""))
+                return self._tracking.put_file(
+                    self.id, path=name or file.name, body=iter(lambda: opened.read(1 << 20), b"")
+                )
         except OSError as error:
             raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
 
@@ -152,7 +157,7 @@ class ActiveRun:
         return self._shipper.waiting if self._shipper is not None and self._pid == os.getpid() else self._spool.records
 
     def flush(self, *, timeout: float = _PATIENCE) -> None:
-        """Return when everything that was logged before is durable in the store; `Unavailable` after `timeout` seconds."""
+        """Return when all that was logged before is durable in the store; `Unavailable` after `timeout` seconds."""
         if self._shipper is None or self._pid != os.getpid():
             raise Conflict("a forked child cannot flush", hint="its parent sends what it logged, when both have ended")
         self._shipper.flush(timeout)
@@ -176,11 +181,13 @@ class ActiveRun:
             self._shipper.stop()
         self._tracking.recover(run_id=self.id)
 
-    def __enter__(self) -> ActiveRun:
+    def __enter__(self) -> Self:
         self._token = _current.set(self)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _current.reset(self._token)
         if error is None:
             self.finish()
@@ -200,7 +207,7 @@ class ActiveRun:
         self._spool.append(encode_frame(record))
 
     def _fork(self) -> None:
-        """In a forked child: the parent's file, thread and connections are not ours. Our spool is sent by the parent."""
+        """In a forked child: the parent's file, thread and connections are not ours. The parent sends our spool."""
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._spool.close(remove=False)
@@ -224,6 +231,16 @@ def current_run() -> ActiveRun:
         return _active[0]
     many = f"{len(_active)} runs go on in this process" if _active else "no run goes on"
     raise Conflict(f"{many}, so that it is not clear where to log", hint='with ms.run("name") as run: run.log(...)')
+
+
+def _index(step: Any) -> int:
+    try:
+        number = operator.index(step)
+    except TypeError:
+        number = _STEPS
+    if not -_STEPS < number < _STEPS:
+        raise InvalidInput(f"step = {step!r} is not an integer below 2**62")
+    return number
 
 
 def _number(key: str, value: Any) -> float:

@@ -8,13 +8,16 @@ from typing import Any
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.lineage.tables import RUNS
+from mainspring.lineage.types import Run
 from mainspring.store.transaction import Transaction
 from mainspring.tracking.params import decode_param
-from mainspring.tracking.tables import DETAILS, METRICS
+from mainspring.tracking.tables import DETAILS, METRICS, DetailRow
 from mainspring.tracking.types import Metric, TrackedRun
 
 __all__ = ["find_runs", "load_runs"]
 
+_PARAMS = "SELECT run_id, key, value FROM run_param WHERE run_id {} ORDER BY key"
+_TAGS = "SELECT run_id, key, value FROM run_tag WHERE run_id {} ORDER BY key"
 _IN = 500
 _PAGE = 1000
 
@@ -45,18 +48,22 @@ def find_runs(
 
 def load_runs(tx: Transaction, ids: Sequence[str]) -> list[TrackedRun]:
     """The runs with these ids, in this order; raises `NotFound` naming the first that is not a tracked run."""
-    runs, details = {}, {}
+    runs: dict[str, Run] = {}
+    details: dict[str, DetailRow] = {}
     params: dict[str, dict[str, Any]] = {each: {} for each in ids}
     tags: dict[str, dict[str, str]] = {each: {} for each in ids}
     metrics: dict[str, dict[str, Metric]] = {each: {} for each in ids}
     for start in range(0, len(ids), _IN):
         batch = [*ids[start : start + _IN]]
         among = f"IN ({', '.join('?' * len(batch))})"
-        details |= {each.run_id: each for each in tx.fetch(DETAILS, f"WHERE run_id {among} AND workspace = ?", [*batch, caller().workspace])}
+        details |= {
+            each.run_id: each
+            for each in tx.fetch(DETAILS, f"WHERE run_id {among} AND workspace = ?", [*batch, caller().workspace])
+        }
         runs |= {each.id: each for each in tx.fetch(RUNS, f"WHERE id {among}", batch)}
-        for run_id, key, text in tx.rows(f"SELECT run_id, key, value FROM run_param WHERE run_id {among} ORDER BY key", batch):
+        for run_id, key, text in tx.rows(_PARAMS.format(among), batch):
             params[run_id][key] = decode_param(text)
-        for run_id, key, value in tx.rows(f"SELECT run_id, key, value FROM run_tag WHERE run_id {among} ORDER BY key", batch):
+        for run_id, key, value in tx.rows(_TAGS.format(among), batch):
             tags[run_id][key] = value
         for metric in tx.fetch(METRICS, f"WHERE run_id {among} ORDER BY key", batch):
             metrics[metric.run_id][metric.key] = metric

@@ -194,8 +194,8 @@ class Tracking(RoomService, room="tracking"):
         """The names under which there are runs, the latest first."""
         with self.store.read() as tx:
             rows = tx.rows(
-                "SELECT d.experiment, count(*), sum(CASE WHEN r.status = 'running' THEN 1 ELSE 0 END), max(r.started_at)"
-                " FROM tracked_run d JOIN run r ON r.id = d.run_id WHERE d.workspace = ?"
+                "SELECT d.experiment, count(*), sum(CASE WHEN r.status = 'running' THEN 1 ELSE 0 END),"
+                " max(r.started_at) FROM tracked_run d JOIN run r ON r.id = d.run_id WHERE d.workspace = ?"
                 " GROUP BY d.experiment ORDER BY max(r.started_at) DESC",
                 (caller().workspace,),
             )
@@ -252,7 +252,7 @@ class Tracking(RoomService, room="tracking"):
             tags: Texts to find it by.
             title: A name for this one run.
             kind: The kind of run in the lineage.
-            parent: The id of the run that this one is a part of; that of the running `with` block is not taken by itself.
+            parent: The id of the run that this one is a part of.
             source: Whether to record the code's version, the machine and the packages.
         """
         check_name(experiment, what="experiment")
@@ -296,7 +296,10 @@ class Tracking(RoomService, room="tracking"):
         else:
             state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
             folder = Path(state) / "mainspring" / "spool"
-        address = [getattr(self._backend, "url", str(getattr(store, "folder", ""))), getattr(self._backend, "workspace", "")]
+        address = [
+            getattr(self._backend, "url", str(getattr(store, "folder", ""))),
+            getattr(self._backend, "workspace", ""),
+        ]
         folder = folder.expanduser() / digest_value("spool", address)[:16]
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
@@ -304,7 +307,9 @@ class Tracking(RoomService, room="tracking"):
     def _points(self, run_id: str, key: str) -> Points:
         with self.store.read() as tx:
             run = graph.get_run(tx, run_id)
-            rows = tx.rows("SELECT points FROM metric_chunk WHERE run_id = ? AND key = ? ORDER BY number", (run.id, key))
+            rows = tx.rows(
+                "SELECT points FROM metric_chunk WHERE run_id = ? AND key = ? ORDER BY number", (run.id, key)
+            )
             if not rows:
                 known = tx.rows("SELECT key FROM metric WHERE run_id = ? ORDER BY key LIMIT 1000", (run.id,))
                 raise NotFound(f"run {run.id} has no metric {key!r}", known=nearest(key, [each for (each,) in known]))

@@ -127,11 +127,11 @@ class _Sent:
         if batch is None:
             return False
         header = self.spool.header
-        answer = tracking.append(
-            header.start.run_id, writer=header.writer, sequence=batch.sequence, body=[batch.data]
-        )
+        answer = tracking.append(header.start.run_id, writer=header.writer, sequence=batch.sequence, body=[batch.data])
         if answer.applied < batch.sequence + batch.count:
-            raise Conflict(f"run {header.start.run_id}: the store acknowledged {answer.applied} records of {batch.count}")
+            raise Conflict(
+                f"run {header.start.run_id}: the store acknowledged {answer.applied} records of {batch.count}"
+            )
         self.sequence += batch.count
         self.position = batch.stop
         return True

@@ -153,4 +153,6 @@ def abandoned(folder: Path, *, workspace: str, run_id: str = "") -> Iterator[Spo
 def _failure(path: Path, error: OSError) -> StorageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull(f"no space left for the spool {path}", hint="free space; what was logged before is safe")
-    return StorageError(f"the spool {path} cannot be written: {error.strerror}", hint="set MAINSPRING_SPOOL to another folder")
+    return StorageError(
+        f"the spool {path} cannot be written: {error.strerror}", hint="set MAINSPRING_SPOOL to another folder"
+    )

@@ -1,4 +1,4 @@
-"""What tracking keeps beside the lineage's run: parameters, tags, metrics, and how far each writer's records are applied."""
+"""What tracking keeps beside the lineage's run: parameters, tags, metrics, and how far each writer is applied."""
 
 from __future__ import annotations
 
