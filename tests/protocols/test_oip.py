@@ -24,7 +24,7 @@ from mainspring.engines.signature import DTYPES, Field, Signature
 from mainspring.protocols.oip import OpenInference
 from mainspring.serving.dataplane import Dataplane
 from mainspring.serving.fleet import Fleet
-from mainspring.serving.spool import Entry, SpoolHead
+from mainspring.serving.spool import Entry, SpoolHead, unpack
 from mainspring.serving.traffic import Target, TrafficPlan
 from mainspring.serving.types import Endpoint
 
@@ -63,7 +63,7 @@ class World:
 
     def endpoints(self) -> list[Endpoint]:
         return [
-            Endpoint(name, "default", name, self._plan(name), (), (), 1, MOMENT, MOMENT, "owner")
+            Endpoint(name, "default", name, self._plan(name), (), (), "", 1, MOMENT, MOMENT, "owner")
             for name in self.models
         ]
 
@@ -105,7 +105,7 @@ def address(app: OpenInference) -> Iterator[str]:
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        yield "127.0.0.1:{}".format(listening.getsockname()[1])
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True
         thread.join()
 
@@ -300,7 +300,8 @@ def test_time_caller_and_pin_travel(http, world):
     answer = http.post("/v2/models/pair/infer", json=body, headers=headers)
     assert answer.json()["model_version"] == "4"
     entry = world.entries[-1]
-    assert (entry.arm, entry.caller, entry.at) == ("challenger", "tests", 1364774400 * 1_000_000)
+    assert (entry.arm, entry.caller) == ("challenger", "tests")
+    assert unpack(entry.columns[0]).tolist() == [1364774400 * 1_000_000]
     assert http.post("/v2/models/pair/versions/4/infer", json=body).json()["model_version"] == "4"
     body["parameters"] = {"at": "yesterday"}
     assert http.post("/v2/models/pair/infer", json=body).status_code == 400

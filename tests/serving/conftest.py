@@ -78,11 +78,19 @@ class World:
         self.models[model_id].fails = True
 
     def put(
-        self, name: str = "fraud", *, features: tuple[str, ...] = (), sticky: tuple[str, ...] = (), **plan: Any
+        self,
+        name: str = "fraud",
+        *,
+        features: tuple[str, ...] = (),
+        sticky: tuple[str, ...] = (),
+        timestamp: str = "",
+        **plan: Any,
     ) -> None:
         self.changes += 1
         made = TrafficPlan(champion=plan.pop("champion", self.target(1)), **plan)
-        self.all[name] = Endpoint("e", "default", name, made, features, sticky, self.changes, MOMENT, MOMENT, "owner")
+        self.all[name] = Endpoint(
+            "e", "default", name, made, features, sticky, timestamp, self.changes, MOMENT, MOMENT, "owner"
+        )
 
     def plane(self, **options: Any) -> Dataplane:
         plane = Dataplane(Fleet(self, self.load), self, **options)

@@ -28,8 +28,8 @@ def test_the_champion_answers_and_every_column_is_logged_before_the_answer(world
     assert answer.outputs["value"].tolist() == [1, 2, 3, 4, 5]
     ((head, entry),) = world.entries
     assert (head.deployment_id, head.model, entry.request, entry.caller) == ("d1", "model/adder@1", answer.id, "web")
-    assert entry.at == 1364774400 * 1_000_000
     found = logged(world, "champion")
+    assert found["at"].tolist() == [1364774400 * 1_000_000] * 5
     assert found["input.carrier"].tolist() == ["UA", "AA", "B6", "UA", "AA"]
     assert found["output.value"].tolist() == [1, 2, 3, 4, 5]
 
@@ -41,9 +41,8 @@ def test_a_canary_splits_rows_and_puts_every_answer_in_its_place(world):
     assert set(constants.tolist()) == {1.0, 2.0}
     assert (constants == 2).sum() == answer.challenger_rows
     assert 330 < answer.challenger_rows < 470
-    champion, challenger = (
-        [entry for _, entry in world.entries if entry.arm == arm][0] for arm in ("champion", "challenger")
-    )
+    champion, challenger = (entry for _, entry in world.entries)
+    assert (champion.arm, challenger.arm) == ("champion", "challenger")
     rows = np.frombuffer(challenger.index, "<u4")
     assert (constants[rows] == 2).all()
     assert sorted([*rows, *np.frombuffer(champion.index, "<u4")]) == list(range(1000))
@@ -111,8 +110,8 @@ def test_a_shadow_that_cannot_keep_up_is_shown_less(world):
 def test_missing_columns_are_looked_up_and_logged_as_features(world):
     asked = []
 
-    def lookup(views, keys, at):
-        asked.append((views, sorted(keys), at))
+    def lookup(views, keys, moments):
+        asked.append((views, sorted(keys), moments.tolist()))
         return {"x": np.array([10.0, 20.0]), "unasked": np.zeros(2)}
 
     world.put(features=("history",))
@@ -120,10 +119,21 @@ def test_missing_columns_are_looked_up_and_logged_as_features(world):
     keys = {"carrier": world.columns(2)["carrier"]}
     moment = datetime(2013, 4, 1, tzinfo=UTC)
     assert plane.infer("fraud", Call(columns=keys, rows=2, at=moment)).outputs["value"].tolist() == [11, 21]
-    assert asked == [(("history",), ["carrier"], moment)]
-    assert sorted(logged(world, "champion")) == ["feature.x", "input.carrier", "output.value"]
+    assert asked == [(("history",), ["carrier"], [1364774400 * 1_000_000] * 2)]
+    assert sorted(logged(world, "champion")) == ["at", "feature.x", "input.carrier", "output.value"]
     plane.infer("fraud", call(world))
     assert len(asked) == 1  # nothing was missing: nothing is looked up
+
+
+def test_each_row_may_say_when_it_happens(world):
+    world.put(timestamp="when")
+    plane = world.plane()
+    when = np.array(["2013-04-01T00:00:00Z", "2013-04-01T01:00:00+01:00"], object)
+    for given in (when, np.array([1364774400 * 1_000_000] * 2)):
+        plane.infer("fraud", Call(columns={**world.columns(2), "when": given}, rows=2))
+        assert unpack(world.entries[-1][1].columns[0]).tolist() == [1364774400 * 1_000_000] * 2
+    with pytest.raises(InvalidInput, match="'when' says when"):
+        plane.infer("fraud", Call(columns={**world.columns(2), "when": np.array(["soon", "later"], object)}, rows=2))
 
 
 def test_a_request_without_a_needed_column_says_which(world):
@@ -146,7 +156,7 @@ def test_models_change_under_traffic_without_a_failed_request(world):
                 value = plane.infer("fraud", call(world)).outputs["value"][0]
                 if value not in (1, 2):
                     failures.append(value)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 -- whatever fails is the finding
                 failures.append(error)
 
     threads = [threading.Thread(target=ask) for _ in range(3)]

@@ -48,7 +48,7 @@ class Call(msgspec.Struct, frozen=True):
     """An arm or a model version that the caller wants."""
     caller: str = ""
     at: datetime | None = None
-    """When what it asks about happens; features are looked up as of then. Now when left out."""
+    """When what it asks about happens, unless a column says it row by row; now when left out."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -78,8 +78,8 @@ class Description(msgspec.Struct, frozen=True):
 class Lookup(Protocol):
     """Where features come from."""
 
-    def __call__(self, views: Sequence[str], keys: Mapping[str, Array], at: datetime | None) -> Mapping[str, Array]:
-        """The columns of the views for rows with these entity keys, known at that moment; a row per row asked."""
+    def __call__(self, views: Sequence[str], keys: Mapping[str, Array], moments: Array) -> Mapping[str, Array]:
+        """The columns of the views for rows with these keys, each as known at its moment (microseconds)."""
         ...
 
 
@@ -164,8 +164,8 @@ class Dataplane:
 
     def _answer(self, live: Live, call: Call, begun: int) -> Answer:
         request = new_id()
-        at = to_micros(call.at) if call.at else now_micros()
-        features = self._features(live, call)
+        moments = _moments(call, live.endpoint.timestamp)
+        features = self._features(live, call, moments)
         columns = {**features, **call.columns}
         taken = _taken(live, call, request)
         prepared = time.perf_counter_ns()
@@ -173,10 +173,10 @@ class Dataplane:
         outputs = _merged(parts, call.rows)
         predicted = time.perf_counter_ns()
         for part in parts:
-            entry = _entry(part, call, features, request=request, at=at, latency=(predicted - begun) // 1000)
+            entry = _entry(part, call, features, moments, request=request, latency=(predicted - begun) // 1000)
             self._recorder.record(_head(live.endpoint, part.target), entry)
         if live.endpoint.plan.mode == "shadow" and live.challenger is not None:
-            self.shadow.put(lambda: self._show(live, columns, call, request, at))
+            self.shadow.put(lambda: self._show(live, columns, call, moments, request))
         self.statistics.answered(
             live.endpoint.name,
             rows=call.rows,
@@ -187,13 +187,13 @@ class Dataplane:
         challenged = sum(part.count(call.rows) for part in parts if part.arm == "challenger")
         return Answer(request, call.rows, outputs, parts[0].target.version, challenged)
 
-    def _features(self, live: Live, call: Call) -> dict[str, Array]:
+    def _features(self, live: Live, call: Call, moments: Array) -> dict[str, Array]:
         missing = [field for field in live.needed if field.name not in call.columns]
         if not live.endpoint.features or all(field.optional for field in missing):
             return {}
         if self._lookup is None:
             raise Unavailable(f"endpoint {live.endpoint.name!r} needs features and this server has no feature store")
-        found = self._lookup(live.endpoint.features, call.columns, call.at)
+        found = self._lookup(live.endpoint.features, call.columns, moments)
         return {field.name: found[field.name] for field in missing if field.name in found}
 
     def _predict(self, live: Live, columns: Mapping[str, Array], taken: Array | None) -> list[_Part]:
@@ -217,7 +217,7 @@ class Dataplane:
             _Part(plan.challenger, "challenger", answered, theirs),
         ]
 
-    def _show(self, live: Live, columns: Mapping[str, Array], call: Call, request: str, at: int) -> None:
+    def _show(self, live: Live, columns: Mapping[str, Array], call: Call, moments: Array, request: str) -> None:
         """Let the shadow answer; its answer is logged and nothing else."""
         challenger, target, begun = live.challenger, live.endpoint.plan.challenger, time.perf_counter_ns()
         if challenger is None or target is None:
@@ -229,7 +229,8 @@ class Dataplane:
             self.statistics.challenger_failed(live.endpoint.name)
             return
         took = (time.perf_counter_ns() - begun) // 1000
-        entry = Entry(request, at, "shadow", call.caller, took, call.rows, b"", pack(found, prefix="output."))
+        columns = {"at": moments} | {f"output.{name}": column for name, column in found.items()}
+        entry = Entry(request, "shadow", call.caller, took, call.rows, b"", pack(columns))
         self._recorder.record(_head(live.endpoint, target), entry)
 
 
@@ -260,13 +261,34 @@ def _taken(live: Live, call: Call, request: str) -> Array | None:
     return plan.takes(shares_of_keys([call.columns[name] for name in sticky], salt=plan.salt))
 
 
-def _entry(part: _Part, call: Call, features: Mapping[str, Array], *, request: str, at: int, latency: int) -> Entry:
-    inputs, looked_up, index = call.columns, features, b""
+def _entry(
+    part: _Part, call: Call, features: Mapping[str, Array], moments: Array, *, request: str, latency: int
+) -> Entry:
+    columns = {"at": moments}
+    columns |= {f"input.{name}": column for name, column in call.columns.items()}
+    columns |= {f"feature.{name}": column for name, column in features.items()}
+    index = b""
     if part.rows is not None:
-        inputs, looked_up = _at(inputs, part.rows), _at(looked_up, part.rows)
-        index = part.rows.astype("<u4").tobytes()
-    columns = pack(inputs, prefix="input.") + pack(looked_up, prefix="feature.") + pack(part.outputs, prefix="output.")
-    return Entry(request, at, part.arm, call.caller, latency, part.count(call.rows), index, columns)
+        columns, index = _at(columns, part.rows), part.rows.astype("<u4").tobytes()
+    columns |= {f"output.{name}": column for name, column in part.outputs.items()}
+    return Entry(request, part.arm, call.caller, latency, part.count(call.rows), index, pack(columns))
+
+
+def _moments(call: Call, column: str) -> Array:
+    """When each row happens, in microseconds."""
+    import numpy as np
+
+    if not column or column not in call.columns:
+        return np.full(call.rows, to_micros(call.at) if call.at else now_micros(), np.int64)
+    given = call.columns[column]
+    if given.dtype.kind in "iu" and given.ndim == 1:
+        return np.asarray(given, np.int64)
+    try:
+        return np.array([to_micros(datetime.fromisoformat(each)) for each in given.tolist()], np.int64)
+    except (TypeError, ValueError):
+        raise InvalidInput(
+            f"column {column!r} says when each row happens: integer microseconds, or texts like 2026-01-31T12:00:00Z"
+        ) from None
 
 
 def _head(endpoint: Endpoint, target: Target) -> SpoolHead:

@@ -49,8 +49,6 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
 
     request: str
     """UUIDv7 of the request; a prediction's id is `<request>-<row>`."""
-    at: int
-    """When what it is about happened, microseconds; the moment of the request unless the caller said otherwise."""
     arm: str
     caller: str
     latency_us: int
@@ -58,7 +56,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     index: bytes
     """Row numbers inside the request, uint32; empty for all of them."""
     columns: list[Packed]
-    """`input.*`, `feature.*` and `output.*`."""
+    """`at` (when what each row is about happens, microseconds), `input.*`, `feature.*` and `output.*`."""
 
 
 class SpoolHead(msgspec.Struct, frozen=True):
@@ -77,21 +75,21 @@ _DECODER = msgspec.msgpack.Decoder(Entry)
 _HEAD = msgspec.msgpack.Decoder(SpoolHead)
 
 
-def pack(columns: Mapping[str, np.ndarray[Any, Any]], *, prefix: str) -> list[Packed]:
-    """Columns as they are written: `prefix` before each name.
+def pack(columns: Mapping[str, np.ndarray[Any, Any]]) -> list[Packed]:
+    """Columns as they are written.
 
     Example:
         >>> import numpy as np
-        >>> pack({"x": np.array([1.0])}, prefix="input.")[0].name
-        'input.x'
+        >>> pack({"input.x": np.array([1.0])})[0].dtype
+        '<f8'
     """
     packed = []
     for name, column in columns.items():
         if column.dtype.kind in "OUS":
             data: bytes | list[str | None] = [_text(each) for each in column.ravel().tolist()]
-            packed.append(Packed(prefix + name, "text", column.shape, data))
+            packed.append(Packed(name, "text", column.shape, data))
         else:
-            packed.append(Packed(prefix + name, column.dtype.str, column.shape, column.tobytes()))
+            packed.append(Packed(name, column.dtype.str, column.shape, column.tobytes()))
     return packed
 
 

@@ -34,6 +34,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     """Feature views in which columns are looked up that a request leaves out."""
     sticky: tuple[str, ...]
     """Columns whose values decide which arm of a canary a row goes to; the request's id and row otherwise."""
+    timestamp: str
+    """Column that says when each row happens (microseconds, or RFC 3339); the moment of the request otherwise."""
     changed: int
     """Grows with each change of any endpoint: what a server watches."""
     created_at: datetime
@@ -52,18 +54,22 @@ class Rollout(msgspec.Struct, frozen=True):
     challenger: str
     mode: Mode
     steps: tuple[float, ...]
-    """Weights of a canary, in order; empty in shadow mode."""
-    step: int
-    """Which of them is in force."""
+    """Weights of the canary, in order; a shadow with steps goes on as a canary when it was convincing."""
+    stepped: tuple[datetime, ...]
+    """When each step of the canary began; the last is in force. Empty while a shadow."""
     metric: str
-    """What is compared: see `rollout.METRICS`."""
+    """What is compared: see `losses.METRICS`."""
     rule: Rule
     status: RolloutStatus
     reason: str
     started_at: datetime
-    stepped_at: datetime
     finished_at: datetime | None
     created_by: str
+
+    @property
+    def weight(self) -> float:
+        """The share of the traffic that the challenger answers now."""
+        return self.steps[len(self.stepped) - 1] if self.stepped else 0.0
 
 
 class RolloutEvidence(msgspec.Struct, frozen=True):

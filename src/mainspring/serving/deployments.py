@@ -1,0 +1,156 @@
+"""Changing what answers: deployments, promotions and rollbacks, inside the caller's transaction.
+
+A deployment is a run: one model version at one endpoint, from the moment it first sees traffic until it is
+replaced. It used the model, its approval, the feature views, and, after a rollout, the evidence; what it makes are
+the segments of the prediction log. So the lineage of a prediction is the lineage of its deployment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import CheckFailed, Forbidden, NotFound, nearest
+from mainspring.kernel.hashing import digest_value
+from mainspring.kernel.ids import new_id
+from mainspring.lineage.graph import add_artifact, finish_run, resolve, start_run, use
+from mainspring.lineage.types import Artifact, RunStatus
+from mainspring.models.registry import approvals_of
+from mainspring.serving.tables import ENDPOINTS, EVIDENCE, ROLLOUTS
+from mainspring.serving.traffic import Target, TrafficPlan
+from mainspring.serving.types import Endpoint, Rollout, RolloutEvidence, RolloutStatus
+from mainspring.store.transaction import Transaction
+from mainspring.trust.types import ROLES
+
+__all__ = [
+    "approval_of",
+    "check_approved",
+    "end_rollout",
+    "find_endpoint",
+    "new_endpoint",
+    "put_on",
+    "save_evidence",
+    "save_plan",
+    "save_rollout",
+    "take_off",
+]
+
+
+def find_endpoint(tx: Transaction, name: str) -> Endpoint:
+    """The endpoint of a name; `NotFound` with the nearest names otherwise."""
+    found = tx.fetch_one(ENDPOINTS, "WHERE workspace = ? AND name = ?", (tx.workspace, name))
+    if found is None:
+        names = [row[0] for row in tx.rows("SELECT name FROM endpoint WHERE workspace = ?", (tx.workspace,))]
+        raise NotFound(f"there is no endpoint {name!r}", known=nearest(name, names))
+    return found
+
+
+def approval_of(tx: Transaction, model: Artifact) -> str:
+    """The id of the newest approval of this content, under whatever name and version; empty when there is none."""
+    given = approvals_of(tx, model.digest)
+    return max((approval.artifact_id for approval in given), default="")
+
+
+def check_approved(tx: Transaction, model: Artifact, *, allow_unapproved: bool) -> str:
+    """The approval's id; raises `CheckFailed` without one, unless an approver says that it may be so."""
+    approval = approval_of(tx, model)
+    if approval:
+        return approval
+    if not allow_unapproved:
+        raise CheckFailed(
+            f"{model.ref} is not approved: nobody said yes to the digest {model.digest[:12]}",
+            hint=f"mainspring model approve {model.name} {model.version}",
+            details={"model": model.ref, "digest": model.digest},
+        )
+    if not any("approve" in ROLES.get(role, ()) for role in caller().roles):
+        raise Forbidden(f"{caller().principal} may not serve the unapproved {model.ref}", hint="ask an approver")
+    return ""
+
+
+def put_on(
+    tx: Transaction, endpoint: str, model: Artifact, *, approval: str, features: Sequence[str], parent_id: str = ""
+) -> Target:
+    """Start the deployment run of a model version at an endpoint."""
+    run = start_run(
+        tx, "deployment", endpoint, parent_id=parent_id, metadata={"model": model.ref, "approved": bool(approval)}
+    )
+    use(tx, run.id, model.id, role="model")
+    if approval:
+        use(tx, run.id, approval, role="approval")
+    for view in features:
+        use(tx, run.id, resolve(tx, view, kind="feature-view").id, role="feature-view")
+    return Target(model=model.id, name=model.name, version=model.version, deployment=run.id)
+
+
+def take_off(tx: Transaction, target: Target, *, status: RunStatus = "finished", reason: str) -> None:
+    """End the deployment run of a model version."""
+    finish_run(tx, target.deployment, status=status, metadata={"ended": reason})
+
+
+def new_endpoint(tx: Transaction, name: str, plan: TrafficPlan) -> Endpoint:
+    """An endpoint that is there when `save_plan` was called."""
+    return Endpoint(
+        id=new_id(),
+        workspace=tx.workspace,
+        name=name,
+        plan=plan,
+        features=(),
+        sticky=(),
+        timestamp="",
+        changed=0,
+        created_at=tx.now,
+        updated_at=tx.now,
+        created_by=caller().principal,
+    )
+
+
+def save_plan(tx: Transaction, endpoint: Endpoint, plan: TrafficPlan) -> Endpoint:
+    """Give an endpoint a new traffic plan; servers see it within a fraction of a second."""
+    plan.check()
+    change = tx.value("SELECT coalesce(max(changed), 0) + 1 FROM endpoint")
+    changed = msgspec.structs.replace(endpoint, plan=plan, changed=change, updated_at=tx.now)
+    tx.execute("DELETE FROM endpoint WHERE id = ?", (endpoint.id,))
+    tx.insert(ENDPOINTS, changed)
+    tx.note(f"endpoint/{endpoint.name}", champion=plan.champion.reference, mode=plan.mode, weight=plan.weight)
+    return changed
+
+
+def save_evidence(tx: Transaction, evidence: RolloutEvidence) -> None:
+    """Keep one look at a rollout."""
+    tx.insert(EVIDENCE, evidence)
+
+
+def end_rollout(tx: Transaction, rollout: Rollout, plan: TrafficPlan, *, promoted: bool, reason: str) -> TrafficPlan:
+    """Keep the challenger or let it go: the plan that results. The evidence becomes an artifact of the rollout."""
+    looks = tx.fetch(EVIDENCE, "WHERE rollout_id = ? ORDER BY id", (rollout.id,))
+    last = msgspec.to_builtins(looks[-1].decision) if looks else {}
+    report = add_artifact(
+        tx,
+        "report",
+        f"rollout/{rollout.endpoint}",
+        digest=digest_value("rollout", [rollout.id, msgspec.to_builtins(looks)]),
+        metadata={"rollout": rollout.id, "looks": len(looks), "metric": rollout.metric, "reason": reason, "last": last},
+        run_id=rollout.id,
+    )
+    status: RolloutStatus = "promoted" if promoted else "rolled back"
+    finish_run(tx, rollout.id, metadata={"verdict": status, "reason": reason})
+    tx.execute(
+        "UPDATE rollout SET status = ?, reason = ?, finished_at = ? WHERE id = ?",
+        (status, reason, tx.now_micros, rollout.id),
+    )
+    tx.note(f"rollout/{rollout.id}", status=status, reason=reason)
+    if plan.challenger is None or not promoted:
+        if plan.challenger is not None:
+            take_off(tx, plan.challenger, status="cancelled", reason=f"rolled back: {reason}")
+        return TrafficPlan(champion=plan.champion)
+    use(tx, plan.challenger.deployment, report.id, role="evidence")
+    take_off(tx, plan.champion, reason=f"replaced by {plan.challenger.reference}")
+    return TrafficPlan(champion=plan.challenger)
+
+
+def save_rollout(tx: Transaction, rollout: Rollout) -> None:
+    """Keep the mode and the steps of a running rollout."""
+    row = dict(zip(ROLLOUTS.columns, ROLLOUTS.to_row(rollout), strict=True))
+    tx.execute("UPDATE rollout SET mode = ?, stepped = ? WHERE id = ?", (row["mode"], row["stepped"], rollout.id))
