@@ -41,6 +41,7 @@ ROOMS: tuple[Room, ...] = (
     Room("tracking", 1, "mainspring.tracking.service:Tracking"),
     Room("features", 1, "mainspring.features.service:Features"),
     Room("models", 1, "mainspring.models.service:Models"),
+    Room("serving", 1, "mainspring.serving.service:Serving"),
 )
 """The rooms in the order in which their tables are made; a room may refer to tables of rooms above it in this list."""
 
