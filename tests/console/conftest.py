@@ -1,4 +1,4 @@
-"""Stores as the console meets them, empty and full, and a browser without a network: requests go straight to the app."""
+"""Stores as the console meets them, empty and full, and a browser whose requests go straight to the app."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Browser:
 
     def page(self, path: str) -> Element:
         answer = self.get(path)
-        assert answer.status_code == 200, answer.text[:2000]
+        assert answer.status_code == 200, answer.text[-900:]
         return parse(answer.text)
 
 
@@ -148,7 +148,10 @@ def _filling():
 def filled(tmp_path_factory):
     """A store with one of everything, and the names in it."""
     with ms.connect(tmp_path_factory.mktemp("filled")) as opened:
-        yield opened, _filling().fill(opened)
+        filling = _filling()
+        names = filling.fill(opened)
+        yield opened, names
+        filling.close(opened, names)
 
 
 @pytest.fixture

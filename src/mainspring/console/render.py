@@ -63,6 +63,7 @@ def _environment() -> Environment:
         ago=words.ago,
         bytes=words.bytes_label,
         compact=words.compact,
+        counted=words.counted,
         elapsed=words.elapsed,
         figure=words.figure_label,
         iso=words.iso,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,10 @@ __all__ = [
     "ago",
     "bytes_label",
     "compact",
+    "counted",
     "elapsed",
     "figure_label",
+    "is_id",
     "iso",
     "json_text",
     "per_cent",
@@ -25,6 +28,7 @@ __all__ = [
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _SHORT = 8
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def absolute(moment: datetime | None) -> str:
@@ -111,6 +115,16 @@ def compact(value: Any, limit: int = 120) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "\u2026"
 
 
+def counted(number: int, name: str, plural: str = "") -> str:
+    """A number with the name of what was counted.
+
+    Example:
+        >>> counted(1, "event"), counted(1200, "event"), counted(2, "entry", "entries")
+        ('1 event', '1,200 events', '2 entries')
+    """
+    return f"{number:,} {name if number == 1 else plural or name + 's'}"
+
+
 def json_text(value: Any, *, indent: int = 0) -> str:
     """A value as JSON text."""
     encoded = msgspec.json.encode(msgspec.to_builtins(value, str_keys=True))
@@ -122,6 +136,11 @@ def per_cent(value: float | None, digits: int = 1) -> str:
     if value is None or math.isnan(value):
         return "\u2013"
     return f"{value * 100:.{digits}f}%"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an id of ours, a UUID version 7."""
+    return _ID.fullmatch(text) is not None
 
 
 def short_id(identifier: str) -> str:

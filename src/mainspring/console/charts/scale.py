@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -14,6 +15,7 @@ __all__ = ["Kind", "Scale", "finite", "number_label", "scale_for", "span_label",
 Kind = Literal["linear", "log", "time"]
 """How an axis runs; `time` is in seconds since 1970, UTC."""
 
+_MOST = sys.float_info.max
 _DAY = 86400.0
 _TIME_STEPS = (
     *(1.0, 2.0, 5.0, 10.0, 15.0, 30.0),
@@ -95,14 +97,14 @@ def scale_for(
         low, high = min(low, 0.0), max(high, 0.0)
     if kind == "log":
         low, high = (low / 1.5, high * 1.5) if high <= low * (1 + 1e-12) else (low, high)
-        return Scale(max(low, 5e-324), min(high, 1.7e308), start, stop, kind) if high > low else None
+        return Scale(max(low, 5e-324), min(high, _MOST), start, stop, kind) if high > low else None
     if not high / 2 - low / 2 > abs(high / 2) * 1e-12 + abs(low / 2) * 1e-12:
         room = abs(low) * 0.05 or 0.5
         low, high = low - room, high + room
     elif pad:
         room = (high / 2 - low / 2) * 2 * pad
         low, high = (low if zero and low == 0 else low - room), (high if zero and high == 0 else high + room)
-    low, high = max(low, -1.7e308), min(high, 1.7e308)
+    low, high = max(low, -_MOST), min(high, _MOST)
     return Scale(low, high, start, stop, kind) if high / 2 > low / 2 else None
 
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from mainspring.console.pages import audit, home, lineage, search
+from mainspring.console.pages import audit, data, home, lineage, models, runs, search
 
 __all__ = ["ENTRIES"]
 
-ENTRIES = (*home.ENTRIES, *lineage.ENTRIES, *audit.ENTRIES, *search.ENTRIES)
+ENTRIES = (
+    *home.ENTRIES,
+    *runs.ENTRIES,
+    *data.ENTRIES,
+    *models.ENTRIES,
+    *lineage.ENTRIES,
+    *audit.ENTRIES,
+    *search.ENTRIES,
+)

@@ -9,6 +9,7 @@ import msgspec
 
 from mainspring.console.links import resource_path
 from mainspring.console.page import Ask, Entry, Page
+from mainspring.console.words import is_id, short_id
 from mainspring.kernel.errors import InvalidInput
 from mainspring.store.ledger import ChainReport, Event
 
@@ -24,6 +25,8 @@ class ChangeRow(msgspec.Struct, frozen=True):
     """One thing that an event touched, with the page that shows it."""
 
     resource: str
+    label: str
+    """The resource with a long id cut to its end."""
     href: str
     detail: dict[str, Any]
 
@@ -79,7 +82,9 @@ def event_rows(events: list[Event], ask: Ask, *, changes: int = 4) -> list[Event
 
 def _change(resource: str, detail: dict[str, Any], ask: Ask) -> ChangeRow:
     path = resource_path(resource)
-    return ChangeRow(resource=resource, href=ask.link(path) if path else "", detail=detail)
+    kind, slash, rest = resource.partition("/")
+    label = f"{kind}/{short_id(rest)}" if slash and is_id(rest) else resource
+    return ChangeRow(resource=resource, label=label, href=ask.link(path) if path else "", detail=detail)
 
 
 def audit(client: Client, ask: Ask) -> AuditPage:

@@ -10,6 +10,7 @@ import msgspec
 from mainspring.console.links import run_path
 from mainspring.console.page import Ask, Entry, Page
 from mainspring.console.pages.audit import EventRow, event_rows
+from mainspring.console.words import counted
 from mainspring.lineage.types import Run
 
 if TYPE_CHECKING:
@@ -91,18 +92,24 @@ def home(client: Client, ask: Ask) -> HomePage:
                 ask.link("/runs", status="failed"),
                 "bad" if wrong else "",
             ),
-            Count("Datasets", str(len(datasets)), _versions(sum(each.version for each in datasets)), ask.link("/data")),
-            Count("Models", str(len(models)), _versions(sum(each.version for each in models)), ask.link("/models")),
+            Count(
+                "Datasets",
+                str(len(datasets)),
+                counted(sum(each.version for each in datasets), "version"),
+                ask.link("/data"),
+            ),
+            Count(
+                "Models",
+                str(len(models)),
+                counted(sum(each.version for each in models), "version"),
+                ask.link("/models"),
+            ),
         ],
         running=[_link(run, ask) for run in running[:8]],
         wrong=[_link(run, ask) for run in wrong[:8]],
         recent=[_link(run, ask) for run in tops[:10]],
         events=event_rows(events, ask, changes=2),
     )
-
-
-def _versions(count: int) -> str:
-    return f"{count} version{'' if count == 1 else 's'}"
 
 
 def _link(run: Run, ask: Ask) -> RunLink:

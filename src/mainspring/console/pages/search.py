@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from mainspring.console.links import artifact_path, run_path
 from mainspring.console.page import Ask, Entry, Page
+from mainspring.console.words import is_id
 from mainspring.kernel.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ _KINDS = ("dataset", "model", "feature-view", "report")
 _SHOWN = 50
 _RUNS = 500
 """How many of the newest runs are searched by name; older ones are found by their id."""
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -52,7 +51,7 @@ def search(client: Client, ask: Ask) -> SearchPage:
 
 
 def _exact(client: Client, ask: Ask, words: str) -> list[Result]:
-    if _ID.fullmatch(words):
+    if is_id(words):
         try:
             run = client.lineage.run(words)
         except NotFound:

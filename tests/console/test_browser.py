@@ -1,0 +1,143 @@
+"""The console in a real browser: keys, palette, themes, live updates, the tooltip, and no error in its console."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(filled):
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from mainspring.console.routes import routes
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        config = uvicorn.Config(Starlette(routes=routes(filled[0])), log_level="warning", lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def tab(chromium, address):
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=address)
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None)
+    yield page
+    context.close()
+    assert not problems, problems
+
+
+def test_the_palette_finds_a_page_and_a_thing(tab):
+    tab.goto("/")
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("lineag")
+    tab.wait_for_selector("#palette li:has-text('Lineage')")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/lineage")
+    tab.keyboard.press("Control+k")
+    tab.keyboard.type("weather")
+    tab.wait_for_selector("#palette li:has-text('weather')")
+    assert tab.locator("#palette-input").get_attribute("aria-activedescendant") == "palette-0"
+    tab.keyboard.press("Escape")
+    assert tab.locator("#palette").is_hidden()
+
+
+def test_keys_search_help_and_go_places(tab):
+    tab.goto("/audit")
+    tab.keyboard.press("/")
+    assert tab.evaluate("document.activeElement.id") == "find"
+    tab.evaluate("document.activeElement.blur()")
+    tab.keyboard.press("?")
+    assert tab.locator("#help").is_visible()
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("j")
+    assert tab.locator("tr.marked").count() == 1
+    tab.keyboard.press("g")
+    tab.keyboard.press("h")
+    tab.wait_for_url("**/")
+
+
+def test_a_theme_is_switched_at_once_and_kept(tab):
+    tab.goto("/?theme=light")
+    light = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    tab.click("[data-theme-to=dark]")
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    tab.goto("/audit")
+    assert tab.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_a_live_page_shows_what_is_new_and_can_be_paused(tab, filled):
+    from mainspring.lineage import graph
+
+    tab.clock.install()
+    tab.goto("/lineage")
+    tab.wait_for_selector("button.live:visible")
+    with filled[0].backend.store.write("test.live") as tx:
+        graph.add_artifact(tx, "report", "made-while-looking", digest="f" * 64)
+    tab.clock.run_for(9000)
+    tab.wait_for_selector("text=made-while-looking")
+    tab.click("button.live")
+    assert tab.locator("button.live").inner_text().strip() == "Paused"
+    with filled[0].backend.store.write("test.live") as tx:
+        graph.add_artifact(tx, "report", "made-while-paused", digest="0" * 64)
+    tab.clock.run_for(30000)
+    assert tab.locator("text=made-while-paused").count() == 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("path", ["/", "/lineage", "/lineage/model/flight-delay@1", "/audit"])
+def test_no_page_is_wider_than_the_window(tab, width, path):
+    tab.set_viewport_size({"width": width, "height": 844})
+    tab.goto(path)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_pages_can_be_read_without_scripts(chromium, address):
+    context = chromium.new_context(java_script_enabled=False, base_url=address)
+    page = context.new_page()
+    page.goto("/lineage/model/flight-delay@1")
+    page.set_default_timeout(10_000)
+    assert page.locator("svg.chart-dag g.node").count() >= 5
+    assert page.locator("button.copy:visible, button.live:visible").count() == 0
+    page.click("tbody a:has-text('april@1')")
+    page.fill("#find", "weather")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search?q=weather")
+    assert page.locator("main").get_by_text("weather").count()
+    context.close()
