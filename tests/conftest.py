@@ -138,7 +138,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def any_client(transport: str, request: pytest.FixtureRequest) -> Iterator[Client]:
+def any_client(transport: str, store_folder: Path, request: pytest.FixtureRequest) -> Iterator[Client]:
     """A client on a fresh store: in this process, and over HTTP."""
     if transport == "embedded":
         yield request.getfixturevalue("client")

@@ -1,8 +1,8 @@
 """A process that is killed at every system call of writing blobs, one after the other. Run by `test_blobs_crash.py`.
 
 `crash.py TEMPLATE FOLDER`: for n = 1, 2, ... it copies the closed store TEMPLATE to FOLDER/n, and a child opens it,
-writes a loose blob, a pack and a large blob, and is killed with SIGKILL at its n-th call, until a child comes to its end.
-It prints one JSON line for each: the call at which it died, and which blobs it had acknowledged.
+writes a loose blob, a pack and a large blob, and is killed with SIGKILL at its n-th call, until a child comes to its
+end. It prints one JSON line for each: the call at which it died, and which blobs it had acknowledged.
 """
 
 from __future__ import annotations
