@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import subprocess
 import sys
 import threading
@@ -137,6 +138,40 @@ def test_the_driver_is_checked() -> None:
     assert not wal_is_safe("3.51.2")
     assert wal_is_safe("3.51.3")
     assert driver_report()["page_checksums"]
+
+
+def test_who_gave_up_waiting_takes_the_lock_from_nobody(tmp_path: Path) -> None:
+    holder, impatient = WriteLock(tmp_path / "lock"), WriteLock(tmp_path / "lock", timeout=0.05)
+    holder.acquire()
+    with pytest.raises(MainspringError, match="held the store's write lock"):
+        impatient.acquire()
+    holder.release()
+    for thread in threading.enumerate():
+        if thread.name == "mainspring-write-lock":
+            thread.join(10)  # it has the lock now, and too late
+    impatient.acquire()
+    with pytest.raises(BlockingIOError), (tmp_path / "lock").open("r+") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    impatient.release()
+    for lock in (holder, impatient):
+        lock.close()
+
+
+def test_a_write_lock_waited_for_is_held(tmp_path: Path) -> None:
+    holder, waiter = WriteLock(tmp_path / "lock"), WriteLock(tmp_path / "lock", timeout=10)
+    holder.acquire()
+    thread = threading.Thread(target=waiter.acquire)
+    thread.start()
+    while not any(each.name == "mainspring-write-lock" for each in threading.enumerate()):
+        pass
+    holder.release()
+    thread.join(10)
+    with pytest.raises(BlockingIOError), (tmp_path / "lock").open("r+") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    waiter.release()
+    holder.acquire()
+    for lock in (holder, waiter):
+        lock.close()
 
 
 def test_a_write_lock_is_given_up_after_its_time_and_not_lost(tmp_path: Path) -> None:

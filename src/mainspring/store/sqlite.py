@@ -105,12 +105,17 @@ class WriteLock:
         arrived = threading.Event()
 
         def wait_in_kernel() -> None:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            with decided:
-                if outcome:  # the caller gave up: hand on what came too late
-                    fcntl.flock(self._file, fcntl.LOCK_UN)
-                else:
-                    outcome.append("held")
+            # A lock belongs to an opening of the file. With one of its own, what comes too late takes nothing from, and
+            # gives nothing back in place of, a later `acquire`, and the file may be closed while this waits.
+            waiting = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(waiting, fcntl.LOCK_EX)
+                with decided:
+                    if not outcome:  # else the caller gave up
+                        outcome.append("held")
+                        os.dup2(waiting, self._file, inheritable=False)
+            finally:
+                os.close(waiting)
             arrived.set()
 
         threading.Thread(target=wait_in_kernel, name="mainspring-write-lock", daemon=True).start()
