@@ -6,7 +6,10 @@ a matrix in the order of the signature.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from mainspring.engines.models import LABEL, PROBABILITY, VALUE
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from mainspring.engines.signature import Signature
 
 __all__ = ["LightGBMPredictor", "SklearnPredictor"]
+
+_MANY = 8192  # rows from which a team of threads pays; below, waking it costs more than the model
 
 
 class SklearnPredictor:
@@ -37,6 +42,7 @@ class SklearnPredictor:
                 f"the model was fitted on the column {missing[0]!r}, which the signature lacks", known=signature.names
             )
         # scikit-learn's own test; asking for `predict_proba` would say no for a pipeline not yet resolved.
+        self._threads = _one_thread()
         self._classifier = getattr(model, "classes_", None) is not None
         self._scores = self._classifier and hasattr(model, "predict_proba")
 
@@ -46,10 +52,8 @@ class SklearnPredictor:
             raise Conflict("this model is closed")
         rows = self._table(columns)
         try:
-            answer = self._model.predict(rows)
-            if not self._classifier:
-                return {VALUE: answer}
-            return {LABEL: answer, PROBABILITY: self._model.predict_proba(rows)} if self._scores else {LABEL: answer}
+            with self._threads() if len(rows) < _MANY else nullcontext():
+                return self._answer(rows)
         except MainspringError:
             raise
         except (ValueError, TypeError) as error:  # how scikit-learn refuses values
@@ -58,6 +62,12 @@ class SklearnPredictor:
     def close(self) -> None:
         """See `Predictor.close`."""
         self._model = None
+
+    def _answer(self, rows: Any) -> dict[str, NDArray[Any]]:
+        answer = self._model.predict(rows)
+        if not self._classifier:
+            return {VALUE: answer}
+        return {LABEL: answer, PROBABILITY: self._model.predict_proba(rows)} if self._scores else {LABEL: answer}
 
     def _table(self, columns: Mapping[str, NDArray[Any]]) -> Any:
         if self._frame:
@@ -76,6 +86,15 @@ class SklearnPredictor:
 
         kind = object if any(field.text for field in self.signature.inputs) else np.float64
         return np.column_stack([columns[name].astype(kind) for name in self._names])
+
+
+def _one_thread() -> Callable[[], AbstractContextManager[Any]]:
+    """A block in which scikit-learn's OpenMP loops stay on the calling thread.
+
+    OpenMP keeps that number per thread, so requests do not disturb each other.
+    """
+    threadpoolctl = importlib.import_module("threadpoolctl")  # a dependency of scikit-learn's, without type information
+    return functools.partial(threadpoolctl.ThreadpoolController().limit, limits=1, user_api="openmp")
 
 
 class LightGBMPredictor:

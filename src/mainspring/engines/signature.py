@@ -242,10 +242,10 @@ def _from_objects(field: Field, found: NDArray[Any]) -> NDArray[Any]:
         return np.array([np.nan if value is None else value for value in found.flat], dtype="float64").reshape(
             found.shape
         )
-    try:
-        return np.array(found.tolist())
-    except OverflowError:
-        raise InvalidInput(f"column {field.name!r} has a number too large for {field.dtype}") from None
+    plain = np.array(found.tolist())
+    if plain.dtype == object:
+        raise InvalidInput(f"column {field.name!r} has a number too large for {field.dtype}")
+    return plain
 
 
 def _check_range(field: Field, found: NDArray[Any]) -> None:
