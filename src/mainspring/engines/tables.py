@@ -23,8 +23,8 @@ __all__ = [
     "Aggregate",
     "All",
     "AnyOf",
-    "Between",
     "AnyPredicate",
+    "Between",
     "ColumnKind",
     "ColumnType",
     "Compare",
@@ -274,7 +274,7 @@ def open_table(source: Any) -> Table:
     """
     if all(callable(getattr(source, name, None)) for name in ("compute", "rows", "split")):
         return source  # type: ignore[no-any-return]  # has the methods of the protocol
-    from mainspring.engines.tables_polars import PolarsTable, to_lazy  # noqa: PLC0415 -- loads polars
+    from mainspring.engines.tables_polars import PolarsTable, to_lazy
 
     frame = to_lazy(source)
     if frame is None:
@@ -287,7 +287,7 @@ def open_table(source: Any) -> Table:
 
 def check_regex(pattern: str) -> str:
     """Return `pattern` when it is a regular expression; raise `InvalidInput` otherwise."""
-    import re  # noqa: PLC0415 -- only needed when somebody writes a pattern
+    import re
 
     try:
         re.compile(pattern)

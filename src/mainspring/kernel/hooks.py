@@ -39,6 +39,7 @@ ROOMS: tuple[Room, ...] = (
     Room("trust", 1, "mainspring.trust.service:Trust"),
     Room("data", 0, "mainspring.data.service:Data"),
     Room("tracking", 1, "mainspring.tracking.service:Tracking"),
+    Room("quality", 1, "mainspring.quality.service:Quality"),
     Room("features", 1, "mainspring.features.service:Features"),
     Room("models", 1, "mainspring.models.service:Models"),
     Room("serving", 1, "mainspring.serving.service:Serving"),

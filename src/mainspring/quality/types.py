@@ -99,6 +99,8 @@ class ValidationReport(msgspec.Struct, frozen=True, kw_only=True):
     suite: str
     results: tuple[ExpectationResult, ...]
     dataset: str = ""
+    ref: str = ""
+    """Of the artifact, once it is recorded."""
     rows: int = 0
     columns: int = 0
     started_at: datetime
@@ -125,7 +127,13 @@ class ValidationReport(msgspec.Struct, frozen=True, kw_only=True):
             record["unexpected_percent"] = result.unexpected_percent
         return plain
 
+    def to_html(self) -> str:
+        """The report as one HTML page that needs nothing else."""
+        from mainspring.quality.reports.html import report_html
+
+        return report_html(self)
+
     def _repr_html_(self) -> str:
-        from mainspring.quality.report_html import summary_html  # noqa: PLC0415 -- only in a notebook
+        from mainspring.quality.reports.html import summary_html
 
         return summary_html(self)

@@ -71,7 +71,7 @@ def require(report: ValidationReport) -> ValidationReport:
         return report
     critical = [each for each in report.failures if each.expectation.severity == "critical"]
     lines = "; ".join(f"{described(each.expectation)}: {each.message}" for each in critical[:3])
-    more = f" and {len(critical) - 3} more" if len(critical) > 3 else ""  # noqa: PLR2004 -- the three shown
+    more = f" and {len(critical) - 3} more" if len(critical) > 3 else ""
     raise CheckFailed(
         f"{report.dataset or 'the table'} fails suite {report.suite!r} in {len(critical)} critical expectations: "
         f"{lines}{more}",

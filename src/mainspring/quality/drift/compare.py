@@ -41,7 +41,7 @@ class DriftLimits(msgspec.Struct, frozen=True, kw_only=True):
     bins: int = 10
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warn <= self.drift or not 0 < self.q < 1 or self.rows < 1 or self.bins < 2:  # noqa: PLR2004 -- one bin cannot differ
+        if not 0 <= self.warn <= self.drift or not 0 < self.q < 1 or self.rows < 1 or self.bins < 2:
             raise InvalidInput(f"these limits of drift contradict themselves: {self}")
 
 

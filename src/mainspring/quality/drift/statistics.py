@@ -96,7 +96,7 @@ def homogeneity(reference: Sequence[int], current: Sequence[int], *, least: floa
     if not n or not m:
         return 0.0, 0, 1.0
     cells = _pooled(list(zip(reference, current, strict=True)), n, m, least)
-    if len(cells) < 2:  # noqa: PLR2004 -- one cell cannot differ
+    if len(cells) < 2:
         return 0.0, 0, 1.0
     statistic = 0.0
     for a, b in cells:
@@ -152,7 +152,7 @@ def chi2_tail(value: float, degrees: int) -> float:
         c = b + step / c
         c = c if abs(c) > tiny else tiny
         fraction *= d * c
-        if abs(d * c - 1) < 1e-15:  # noqa: PLR2004 -- the precision of a double
+        if abs(d * c - 1) < 1e-15:
             break
     return min(1.0, front * fraction)
 
@@ -166,7 +166,7 @@ def kolmogorov_tail(distance: float, n: int, m: int) -> float:
         return 1.0
     root = math.sqrt(n * m / (n + m))
     x = (root + 0.12 + 0.11 / root) * distance
-    if x < 0.2:  # noqa: PLR2004 -- the series is 1 to fifteen digits there
+    if x < 0.2:
         return 1.0
     total: float = 2 * sum((1 if k % 2 else -1) * math.exp(-2 * k * k * x * x) for k in range(1, 101))
     return min(1.0, max(0.0, total))

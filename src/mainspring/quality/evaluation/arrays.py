@@ -20,7 +20,7 @@ __all__ = ["labels_of", "numbers_of", "numpy", "same_length"]
 def numpy() -> ModuleType:
     """numpy, or the error that names the extra."""
     try:
-        import numpy as np  # noqa: PLC0415 -- an extra
+        import numpy as np
     except ImportError:
         raise MissingDependency("numpy", extra="quality") from None
     return np

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.quality.evaluation import intervals, ranking
 from mainspring.quality.evaluation.arrays import labels_of, numbers_of, numpy, same_length
-from mainspring.quality.evaluation.losses import ROW_LOSSES, row_loss
+from mainspring.quality.evaluation.losses import row_loss
 from mainspring.quality.evaluation.types import HIGHER_IS_BETTER, Comparison, Difference
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _mcnemar(gained: int, lost: int) -> float:
     total = gained + lost
     if not total:
         return 1.0
-    if total > 1000:  # noqa: PLR2004 -- the binomial is normal long before
+    if total > 1000:
         return intervals.tail(max(abs(gained - lost) - 1, 0) / math.sqrt(total))
     fewer = min(gained, lost)
     ways = sum(math.comb(total, k) for k in range(fewer + 1))

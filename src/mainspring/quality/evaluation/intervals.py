@@ -41,7 +41,9 @@ def around(
     least: float = -math.inf,
     most: float = math.inf,
 ) -> Estimate:
-    """A normal interval, kept within what the metric can be."""
+    """A normal interval, kept within what the metric can be; no interval when the error is not known."""
+    if not math.isfinite(error):
+        return Estimate(value, method=method)
     half = critical(confidence) * error
     return Estimate(value, max(least, value - half), min(most, value + half), error, method)
 

@@ -77,7 +77,7 @@ def sliced_columns(
     slices: Sequence[str] | Mapping[str, Any] | None, frame: Any, *, rows: int
 ) -> dict[str, dict[str, Any]]:
     """For each column the rows of each of its slices, as boolean arrays."""
-    import polars as pl  # noqa: PLC0415 -- loads polars only when something is sliced
+    import polars as pl
 
     if isinstance(slices, Mapping):
         given = {name: pl.Series(name, values) for name, values in slices.items()}
@@ -107,7 +107,7 @@ def _divides(column: Any) -> bool:
 
 
 def _parts(column: Any) -> dict[str, Any]:
-    import polars as pl  # noqa: PLC0415 -- as above
+    import polars as pl
 
     if column.dtype.is_numeric() and column.n_unique() > _MOST:
         cast = column.cast(pl.Float64).fill_nan(None)

@@ -102,7 +102,7 @@ class RowCheck(Check, frozen=True, kw_only=True):
             counts.append(Count(where=target.where, predicate=ignored))
         return tuple(counts)
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Enough of the rows asked hold. With no row to ask, it holds."""
         ignored = self.ignored(target)
         rows = answers[Count(where=target.where)]

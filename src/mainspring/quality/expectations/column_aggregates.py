@@ -43,7 +43,7 @@ class _RangeCheck(Check, frozen=True, kw_only=True):
         """The number."""
         return answers[self.metrics(target)[0]]
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """The number is there and lies in the range."""
         observed = self.value(target, answers)
         if observed is None:
@@ -177,7 +177,7 @@ class QuantilesBetween(Check, frozen=True, kw_only=True):
         """The quantiles."""
         return tuple(Quantile(where=target.where, column=target.column, q=q) for q in self.quantiles)
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Every one is there and in its range."""
         observed = [answers[metric] for metric in self.metrics(target)]
         outside = [
@@ -203,7 +203,7 @@ class DistinctInSet(Check, frozen=True, kw_only=True):
         """The distinct values."""
         return (Frequent(where=target.where, column=target.column, limit=_SET_LIMIT),)
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """The two sets stand as they should."""
         found = {value for value, _ in answers[self.metrics(target)[0]]}
         wanted = set(self.value_set)
@@ -241,7 +241,7 @@ class MostCommonInSet(Check, frozen=True, kw_only=True):
         """The frequent values."""
         return (Frequent(where=target.where, column=target.column, limit=100),)
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """The mode is as expected."""
         counted = answers[self.metrics(target)[0]]
         top = [value for value, count in counted if count == counted[0][1]]

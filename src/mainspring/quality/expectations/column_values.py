@@ -37,7 +37,7 @@ __all__ = [
 class ValuesNotNull(RowCheck, frozen=True, kw_only=True):
     """No value is null or NaN."""
 
-    def ignored(self, target: Target) -> AnyPredicate | None:  # noqa: ARG002 -- of the protocol
+    def ignored(self, target: Target) -> AnyPredicate | None:
         """Nothing: missing values are what is asked about."""
         return None
 
@@ -53,7 +53,7 @@ class ValuesNotNull(RowCheck, frozen=True, kw_only=True):
 class ValuesNull(RowCheck, frozen=True, kw_only=True):
     """Every value is null or NaN."""
 
-    def ignored(self, target: Target) -> AnyPredicate | None:  # noqa: ARG002 -- of the protocol
+    def ignored(self, target: Target) -> AnyPredicate | None:
         """Nothing: missing values are what is asked about."""
         return None
 

@@ -45,7 +45,7 @@ class RowCountBetween(Check, frozen=True, kw_only=True):
         """The rows."""
         return (Count(where=target.where),)
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """As many as expected."""
         rows = answers[Count(where=target.where)]
         passed = in_range(rows, self.min_value, self.max_value)
@@ -59,7 +59,7 @@ class RowCountBetween(Check, frozen=True, kw_only=True):
 class _SchemaCheck(Check, frozen=True, kw_only=True):
     needs_columns = False
 
-    def metrics(self, target: Target) -> tuple[Metric, ...]:  # noqa: ARG002 -- of the protocol
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
         """The schema is enough."""
         return ()
 
@@ -69,7 +69,7 @@ class ColumnExists(_SchemaCheck, frozen=True, kw_only=True):
 
     column_index: int | None = None
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Look it up."""
         names = list(schema)
         if target.column not in schema:
@@ -88,11 +88,11 @@ class _TypeCheck(Check, frozen=True, kw_only=True):
         """The types that are accepted: kinds (`integer`, `text`) or an engine's own names (`Int64`)."""
         raise NotImplementedError
 
-    def metrics(self, target: Target) -> tuple[Metric, ...]:  # noqa: ARG002 -- of the protocol
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
         """The schema is enough."""
         return ()
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Compare kinds and names without regard to case."""
         found = schema[target.column]
         passed = bool({found.kind, found.dtype.casefold()} & {name.casefold() for name in self.accepted()})
@@ -130,7 +130,7 @@ class ColumnCountBetween(_SchemaCheck, frozen=True, kw_only=True):
     min_value: int | None = None
     max_value: int | None = None
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Count them."""
         passed = in_range(len(schema), self.min_value, self.max_value)
         return Judgement(passed=passed, observed=len(schema), message="" if passed else f"there are {len(schema)}")
@@ -146,7 +146,7 @@ class ColumnsMatchOrderedList(_SchemaCheck, frozen=True, kw_only=True):
     subject = "table"
     column_list: tuple[str, ...]
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Compare name by name."""
         names = list(schema)
         passed = names == list(self.column_list)
@@ -164,7 +164,7 @@ class ColumnsMatchSet(_SchemaCheck, frozen=True, kw_only=True):
     column_set: tuple[str, ...]
     exact_match: bool = True
 
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:  # noqa: ARG002 -- of the protocol
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Compare as sets."""
         absent = sorted(set(self.column_set) - set(schema))
         extra = sorted(set(schema) - set(self.column_set)) if self.exact_match else []
@@ -203,7 +203,7 @@ class _PairCheck(RowCheck, frozen=True, kw_only=True):
 
     def pair(self, target: Target) -> tuple[str, str]:
         """The two columns."""
-        if len(target.columns) != 2:  # noqa: PLR2004 -- a pair is two
+        if len(target.columns) != 2:
             raise InvalidInput(f"a pair is two columns, not {list(target.columns)}")
         return target.columns[0], target.columns[1]
 
@@ -242,11 +242,11 @@ class RowsSatisfy(RowCheck, frozen=True, kw_only=True):
     subject = "table"
     condition: str
 
-    def ignored(self, target: Target) -> AnyPredicate | None:  # noqa: ARG002 -- of the protocol
+    def ignored(self, target: Target) -> AnyPredicate | None:
         """Nothing."""
         return None
 
-    def holds(self, target: Target) -> AnyPredicate:  # noqa: ARG002 -- of the protocol
+    def holds(self, target: Target) -> AnyPredicate:
         """The condition."""
         return Sql(self.condition)
 

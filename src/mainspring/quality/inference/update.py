@@ -128,7 +128,7 @@ def _by_range(result: ExpectationResult, table: Table, margin: float) -> Expecta
 def _by_members(result: ExpectationResult, table: Table, margin: float) -> Expectation | None:
     before = result.expectation
     fresh = [value for value, _ in result.values]
-    if len(fresh) >= 20 or not fresh:  # noqa: PLR2004 -- the values that a result lists; more may have come
+    if len(fresh) >= 20 or not fresh:
         return _by_mostly(result, table, margin)
     return msgspec.structs.replace(before, arguments={"value_set": [*before.arguments["value_set"], *fresh]})
 

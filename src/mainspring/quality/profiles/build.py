@@ -136,7 +136,7 @@ def _numbers(column: pl.Series, kind: ColumnType) -> tuple[Sketch, Registers]:
     apart = (pl.col("value") ^ pl.col("value").shift(1)).drop_nulls().reinterpret(dtype=pl.UInt64)
     lengths = runs.select((64 - apart.bitwise_leading_zeros().cast(pl.Int64)).alias("bits")).get_column("bits")
     level = int(lengths.sort(descending=True)[CAPACITY - 1])
-    wide = runs.select(pl.col("value") // (1 << level) if level < 63 else pl.col("value").sign().clip(-1, 0), "len")  # noqa: PLR2004 -- 2**63 is no Int64
+    wide = runs.select(pl.col("value") // (1 << level) if level < 63 else pl.col("value").sign().clip(-1, 0), "len")
     counted = wide.group_by("value", maintain_order=True).agg(pl.col("len").cast(pl.Int64).sum())
     sketch = from_pairs(level, counted.get_column("value").to_list(), counted.get_column("len").to_list())
     return sketch, _registers(runs.get_column("value"))

@@ -1,0 +1,416 @@
+"""The operations of the quality room, and what of it happens where the data is.
+
+Suites, profiles and reports are artifacts; a validation, a profiling, a comparison and an evaluation are runs that
+use what was looked at and make what was found. Scanning happens at the client, composed of operations only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from mainspring.data.service import Data
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import InvalidInput, NotFound
+from mainspring.kernel.hashing import canonical_json, digest_tree
+from mainspring.kernel.ids import new_id
+from mainspring.kernel.names import check_name
+from mainspring.kernel.operations import operation
+from mainspring.lineage import graph
+from mainspring.lineage.tables import ARTIFACTS
+from mainspring.lineage.types import Artifact, File
+from mainspring.quality.drift.compare import DriftLimits, DriftReport, drift
+from mainspring.quality.evaluation.report import EvaluationReport
+from mainspring.quality.profiles.types import Profile
+from mainspring.quality.suite import as_suite
+from mainspring.quality.tables import OUTCOMES, PROFILES, Outcome, ProfileOf
+from mainspring.quality.types import ExpectationResult, Suite, ValidationReport
+from mainspring.quality.validation import Suitable, quarantine, validate_table
+from mainspring.store.service import RoomService
+from mainspring.store.transaction import Transaction
+
+__all__ = ["Quality"]
+
+T = TypeVar("T")
+
+
+class Quality(RoomService, room="quality"):
+    """Expectations, profiles, drift and evaluation."""
+
+    # -- suites
+
+    @operation(permission="quality:write", writes=True)
+    def save_suite(self, suite: Suite) -> Artifact:
+        """Keep a version of a suite; the known one when it says the same already."""
+        checked = as_suite(suite)
+        check_name(checked.name, what="suite")
+        if not checked.expectations:
+            raise InvalidInput(f"suite {checked.name!r} expects nothing", hint="add expectations before saving it")
+        file = self._put(checked, "suite.json")
+        with self.store.write() as tx:
+            return _add(tx, "suite", checked.name, file, {"expectations": len(checked.expectations)}, reuse=True)
+
+    @operation(permission="quality:read")
+    def suite(self, ref: str) -> Suite:
+        """The suite that a reference means: `flights@2`, `flights` (the newest) or an id."""
+        return self._get(ref, "suite", Suite)
+
+    @operation(permission="quality:read")
+    def suites(self) -> list[Artifact]:
+        """The newest version of every suite, by name."""
+        return self._newest("suite")
+
+    # -- validation
+
+    @operation(permission="quality:write", writes=True)
+    def record_validation(self, report: ValidationReport, *, dataset: str = "", suite: str = "") -> ValidationReport:
+        """Keep what a suite found; `dataset` and `suite` are the references of what was used."""
+        check_name(report.suite, what="suite")
+        with self.store.read() as tx:
+            used = [(_resolve(tx, ref, kind), role) for ref, kind, role in _used((dataset, "dataset"), (suite, "suite"))]
+        file = self._put(report, "validation.json")
+        facts = {
+            "report": "validation", "suite": report.suite, "verdict": report.verdict, "rows": report.rows,
+            "expectations": len(report.results), "failed": len(report.failures),
+        }  # fmt: skip
+        target = next((artifact for artifact, role in used if role == "dataset"), None)
+        with self.store.write() as tx:
+            made = _report(tx, "validation", f"validation/{report.suite}", file, facts, used)
+            tx.insert_many(OUTCOMES, _outcomes(tx, report, made, target))
+        return msgspec.structs.replace(report, ref=made.ref, dataset=target.ref if target else report.dataset)
+
+    @operation(permission="quality:read")
+    def validation(self, ref: str) -> ValidationReport:
+        """A validation report, by reference or id."""
+        return msgspec.structs.replace(self._get(ref, "report", ValidationReport), ref=ref)
+
+    @operation(permission="quality:read")
+    def reports(self, *, kind: str = "", of: str = "", limit: int = 100, before: str = "") -> list[Artifact]:
+        """Reports, newest first: `kind` is validation, drift or evaluation; `of` is the name after it."""
+        where, params = "WHERE workspace = ? AND kind = 'report'", [caller().workspace]
+        if kind:
+            start = f"{check_name(kind, what='kind')}/{of}"
+            where += " AND name = ?" if of else " AND substr(name, 1, ?) = ?"
+            params += [start] if of else [len(start), start]  # type: ignore[list-item]  # a length is a parameter too
+        if before:
+            where, params = f"{where} AND id < ?", [*params, before]
+        with self.store.read() as tx:
+            return tx.fetch(ARTIFACTS, f"{where} ORDER BY id DESC LIMIT ?", [*params, max(1, min(limit, 1000))])
+
+    @operation(permission="quality:read")
+    def history(self, dataset: str, *, subject: str = "", kind: str = "", limit: int = 1000) -> list[Outcome]:
+        """What validations of a dataset found over time, newest first, of one subject or kind when they are given."""
+        where, params = "WHERE workspace = ? AND dataset = ?", [caller().workspace, _named(dataset)]
+        for column, value in (("subject", subject), ("kind", kind)):
+            if value:
+                where, params = f"{where} AND {column} = ?", [*params, value]
+        with self.store.read() as tx:
+            return tx.fetch(OUTCOMES, f"{where} ORDER BY id DESC LIMIT ?", [*params, max(1, min(limit, 10_000))])
+
+    # -- profiles
+
+    @operation(permission="quality:write", writes=True)
+    def record_profile(self, profile: Profile, *, of: str) -> Artifact:
+        """Keep the profile of an artifact (a dataset version, a training set); an artifact has one."""
+        file = self._put(profile, "profile.json")
+        with self.store.write() as tx:
+            artifact = _resolve(tx, of, "dataset")
+            known = tx.fetch_one(PROFILES, "WHERE artifact_id = ?", (artifact.id,))
+            if known is not None:
+                return graph.resolve(tx, known.profile_id)
+            run = graph.start_run(tx, "profiling", artifact.name)
+            graph.use(tx, run.id, artifact.id, role="profiled")
+            facts = {"rows": profile.rows, "columns": len(profile.columns), "of": artifact.ref}
+            made = _add(tx, "profile", f"{artifact.kind}/{artifact.name}", file, facts, run_id=run.id)
+            graph.finish_run(tx, run.id)
+            tx.insert(PROFILES, ProfileOf(artifact.id, made.id, artifact.workspace))
+            return made
+
+    @operation(permission="quality:read")
+    def profile_of(self, ref: str) -> Profile | None:
+        """The profile of an artifact, or nothing when none was taken."""
+        with self.store.read() as tx:
+            known = tx.fetch_one(PROFILES, "WHERE artifact_id = ?", (_resolve(tx, ref, "dataset").id,))
+        return None if known is None else self._get(known.profile_id, "profile", Profile)
+
+    # -- drift and evaluation
+
+    @operation(permission="quality:write", writes=True, resource="name")
+    def record_drift(self, name: str, *, report: DriftReport, uses: list[str] | None = None) -> Artifact:
+        """Keep a comparison of two profiles; `uses` are the references of what was compared."""
+        check_name(name)
+        file = self._put(report, "drift.json")
+        facts = {"report": "drift", "verdict": report.verdict, "drifted": list(report.drifted), "rows": report.current_rows}
+        with self.store.write() as tx:
+            used = [(_resolve(tx, ref, "dataset"), "compared") for ref in uses or []]
+            return _report(tx, "drift", f"drift/{name}", file, facts, used)
+
+    @operation(permission="quality:read")
+    def drift_report(self, ref: str) -> DriftReport:
+        """A drift report, by reference or id."""
+        return self._get(ref, "report", DriftReport)
+
+    @operation(permission="quality:write", writes=True, resource="name")
+    def record_evaluation(
+        self, name: str, *, report: EvaluationReport, model: str = "", dataset: str = "", run_id: str = ""
+    ) -> EvaluationReport:
+        """Keep an evaluation.
+
+        `model` and `dataset` are the references of what was evaluated on what. With `run_id` (of a step or a training)
+        the report is made by that run, otherwise by a run of kind `evaluation`.
+        """
+        check_name(name)
+        file = self._put(report, "evaluation.json")
+        values = {metric: each.value for metric, each in report.evaluation.metrics.items()}
+        facts: dict[str, Any] = {"report": "evaluation", "rows": report.evaluation.count, "metrics": values}
+        if report.decision is not None:
+            facts |= {"gate": report.decision.gate, "passed": report.decision.passed}
+        with self.store.write() as tx:
+            used = [(_resolve(tx, ref, kind), role) for ref, kind, role in _used((model, "model"), (dataset, "dataset"))]
+            made = _report(tx, "evaluation", f"evaluation/{name}", file, facts, used, run_id=run_id)
+        return msgspec.structs.replace(report, ref=made.ref)
+
+    @operation(permission="quality:read")
+    def evaluation(self, ref: str) -> EvaluationReport:
+        """An evaluation report, by reference or id."""
+        return msgspec.structs.replace(self._get(ref, "report", EvaluationReport), ref=ref)
+
+    # -- where the data is
+
+    def validate(
+        self, data: Any, suite: Suitable | str, *, dataset: str = "", record: bool | None = None, sample: int = 20
+    ) -> ValidationReport:
+        """Check a dataset version or a frame against a suite.
+
+        Args:
+            data: A reference (`flights@2`), a polars frame, a Parquet `Path`, an Arrow or pandas table.
+            suite: A suite, a builder, a list of expectations, or the reference of a saved suite.
+            dataset: What to call a frame in the report.
+            record: Whether to keep the report; by default when `data` is a reference.
+            sample: How many failing rows to keep for each failure.
+
+        Example:
+            >>> import polars as pl, tempfile
+            >>> from mainspring.client import connect
+            >>> from mainspring.quality.suite import expect
+            >>> with connect(tempfile.mkdtemp()) as client:
+            ...     version = client.data.commit("numbers", pl.DataFrame({"n": [1, -2]}))
+            ...     client.quality.validate("numbers", expect("numbers").column("n").between(0, 9)).verdict
+            'failed'
+        """
+        saved = suite if isinstance(suite, str) else ""
+        checked = self.suite(suite) if isinstance(suite, str) else as_suite(suite)
+        frame, ref = self._table(data)
+        report = validate_table(frame, checked, dataset=ref or dataset, sample=sample)
+        if not (bool(ref) if record is None else record):
+            return report
+        saved = saved or self.save_suite(checked).ref
+        return self.record_validation(report, dataset=ref, suite=saved)
+
+    def quarantine(self, data: Any, suite: Suitable | str) -> tuple[Any, Any]:
+        """Divide the rows into those that hold and the others, with a column `__reasons__`; see `quality.quarantine`."""
+        checked = self.suite(suite) if isinstance(suite, str) else as_suite(suite)
+        return quarantine(self._table(data)[0], checked)
+
+    def infer(self, data: Any, *, name: str = "", margin: float = 0.1, confidence: float = 0.5) -> Suite:
+        """A first suite from a dataset version or a frame; save it with `save_suite` when it is right."""
+        from mainspring.quality.inference.infer import infer_suite
+
+        frame, ref = self._table(data)
+        called = name or ref.partition("/")[2].rpartition("@")[0]
+        if not called:
+            raise InvalidInput("a suite inferred from a frame needs a name", hint="pass name=")
+        return infer_suite(frame, name=called, margin=margin, confidence=confidence)
+
+    def profile(self, data: Any, *, record: bool = True) -> Profile:
+        """The profile of a dataset version, taken once and kept; or of a frame, which is not kept."""
+        from mainspring.quality.profiles.build import profile_frame
+
+        if isinstance(data, Profile):
+            return data
+        if isinstance(data, str):
+            known = self.profile_of(data)
+            if known is not None:
+                return known
+        frame, ref = self._table(data)
+        taken = profile_frame(frame)
+        if ref and record:
+            self.record_profile(taken, of=ref)
+        return taken
+
+    def drift(
+        self,
+        reference: Any,
+        current: Any,
+        *,
+        importances: Mapping[str, float] | None = None,
+        columns: Sequence[str] | None = None,
+        limits: DriftLimits | None = None,
+        name: str = "",
+    ) -> DriftReport:
+        """Compare two of: references of dataset versions, profiles, frames. With a `name` the report is kept."""
+        found = drift(
+            self.profile(reference), self.profile(current), importances=importances, columns=columns, limits=limits
+        )
+        refs = [each if isinstance(each, str) else "" for each in (reference, current)]
+        found = msgspec.structs.replace(found, reference=refs[0], current=refs[1])
+        if name:
+            self.record_drift(name, report=found, uses=[ref for ref in refs if ref])
+        return found
+
+    def evaluate(
+        self,
+        name: str,
+        labels: Any,
+        scores: Any,
+        *,
+        task: str = "binary",
+        model: str = "",
+        dataset: str = "",
+        champion: Any = None,
+        gate: Any = None,
+        baseline: Any = None,
+        importances: Iterable[Any] = (),
+        run_id: str = "",
+        **options: Any,
+    ) -> EvaluationReport:
+        """Evaluate predictions, compare them with a champion's on the same rows, let a gate decide, and keep it all.
+
+        Args:
+            name: What to file the report under, usually the model's name.
+            labels: One per row.
+            scores: Probabilities of the positive class, or predicted numbers.
+            task: `binary` or `regression`.
+            model: Reference of the model that was evaluated.
+            dataset: Reference of the data it was evaluated on.
+            champion: The scores of the model in use, for the same rows.
+            gate: A `Gate`.
+            baseline: An `Evaluation` that the gate measures against when there is no champion.
+            importances: What `permutation_importance` gave, to keep with it.
+            run_id: The run (a step, a training) that evaluated, instead of a run of its own.
+            options: Passed to `evaluate_binary` or `evaluate_regression`: `frame=`, `slices=`, `threshold=` and so on.
+        """
+        from mainspring.quality import evaluation as ev
+
+        if task not in {"binary", "regression"}:
+            raise InvalidInput(f"{task!r} is not a task", known=["binary", "regression"])
+        judge, pair = (
+            (ev.evaluate_binary, ev.compare_binary) if task == "binary" else (ev.evaluate_regression, ev.compare_regression)
+        )
+        found = judge(labels, scores, model=model, dataset=dataset, **options)
+        comparison = None if champion is None else pair(labels, champion=champion, candidate=scores)
+        decision = None if gate is None else gate.decide(found, baseline=baseline, comparison=comparison)
+        report = EvaluationReport(
+            evaluation=found, comparison=comparison, decision=decision, importances=tuple(importances)
+        )
+        return self.record_evaluation(name, report=report, model=model, dataset=dataset, run_id=run_id)
+
+    def _table(self, data: Any) -> tuple[Any, str]:
+        """What to scan, and the full reference when it is a dataset version."""
+        if not isinstance(data, str):
+            return (str(data) if isinstance(data, Path) else data), ""
+        datasets = Data(self._backend)
+        version = datasets.describe(data)
+        return datasets.load(version.ref), version.ref
+
+    # -- in the store
+
+    def _put(self, value: msgspec.Struct, path: str) -> File:
+        data = canonical_json(value)
+        return File(path, len(data), self.store.blobs.put(data))
+
+    def _get(self, ref: str, kind: str, record: type[T]) -> T:
+        with self.store.read() as tx:
+            artifact = graph.resolve(tx, ref, kind=kind)
+            files = graph.files_of(tx, artifact.id)
+        if artifact.kind != kind or len(files) != 1:
+            raise NotFound(f"{artifact.ref} is not a {kind}")
+        try:
+            return msgspec.json.decode(self.store.blobs.get(files[0].digest), type=record)
+        except msgspec.ValidationError:
+            raise NotFound(f"{artifact.ref} is not a {record.__name__}", hint="look at its metadata") from None
+
+    def _newest(self, kind: str) -> list[Artifact]:
+        with self.store.read() as tx:
+            return tx.fetch(
+                ARTIFACTS,
+                "WHERE workspace = ? AND kind = ? AND version = (SELECT max(version) FROM artifact other WHERE"
+                " other.workspace = artifact.workspace AND other.kind = artifact.kind AND other.name = artifact.name)"
+                " ORDER BY name",
+                (caller().workspace, kind),
+            )
+
+
+def _resolve(tx: Transaction, ref: str, kind: str) -> Artifact:
+    """An artifact by a reference whose kind may be left out, for a kind of the name's own or `kind`."""
+    first = ref.partition("/")[0]
+    return graph.resolve(tx, ref, kind="" if first in {"dataset", "model", "feature-view", "training-set"} else kind)
+
+
+def _used(*pairs: tuple[str, str]) -> list[tuple[str, str, str]]:
+    return [(ref, kind, kind) for ref, kind in pairs if ref]
+
+
+def _named(dataset: str) -> str:
+    name = dataset.partition("@")[0]
+    return name if name.startswith("dataset/") else f"dataset/{name}"
+
+
+def _add(
+    tx: Transaction, kind: str, name: str, file: File, facts: dict[str, Any], *, run_id: str = "", reuse: bool = False
+) -> Artifact:
+    digest = digest_tree([(file.path, file.size, file.digest)])
+    return graph.add_artifact(
+        tx, kind, name, digest=digest, size=file.size, metadata=facts, files=[file], run_id=run_id, reuse=reuse
+    )
+
+
+def _report(
+    tx: Transaction,
+    kind: str,
+    name: str,
+    file: File,
+    facts: dict[str, Any],
+    used: Sequence[tuple[Artifact, str]],
+    *,
+    run_id: str = "",
+) -> Artifact:
+    """A report and the run that made it, from what it used."""
+    maker = run_id or graph.start_run(tx, kind, name.partition("/")[2]).id
+    for artifact, role in used:
+        graph.use(tx, maker, artifact.id, role=role)
+    made = _add(tx, "report", name, file, facts, run_id=maker)
+    if not run_id:
+        graph.finish_run(tx, maker, metadata={key: facts[key] for key in ("verdict", "passed") if key in facts})
+    return made
+
+
+def _outcomes(tx: Transaction, report: ValidationReport, made: Artifact, target: Artifact | None) -> list[Outcome]:
+    dataset = f"{target.kind}/{target.name}" if target else ""
+    return [
+        Outcome(
+            id=new_id(),
+            workspace=made.workspace,
+            report_id=made.id,
+            dataset=dataset,
+            version=target.version if target else 0,
+            suite=report.suite,
+            kind=result.expectation.kind,
+            subject=result.expectation.subject,
+            where_text=result.expectation.where,
+            severity=result.expectation.severity,
+            verdict=result.verdict,
+            observed=_number(result),
+            unexpected=result.unexpected,
+            at=tx.now,
+        )
+        for result in report.results
+    ]
+
+
+def _number(result: ExpectationResult) -> float | None:
+    seen = result.observed
+    return float(seen) if isinstance(seen, int | float) and not isinstance(seen, bool) else None
