@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mainspring.features import steps
 from mainspring.features.facts import facts_of
 from mainspring.features.join import join
 from mainspring.features.state import ViewState
@@ -23,6 +25,14 @@ NAIVE = datetime(2013, 1, 1, 12)  # noqa: DTZ001 -- what a reader of CSV gives
 
 def at(minute: int | None) -> datetime | None:
     return None if minute is None else START + minute * MINUTE
+
+
+@pytest.fixture(params=[0, 64], ids=["engine", "python"], autouse=True, scope="module")
+def few(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Few rows are searched for in plain Python and many in the engine; everything here holds for both."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "_FEW", request.param)
+        yield
 
 
 LATEST = FeatureView(
@@ -95,7 +105,7 @@ def usable(rows: list[Any], key: Any, moment: int) -> list[tuple[int, int, int, 
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(facts, asked)
 def test_the_latest_known_value_joins_as_in_the_definition(rows: list[Any], questions: list[Any]) -> None:
     frame = asked_frame(questions)
@@ -111,7 +121,7 @@ def test_the_latest_known_value_joins_as_in_the_definition(rows: list[Any], ques
         assert double == (None if expected is None else expected * 2)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(facts, asked)
 def test_windows_hold_what_happened_in_them_and_was_known(rows: list[Any], questions: list[Any]) -> None:
     found = join(asked_frame(questions), [WINDOWED], sources={"s": source_frame(rows)}, timestamp="when")
@@ -133,7 +143,7 @@ def test_windows_hold_what_happened_in_them_and_was_known(rows: list[Any], quest
         assert close(got["share"], sum(short) / len(short) if short else None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(facts, asked, minutes)
 def test_what_is_learned_later_changes_nothing_before(rows: list[Any], questions: list[Any], cut: int) -> None:
     """State materialized at any moment answers every earlier moment bit for bit like the state of all facts."""
@@ -146,7 +156,7 @@ def test_what_is_learned_later_changes_nothing_before(rows: list[Any], questions
         assert early.read(past, moments).equals(whole.read(past, moments))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(facts, asked, st.integers(1, 4))
 def test_a_hop_makes_values_late_and_never_early(rows: list[Any], questions: list[Any], hop: int) -> None:
     exact = FeatureView(

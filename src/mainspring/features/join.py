@@ -56,7 +56,7 @@ def read_views(rows: pl.DataFrame, states: Iterable[ViewState], moments: pl.Seri
     """The features of several views side by side; what the offline join and the online lookup have in common."""
     found = list(states)
     check_columns([state.view for state in found], taken=rows.columns)
-    return pl.concat([state.read(rows, moments) for state in found], how="horizontal") if found else pl.DataFrame()
+    return pl.DataFrame([column for state in found for column in state.read(rows, moments)])
 
 
 def check_columns(views: Iterable[FeatureView], *, taken: Iterable[str] = ()) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import polars as pl
 from polars.exceptions import PolarsError
 
-from mainspring.features.definitions import find_view
+from mainspring.features.definitions import KIND, find_view
 from mainspring.features.facts import facts_schema
 from mainspring.features.join import check_columns
 from mainspring.features.state import ViewState
@@ -42,14 +42,26 @@ class Online:
     def __init__(self, store: Store) -> None:
         self._store = weakref.ref(store)
         self._lock = threading.Lock()
+        self._resolved: dict[tuple[str, ...], tuple[object, list[tuple[FeatureState, ViewState]]]] = {}
         self._states: OrderedDict[str, tuple[int, ViewState]] = OrderedDict()
 
     def views(self, refs: Sequence[str]) -> list[tuple[FeatureState, ViewState]]:
         """The current state of each view, by reference; raises `NotFound` or `Conflict` for one that has none."""
         store = self._open_store()
         with store.read() as tx:
+            # The sum moves with every materialization: while it stands, what the references meant they mean still.
+            stamp = tx.row("SELECT count(*), sum(generation) FROM feature_state WHERE workspace = ?", (tx.workspace,))
+            asked = (tx.workspace, *refs)
+            known = self._resolved.get(asked)
+            if known is not None and known[0] == stamp:
+                return known[1]
             current = [current_state(tx, ref) for ref in refs]
-        return [(state, self._timelines(state)) for state in current]
+        found = [(state, self._timelines(state)) for state in current]
+        if all(parse_reference(ref, kind=KIND).version.isdecimal() or "@" not in ref for ref in refs):  # aliases move
+            if len(self._resolved) > _VIEWS_IN_MEMORY:
+                self._resolved.clear()
+            self._resolved[asked] = stamp, found
+        return found
 
     def read(self, refs: Sequence[str], rows: pl.DataFrame, moments: pl.Series) -> pl.DataFrame:
         """The features of `refs` side by side for each of `rows`, as known at each of `moments`.
@@ -61,7 +73,7 @@ class Online:
         """
         states = [state for _, state in self.views(refs)]
         check_columns([state.view for state in states])
-        return pl.concat([state.read(rows, moments) for state in states], how="horizontal")
+        return pl.DataFrame([column for state in states for column in state.read(rows, moments)])
 
     def _timelines(self, state: FeatureState) -> ViewState:
         held = self._states.get(state.view_id)
@@ -103,12 +115,12 @@ def online(store: Store) -> Online:
 
 def current_state(tx: Transaction, ref: str) -> FeatureState:
     """What is materialized of the view `ref`: `name@version`, an id, or `name` for the newest version with a state."""
-    reference = parse_reference(ref, kind="feature-view")
+    reference = parse_reference(ref, kind=KIND)
     where = "WHERE workspace = ? AND (name = ? OR view_id = ?)"
     params: list[str | int] = [tx.workspace, reference.name, reference.name]
     version = reference.version
     if version and not version.isdigit():
-        version = str(aliases(tx, "feature-view", reference.name).get(version, -1))
+        version = str(aliases(tx, KIND, reference.name).get(version, -1))
     if version:
         where += " AND version = ?"
         params.append(int(version))

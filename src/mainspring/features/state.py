@@ -7,7 +7,7 @@ from datetime import timedelta
 import polars as pl
 from polars.exceptions import PolarsError
 
-from mainspring.features.facts import utc_micros
+from mainspring.features.facts import AT, utc_micros
 from mainspring.features.steps import UNKNOWN, Entities, Steps
 from mainspring.features.timelines import KEY, NOTHING, latest_timeline, window_timeline
 from mainspring.features.types import FeatureView
@@ -15,6 +15,7 @@ from mainspring.kernel.errors import InvalidInput, nearest
 
 __all__ = ["ViewState", "moments_of"]
 
+_NOT_THERE = -(1 << 62)  # the time of a value that there is not
 _NEVER = -(1 << 61)  # a moment before everything, in place of one that is null
 
 
@@ -37,7 +38,7 @@ class ViewState:
         self.view = view
         self.entities = Entities(facts, view.join_keys)
         keyed = facts.with_columns(self.entities.number(facts).alias(KEY))
-        self._latest = Steps(latest_timeline(view, keyed)) if view.features else None
+        self._latest = Steps(latest_timeline(view, keyed), before={AT: _NOT_THERE}) if view.features else None
         nothing = {each.name: NOTHING[each.function] for each in view.aggregations}
         self._windows = []
         for window in dict.fromkeys(each.window for each in view.aggregations):
@@ -59,16 +60,19 @@ class ViewState:
         keys = self._keys(rows)
         numbers = self.entities.number(keys)
         filled = moments.fill_null(_NEVER) if moments.has_nulls() else moments
-        columns = self._read_latest(numbers, filled)[1] if self._latest is not None else []
-        for steps in self._windows:
-            columns += steps.read(numbers, filled)
-        found = pl.DataFrame(columns).select(self.view.columns)
-        if moments.has_nulls() or any(keys[key].has_nulls() for key in keys.columns):
+        found = {each.name: each for steps in self._windows for each in steps.read(numbers, filled)}
+        if self._latest is not None:
+            at, values = self._read_latest(self._latest, numbers, filled)
+            fresh = self._fresh(at, filled)
+            for each in values:
+                found[each.name] = each.zip_with(fresh, pl.Series(each.name, [None], dtype=each.dtype))
+        answer = pl.DataFrame([found[name] for name in self.view.columns])
+        if moments.has_nulls() or any(each.has_nulls() for each in keys):
             asked = moments.is_not_null()
-            for key in keys.columns:
-                asked = asked & keys[key].is_not_null()
-            found = found.select(pl.when(asked).then(pl.all()))
-        return found
+            for each in keys:
+                asked = asked & each.is_not_null()
+            answer = answer.select(pl.when(asked).then(pl.all()))
+        return answer
 
     def details(self, rows: pl.DataFrame, moments: pl.Series) -> tuple[pl.Series, pl.Series]:
         """When the latest value happened (microseconds), and `PRESENT`, `NOT_FOUND` or `OUTSIDE_MAX_AGE`.
@@ -77,26 +81,27 @@ class ViewState:
         """
         numbers = self.entities.number(self._keys(rows))
         if self._latest is None:
-            fresh = numbers != UNKNOWN
+            fresh = there = numbers != UNKNOWN
             at = pl.Series([None] * rows.height, dtype=pl.Int64)
-            stale = ~fresh & fresh
         else:
-            (at, fresh), _ = self._read_latest(numbers, moments.fill_null(_NEVER))
-            stale = at.is_not_null() & ~fresh
-        status = pl.when(fresh).then(pl.lit("PRESENT")).when(stale).then(pl.lit("OUTSIDE_MAX_AGE"))
-        return at, pl.select(status.otherwise(pl.lit("NOT_FOUND"))).to_series()
+            filled = moments.fill_null(_NEVER)
+            at, _ = self._read_latest(self._latest, numbers, filled)
+            there = at != _NOT_THERE
+            fresh = self._fresh(at, filled)
+            at = at.zip_with(there, pl.Series([None], dtype=pl.Int64))
+        status = pl.when(~there).then(pl.lit("NOT_FOUND")).when(fresh).then(pl.lit("PRESENT"))
+        return at, pl.select(status.otherwise(pl.lit("OUTSIDE_MAX_AGE"))).to_series()
 
-    def _read_latest(
-        self, numbers: pl.Series, moments: pl.Series
-    ) -> tuple[tuple[pl.Series, pl.Series], list[pl.Series]]:
-        """When the latest values happened and whether that is recent enough; the values."""
-        assert self._latest is not None  # noqa: S101 -- for the type checker; the callers looked
-        at, *values = self._latest.read(numbers, moments)
-        fresh = at.is_not_null()
-        if self.view.ttl is not None:
-            fresh = (at >= moments - self.view.ttl // timedelta(microseconds=1)).fill_null(value=False)
-            values = [each.zip_with(fresh, pl.Series(each.name, [None], dtype=each.dtype)) for each in values]
-        return (at, fresh), values
+    @staticmethod
+    def _read_latest(steps: Steps, numbers: pl.Series, moments: pl.Series) -> tuple[pl.Series, list[pl.Series]]:
+        at, *values = steps.read(numbers, moments)
+        return at, values
+
+    def _fresh(self, at: pl.Series, moments: pl.Series) -> pl.Series:
+        """Whether values that happened `at` these times are there and no older than the ttl."""
+        if self.view.ttl is None:
+            return at != _NOT_THERE
+        return at >= moments - self.view.ttl // timedelta(microseconds=1)
 
     def _keys(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The join keys among `rows`, in the types of the facts."""

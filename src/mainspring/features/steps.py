@@ -7,6 +7,8 @@ the history is; an ordinary as-of join would hash the whole history at each call
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +22,7 @@ UNKNOWN = -1
 """The number of an entity that has no fact."""
 _SHIFT = 1 << 32  # an address is the entity's number, then the number of the moment in 32 bits
 _BEFORE_ALL = -(1 << 62)
-_FEW = 8
+_FEW = 64
 
 
 class Entities:
@@ -38,10 +40,10 @@ class Entities:
         Args:
             rows: Has the keys, in the types of `schema`.
         """
-        if rows.height * _FEW > self.frame.height:
+        if rows.height > _FEW and rows.height * 8 > self.frame.height:
             asked = rows.select(self.keys)
             return asked.join(self.frame, on=self.keys, how="left", maintain_order="left")[KEY].fill_null(UNKNOWN)
-        if not self._numbers:  # few rows against many entities: a dictionary beats hashing all of them at each call
+        if not self._numbers:  # a dictionary beats hashing all entities at each call
             numbers = range(self.frame.height)
             self._numbers = dict(zip(_values(self.frame, self.keys), numbers, strict=True))
         numbers_of = self._numbers.get
@@ -55,25 +57,39 @@ class Steps:
         """Index a `timeline` sorted by KEY and TIME; `before` is what holds before an entity's first step."""
         payload = timeline.drop(KEY, TIME)
         nothing = pl.DataFrame([{**dict.fromkeys(payload.columns), **(before or {})}], schema=payload.schema)
-        self.names = payload.columns
         self._moments = timeline[TIME].unique().sort()
         addresses = timeline[KEY] * _SHIFT + self._moments.search_sorted(timeline[TIME], "left").cast(pl.Int64)
         self._addresses = pl.concat([pl.Series(KEY, [_BEFORE_ALL], dtype=pl.Int64), addresses], rechunk=True)
-        self._owners = pl.concat([pl.Series(KEY, [UNKNOWN - 1], dtype=pl.Int64), timeline[KEY]], rechunk=True)
-        self._columns = pl.concat([nothing, payload], rechunk=True).get_columns()
+        self._payload = pl.concat([nothing, payload], rechunk=True)
+        self._lists: tuple[array[int], array[int]] | None = None
 
-    def read(self, entities: pl.Series, moments: pl.Series) -> list[pl.Series]:
-        """What held for each entity at each moment, one series for each of `names`.
+    def read(self, entities: pl.Series, moments: pl.Series) -> pl.DataFrame:
+        """What held for each entity at each moment.
 
         Args:
             entities: Numbers from `Entities.number`.
             moments: Microseconds since 1970 UTC, as many, without nulls.
         """
+        places = self._place_few(entities, moments) if entities.len() <= _FEW else self._place_many(entities, moments)
+        return self._payload[places]
+
+    def _place_many(self, entities: pl.Series, moments: pl.Series) -> pl.Series:
         ranks = self._moments.search_sorted(moments, "right").cast(pl.Int64) - 1
         # A moment before all others has rank -1, which is an address of the entity before: its owner differs.
         places = self._addresses.search_sorted(entities * _SHIFT + ranks, "right") - 1
-        places = places.zip_with(self._owners.gather(places) == entities, pl.zeros(1, places.dtype, eager=True))
-        return [column.gather(places) for column in self._columns]
+        owners = self._addresses.gather(places) // _SHIFT
+        return places.zip_with(owners == entities, pl.Series([0], dtype=places.dtype))
+
+    def _place_few(self, entities: pl.Series, moments: pl.Series) -> pl.Series:
+        """The same in plain Python, because a call into the engine costs more than a few searches."""
+        if self._lists is None:
+            self._lists = array("q", self._moments.to_list()), array("q", self._addresses.to_list())
+        known, addresses = self._lists
+        places = []
+        for entity, moment in zip(entities.to_list(), moments.to_list(), strict=True):
+            place = bisect_right(addresses, entity * _SHIFT + bisect_right(known, moment) - 1) - 1
+            places.append(place if addresses[place] // _SHIFT == entity else 0)
+        return pl.Series(places, dtype=pl.UInt32)
 
 
 def _values(rows: pl.DataFrame, keys: tuple[str, ...]) -> list[Any]:
