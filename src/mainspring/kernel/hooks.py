@@ -41,15 +41,22 @@ ROOMS: tuple[Room, ...] = (
     Room("tracking", 1, "mainspring.tracking.service:Tracking"),
     Room("quality", 1, "mainspring.quality.service:Quality"),
     Room("features", 1, "mainspring.features.service:Features"),
+    Room("pipelines", 1, "mainspring.pipelines.service:Pipelines"),
     Room("models", 1, "mainspring.models.service:Models"),
     Room("serving", 1, "mainspring.serving.service:Serving"),
+    Room("monitoring", 1, "mainspring.monitoring.service:Monitoring"),
+    Room("loop", 1, "mainspring.loop.service:Loops"),
 )
 """The rooms in the order in which their tables are made; a room may refer to tables of rooms above it in this list."""
 
-HANDLERS: dict[str, str] = {}
+HANDLERS: dict[str, str] = {
+    "flow": "mainspring.pipelines.handler:run_flow",
+}
 """What a worker runs for each kind of queued task: `(client, task) -> JSON result`."""
 
-TICKERS: dict[str, str] = {}
+TICKERS: dict[str, str] = {
+    "pipelines": "mainspring.pipelines.tick:look",
+}
 """What the scheduler looks at every `monitor_seconds`: `(client) -> None`, quick, safe to run in several schedulers at once."""
 
 

@@ -1,0 +1,51 @@
+"""What a step may know of itself while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import msgspec
+
+from mainspring.kernel.hashing import digest_value
+
+__all__ = ["StepContext", "current_step", "inside_step"]
+
+
+class StepContext(msgspec.Struct, frozen=True):
+    """The step that runs now."""
+
+    step_id: str
+    """Its run in the lineage: give it to what records artifacts, so that they are made by this step."""
+    run_id: str
+    """The run of the flow."""
+    flow: str
+    name: str
+    path: str
+    item: int
+    attempt: int
+    """1 for the first try of this run of it."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt and every resumption of this call: for requests to services that must happen once."""
+        return digest_value("idempotency", [self.run_id, self.path, self.item])
+
+
+_step: ContextVar[StepContext | None] = ContextVar("mainspring.pipelines.step", default=None)
+
+
+def current_step() -> StepContext | None:
+    """The step that runs now, or None outside of any."""
+    return _step.get()
+
+
+@contextmanager
+def inside_step(context: StepContext) -> Iterator[StepContext]:
+    """Make `context` the step that runs inside the block."""
+    token = _step.set(context)
+    try:
+        yield context
+    finally:
+        _step.reset(token)

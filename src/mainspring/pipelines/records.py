@@ -1,0 +1,193 @@
+"""Writing and reading flow runs and steps, inside the caller's transaction, together with their lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from mainspring.kernel.clock import to_micros
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import Conflict, LostLease, MainspringError, NotFound
+from mainspring.lineage.graph import add_artifact, finish_run, resolve, start_run, use
+from mainspring.lineage.tables import RUNS
+from mainspring.lineage.types import File, Run, RunStatus
+from mainspring.pipelines.logs import TAIL_CHARACTERS
+from mainspring.pipelines.tables import FLOW_RUNS, STEPS
+from mainspring.pipelines.types import FlowRun, FlowState, StepRecord
+from mainspring.pipelines.values import blobs_in
+from mainspring.store.transaction import Transaction
+
+__all__ = ["begin_attempt", "end_flow", "fence", "find_flow", "save_log", "save_steps"]
+
+_STEP_SQL = f"{STEPS.insert_sql} ON CONFLICT (run_id, path, item) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in STEPS.columns if column not in ("run_id", "path", "item")
+)
+_RUN_SQL = (
+    f"{RUNS.insert_sql} ON CONFLICT (id) DO UPDATE SET"
+    " status = excluded.status, finished_at = excluded.finished_at, metadata = excluded.metadata"
+)
+_STATUS: dict[str, RunStatus] = {"running": "running", "finished": "finished", "cached": "finished", "failed": "failed"}
+
+
+def find_flow(tx: Transaction, run_id: str) -> FlowRun:
+    """The flow run with this id."""
+    found = tx.fetch_one(FLOW_RUNS, "WHERE id = ? AND workspace = ?", (run_id.removeprefix("run/"), caller().workspace))
+    if found is None:
+        raise NotFound(f"there is no flow run {run_id!r}", hint="mainspring flow list")
+    return found
+
+
+def fence(tx: Transaction, run_id: str, attempt: int) -> FlowRun:
+    """The flow run, when `attempt` is the one that executes it.
+
+    Raises:
+        LostLease: Another attempt took over, or the run was cancelled or ended; nothing may be recorded.
+    """
+    run = find_flow(tx, run_id)
+    if run.state != "running" or run.attempt != attempt:
+        raise LostLease(
+            f"attempt {attempt} of flow run {run_id} may not record anything any more:"
+            f" the run is {run.state}, at attempt {run.attempt}",
+            details={"state": run.state, "attempt": run.attempt},
+        )
+    return run
+
+
+def begin_attempt(tx: Transaction, run: FlowRun, *, worker: str, code: str) -> FlowRun:
+    """Make a flow run's next attempt the one that executes it; steps that its last attempt left running were lost."""
+    if run.state in ("finished", "cancelled"):
+        raise Conflict(f"flow run {run.id} is {run.state}", hint="start a new run")
+    running = msgspec.structs.replace(
+        run,
+        state="running",
+        attempt=run.attempt + 1,
+        worker=worker,
+        code=code,
+        started_at=run.started_at or tx.now,
+        finished_at=None,
+        error=None,
+    )
+    tx.execute(
+        "UPDATE flow_run SET state = 'running', attempt = ?, worker = ?, code = ?, started_at = ?, finished_at = NULL,"
+        " error = NULL WHERE id = ?",
+        (running.attempt, worker, code, to_micros(running.started_at or tx.now), run.id),
+    )
+    if run.started_at is None:
+        start_run(tx, "flow", run.flow, run_id=run.id, metadata={"code": code, "address": run.location.address})
+    else:
+        tx.execute("UPDATE run SET status = 'running', finished_at = NULL WHERE id = ?", (run.id,))
+        _bury_running_steps(tx, run.id, "the process that ran it was lost")
+    return running
+
+
+def end_flow(
+    tx: Transaction, run: FlowRun, state: FlowState, *, result: Any = None, error: dict[str, Any] | None = None
+) -> FlowRun:
+    """Record how a flow run ended."""
+    ended = msgspec.structs.replace(run, state=state, finished_at=tx.now, result=result, error=error, worker="")
+    tx.execute(
+        "UPDATE flow_run SET state = ?, finished_at = ?, result = ?, error = ?, worker = '' WHERE id = ?",
+        (state, tx.now_micros, _json(result), _json(error), run.id),
+    )
+    if run.started_at is not None:
+        _bury_running_steps(tx, run.id, f"the flow run was {state}")
+        status: RunStatus = state if state != "queued" else "running"
+        finish_run(tx, run.id, status=status, metadata={"error": error} if error else {})
+    tx.note(f"run/{run.id}", flow=run.flow, state=state)
+    return ended
+
+
+def save_steps(tx: Transaction, run: FlowRun, steps: Sequence[StepRecord], logs: dict[str, str]) -> None:
+    """Record steps as they are now, with their lineage, their cache entries and the ends of their logs."""
+    tx.many(_RUN_SQL, [RUNS.to_row(_lineage_run(run, step)) for step in steps])
+    tx.many(_STEP_SQL, [STEPS.to_row(step) for step in steps])
+    for step_id, text in logs.items():
+        save_log(tx, step_id, text)
+    finished = [step for step in steps if step.state == "finished"]
+    known: dict[str, str] = {}
+    for step in finished:
+        for token in step.uses:
+            if artifact_id := known.setdefault(token, _artifact_of(tx, token)):
+                use(tx, step.id, artifact_id)
+        for blob in blobs_in(step.output):
+            _add_result(tx, run, step, blob)
+    keyed = [(run.workspace, step.key, step.id, tx.now_micros) for step in finished if step.key]
+    if keyed:
+        tx.many(
+            "INSERT INTO flow_cache (workspace, key, step_id, at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (workspace, key) DO UPDATE SET step_id = excluded.step_id, at = excluded.at",
+            keyed,
+        )
+
+
+def save_log(tx: Transaction, run_id: str, text: str) -> None:
+    """Keep the end of a log."""
+    tx.execute(
+        "INSERT INTO flow_log (id, text) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET text = excluded.text",
+        (run_id, text.replace("\0", "")[-TAIL_CHARACTERS:]),  # PostgreSQL's text holds no NUL
+    )
+
+
+def _lineage_run(run: FlowRun, step: StepRecord) -> Run:
+    metadata: dict[str, Any] = {"flow": run.flow, "path": step.path, "attempt": step.attempt}
+    if step.item >= 0:
+        metadata["item"] = step.item
+    if step.cached_from:
+        metadata["cached_from"] = step.cached_from
+    return Run(
+        id=step.id,
+        workspace=run.workspace,
+        kind="step",
+        name=step.name,
+        status=_STATUS[step.state],
+        parent_id=run.id,
+        started_at=step.started_at,
+        finished_at=step.finished_at,
+        heartbeat_at=None,
+        metadata=metadata,
+        created_by=run.created_by,
+    )
+
+
+def _add_result(tx: Transaction, run: FlowRun, step: StepRecord, blob: dict[str, Any]) -> None:
+    add_artifact(
+        tx,
+        "result",
+        f"{run.flow}/{step.name}",
+        digest=blob["digest"],
+        size=blob["size"],
+        metadata={"codec": blob["codec"], "flow_run": run.id, "path": step.path, "item": step.item},
+        files=[File("value", blob["size"], blob["digest"])],
+        run_id=step.id,
+        reuse=True,
+    )
+
+
+def _artifact_of(tx: Transaction, token: str) -> str:
+    """The artifact that a digest, an id or a reference in a step's arguments means; empty when it means none."""
+    found = tx.value(
+        "SELECT id FROM artifact WHERE workspace = ? AND (id = ? OR digest = ?) ORDER BY id DESC LIMIT 1",
+        (caller().workspace, token, token),
+    )
+    if found is None and "/" in token and "@" in token:
+        try:
+            found = resolve(tx, token).id
+        except MainspringError:
+            return ""  # a text that only looked like a reference
+    return str(found or "")
+
+
+def _bury_running_steps(tx: Transaction, run_id: str, message: str) -> None:
+    error = _json({"code": LostLease.code, "message": message, "hint": "", "known": [], "details": {}})
+    lost: Iterable[tuple[Any, ...]] = tx.rows(
+        "UPDATE flow_step SET state = 'failed', finished_at = ?, error = ? WHERE run_id = ? AND state = 'running' RETURNING id",
+        (tx.now_micros, error, run_id),
+    )
+    for (step_id,) in lost:
+        tx.execute("UPDATE run SET status = 'crashed', finished_at = ? WHERE id = ?", (tx.now_micros, step_id))
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()

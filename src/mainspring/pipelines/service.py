@@ -1,0 +1,363 @@
+"""The operations of the pipelines: starting flows, recording them, looking at them, scheduling them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.kernel.ids import new_id
+from mainspring.kernel.names import check_name
+from mainspring.kernel.operations import operation
+from mainspring.pipelines.records import begin_attempt, end_flow, fence, find_flow, save_log, save_steps
+from mainspring.pipelines.schedules import find_schedule, next_moment
+from mainspring.pipelines.tables import ENVIRONMENTS, FLOW_RUNS, SCHEDULES, STEPS
+from mainspring.pipelines.tick import queue_flow, tick
+from mainspring.pipelines.types import (
+    Environment,
+    FlowRun,
+    FlowState,
+    Location,
+    Opened,
+    Schedule,
+    StepRecord,
+    StepWhy,
+)
+from mainspring.pipelines.why import explain
+from mainspring.store.service import RoomService
+from mainspring.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from mainspring.pipelines.decorators import Flow
+
+__all__ = ["Pipelines"]
+
+
+class Pipelines(RoomService, room="pipelines"):
+    """Flows, steps and schedules."""
+
+    def start(
+        self,
+        flow: Flow[..., Any],
+        params: dict[str, Any] | None = None,
+        *,
+        key: str = "",
+        priority: int = 0,
+        not_before: datetime | None = None,
+    ) -> str:
+        """Have a worker run `flow`; the id of the run. See `enqueue`, which this calls with where the flow is defined.
+
+        Example:
+            >>> client.pipelines.start(nightly, {"rows": 3}, key="2026-11-21")  # doctest: +SKIP
+        """
+        from mainspring.pipelines.runtime import blob_port
+        from mainspring.pipelines.values import encode
+
+        encoded = {name: encode(value, blob_port(self)) for name, value in flow.bind(params or {}).items()}
+        run = self.enqueue(
+            flow.name,
+            location=flow.location(),
+            params=encoded,
+            code=flow.code().digest,
+            key=key,
+            priority=priority,
+            not_before=not_before,
+            max_attempts=flow.max_attempts,
+        )
+        return run.id
+
+    @operation(permission="pipelines:write", writes=True, resource="flow")
+    def enqueue(
+        self,
+        flow: str,
+        *,
+        location: Location,
+        params: dict[str, Any] = {},  # noqa: B006 -- an operation's defaults are copied
+        code: str = "",
+        key: str = "",
+        priority: int = 0,
+        not_before: datetime | None = None,
+        max_attempts: int = 5,
+    ) -> FlowRun:
+        """Have a worker run the flow at `location`. A `key` that was used before gives the run that it started."""
+        check_name(flow, what="flow")
+        if not location.address:
+            raise InvalidInput(
+                f"the flow {flow} is defined where no other process can import it",
+                hint="define it at the top of a module, or run it here: my_flow.run(client)",
+            )
+        with self.store.write() as tx:
+            if known := _by_key(tx, flow, key):
+                return known
+            return queue_flow(
+                self.store.queue,
+                tx,
+                _new_run(tx, flow, location, params, code, key),
+                priority=priority,
+                not_before=not_before,
+                max_attempts=max_attempts,
+            )
+
+    @operation(permission="pipelines:write", writes=True, resource="flow")
+    def begin(
+        self,
+        flow: str,
+        *,
+        run_id: str = "",
+        location: Location = Location(),  # noqa: B008 -- frozen
+        params: dict[str, Any] = {},  # noqa: B006 -- an operation's defaults are copied
+        code: str = "",
+        key: str = "",
+        worker: str = "",
+    ) -> Opened:
+        """Become the one that executes a flow run, new or interrupted; what is already known of it comes with it.
+
+        Whoever executed it before is fenced off: nothing that they record is accepted from now on.
+        """
+        check_name(flow, what="flow")
+        with self.store.write() as tx:
+            run = find_flow(tx, run_id) if run_id else _by_key(tx, flow, key)
+            if run is None:
+                run = _new_run(tx, flow, location, params, code, key)
+                tx.insert(FLOW_RUNS, run)
+            if run.flow != flow:
+                raise Conflict(f"flow run {run.id} is of {run.flow}, not of {flow}")
+            if run.state == "finished":
+                return Opened(run, [])
+            opened = begin_attempt(tx, run, worker=worker, code=code)
+            steps = tx.fetch(STEPS, "WHERE run_id = ? AND state IN ('finished', 'cached') ORDER BY id", (run.id,))
+        return Opened(opened, steps, changed=bool(steps) and run.code != code)
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def record(
+        self,
+        run_id: str,
+        *,
+        attempt: int,
+        steps: list[StepRecord],
+        logs: dict[str, str] = {},  # noqa: B006 -- an operation's defaults are copied
+    ) -> None:
+        """Record steps as they are now, all or none; `LostLease` when another attempt took over."""
+        with self.store.write() as tx:
+            run = fence(tx, run_id, attempt)
+            save_steps(tx, run, steps, logs)
+            tx.note(f"run/{run_id}", steps=len(steps))
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def finish(
+        self,
+        run_id: str,
+        *,
+        attempt: int,
+        state: FlowState = "finished",
+        result: Any = None,
+        error: dict[str, Any] | None = None,
+        log: str = "",
+    ) -> FlowRun:
+        """Record how a flow run ended; `LostLease` when another attempt took over."""
+        with self.store.write() as tx:
+            ended = end_flow(tx, fence(tx, run_id, attempt), state, result=result, error=error)
+            if log:
+                save_log(tx, ended.id, log)
+        return ended
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def append_log(self, run_id: str, *, text: str) -> None:
+        """Add to what the body of a flow printed; of what is too much the end is kept."""
+        with self.store.bookkeeping() as tx:
+            run = find_flow(tx, run_id)
+            save_log(tx, run.id, str(tx.value("SELECT text FROM flow_log WHERE id = ?", (run.id,)) or "") + text)
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def reopen(self, run_id: str) -> FlowRun:
+        """Make a run that failed wait for its next attempt; its worker says so before it gives the task back."""
+        with self.store.write() as tx:
+            run = find_flow(tx, run_id)
+            if run.state != "failed":
+                raise Conflict(f"flow run {run.id} is {run.state}")
+            tx.execute("UPDATE flow_run SET state = 'queued', finished_at = NULL WHERE id = ?", (run.id,))
+            tx.note(f"run/{run.id}", state="queued")
+        return msgspec.structs.replace(run, state="queued", finished_at=None)
+
+    @operation(permission="pipelines:read")
+    def cached(self, key: str) -> StepRecord | None:
+        """The step that made the result with this key, in any run of this workspace."""
+        with self.store.read() as tx:
+            return tx.fetch_one(
+                STEPS,
+                "JOIN flow_cache ON flow_cache.step_id = flow_step.id WHERE flow_cache.workspace = ? AND flow_cache.key = ?",
+                (caller().workspace, key),
+            )
+
+    @operation(permission="pipelines:write", writes=True)
+    def note_environment(self, environment: Environment) -> None:
+        """Remember what an environment's digest stands for."""
+        with self.store.bookkeeping() as tx:
+            row = ENVIRONMENTS.to_row(environment)
+            tx.execute(f"{ENVIRONMENTS.insert_sql} ON CONFLICT (digest) DO NOTHING", row)
+
+    @operation(permission="pipelines:read", resource="run_id")
+    def get(self, run_id: str) -> FlowRun:
+        """A flow run."""
+        with self.store.read() as tx:
+            return find_flow(tx, run_id)
+
+    @operation(permission="pipelines:read")
+    def list(self, *, flow: str = "", state: str = "", limit: int = 100, before: str = "") -> list[FlowRun]:
+        """Flow runs, newest first; `before` is the id of a run, for the next page."""
+        with self.store.read() as tx:
+            return tx.fetch(
+                FLOW_RUNS,
+                "WHERE workspace = ? AND (? = '' OR flow = ?) AND (? = '' OR state = ?) AND (? = '' OR id < ?)"
+                " ORDER BY id DESC LIMIT ?",
+                (caller().workspace, flow, flow, state, state, before, before, max(0, min(limit, 1000))),
+            )
+
+    @operation(permission="pipelines:read", resource="run_id")
+    def steps(self, run_id: str, *, state: str = "", limit: int = 10_000, after: str = "") -> list[StepRecord]:
+        """The steps of a flow run in the order in which they began; `after` is the id of a step, for the next page."""
+        with self.store.read() as tx:
+            run = find_flow(tx, run_id)
+            return tx.fetch(
+                STEPS,
+                "WHERE run_id = ? AND (? = '' OR state = ?) AND id > ? ORDER BY id LIMIT ?",
+                (run.id, state, state, after, max(0, min(limit, 100_000))),
+            )
+
+    @operation(permission="pipelines:read")
+    def logs(self, run_id: str) -> str:
+        """The end of what a step, or the body of a flow, printed; empty when it printed nothing."""
+        with self.store.read() as tx:
+            return str(tx.value("SELECT text FROM flow_log WHERE id = ?", (run_id.removeprefix("run/"),)) or "")
+
+    @operation(permission="pipelines:read")
+    def why_step(self, step_id: str) -> StepWhy:
+        """Why a step ran: which function, input or package differs from the run before, or why nothing was reused."""
+        with self.store.read() as tx:
+            step = tx.fetch_one(STEPS, "WHERE id = ?", (step_id.removeprefix("run/"),))
+            if step is None:
+                raise NotFound(f"there is no step {step_id!r}")
+            return explain(tx, find_flow(tx, step.run_id), step)
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def cancel(self, run_id: str) -> FlowRun:
+        """Stop a flow run; what executes it is killed, or stops at its next step. A run that has ended stays as it is."""
+        with self.store.write() as tx:
+            run = find_flow(tx, run_id)
+            if run.state not in ("queued", "running"):
+                return run
+            if run.task_id:
+                self.store.queue.cancel(tx, run.task_id)
+            return end_flow(tx, run, "cancelled")
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def retry(self, run_id: str) -> FlowRun:
+        """Have a worker take up a run that failed, crashed or was cancelled; its finished steps are not run again."""
+        with self.store.write() as tx:
+            run = find_flow(tx, run_id)
+            if run.state not in ("failed", "crashed", "cancelled"):
+                raise Conflict(f"flow run {run.id} is {run.state}; only one that did not succeed can be tried again")
+            if not run.location.address:
+                raise Conflict(
+                    f"no worker can import the flow {run.flow}", hint=f"my_flow.run(client, run_id={run.id!r})"
+                )
+            return queue_flow(
+                self.store.queue, tx, msgspec.structs.replace(run, state="queued", error=None), fresh=False
+            )
+
+    @operation(permission="pipelines:write", writes=True, resource="name")
+    def schedule(
+        self,
+        name: str,
+        *,
+        flow: str,
+        location: Location,
+        params: dict[str, Any] = {},  # noqa: B006 -- an operation's defaults are copied
+        cron: str = "",
+        every: float = 0.0,
+        tz: str = "UTC",
+    ) -> Schedule:
+        """Start a flow at certain moments; a schedule of the same name is replaced."""
+        check_name(name, what="schedule")
+        check_name(flow, what="flow")
+        with self.store.write() as tx:
+            moment = next_moment(after=tx.now, cron=cron, every=every, tz=tz)
+            made = Schedule(
+                id=new_id(),
+                workspace=caller().workspace,
+                name=name,
+                flow=flow,
+                location=location,
+                params=params,
+                cron=cron,
+                every=every,
+                tz=tz,
+                paused=False,
+                next_at=moment,
+                last_at=None,
+                created_at=tx.now,
+                created_by=caller().principal,
+            )
+            tx.execute("DELETE FROM flow_schedule WHERE workspace = ? AND name = ?", (made.workspace, name))
+            tx.insert(SCHEDULES, made)
+            tx.note(f"schedule/{name}", flow=flow, cron=cron, every=every, tz=tz)
+        return made
+
+    @operation(permission="pipelines:write", writes=True, resource="name")
+    def pause(self, name: str, *, paused: bool = True) -> Schedule:
+        """Stop a schedule, or let it go on from now: moments that passed meanwhile are not made up for."""
+        with self.store.write() as tx:
+            found = find_schedule(tx, name)
+            moment = (
+                found.next_at if paused else next_moment(after=tx.now, cron=found.cron, every=found.every, tz=found.tz)
+            )
+            changed = msgspec.structs.replace(found, paused=paused, next_at=moment)
+            tx.execute("DELETE FROM flow_schedule WHERE id = ?", (found.id,))
+            tx.insert(SCHEDULES, changed)
+            tx.note(f"schedule/{name}", paused=paused)
+        return changed
+
+    @operation(permission="pipelines:write", writes=True, resource="name")
+    def unschedule(self, name: str) -> None:
+        """Take a schedule away; runs that it started stay."""
+        with self.store.write() as tx:
+            tx.execute("DELETE FROM flow_schedule WHERE id = ?", (find_schedule(tx, name).id,))
+            tx.note(f"schedule/{name}", removed=True)
+
+    @operation(permission="pipelines:read")
+    def schedules(self) -> list[Schedule]:
+        """Every schedule, by name."""
+        with self.store.read() as tx:
+            return tx.fetch(SCHEDULES, "WHERE workspace = ? ORDER BY name", (caller().workspace,))
+
+    @operation(permission="pipelines:admin", writes=True)
+    def tick(self) -> int:
+        """Start what is due and take up what lost its worker; how much was done. Schedulers call it every second or so."""
+        return tick(self.store)
+
+
+def _new_run(tx: Transaction, flow: str, location: Location, params: dict[str, Any], code: str, key: str) -> FlowRun:
+    return FlowRun(
+        id=new_id(),
+        workspace=caller().workspace,
+        flow=flow,
+        key=key,
+        state="queued",
+        attempt=0,
+        params=params,
+        code=code,
+        location=location,
+        task_id="",
+        worker="",
+        created_at=tx.now,
+        created_by=caller().principal,
+    )
+
+
+def _by_key(tx: Transaction, flow: str, key: str) -> FlowRun | None:
+    if not key:
+        return None
+    return tx.fetch_one(FLOW_RUNS, "WHERE workspace = ? AND flow = ? AND key = ?", (caller().workspace, flow, key))

@@ -1,0 +1,212 @@
+"""The worker: claims queued tasks of every registered kind, runs their handlers, and gives back what it cannot finish.
+
+    python -m mainspring.pipelines.worker --store DIR
+
+On SIGTERM it claims nothing more, lets what runs finish for a while, then kills it and gives it back to the queue. When it
+is killed itself, its processes end with it, and the queue gives its tasks to another worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextvars
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from mainspring.kernel.clock import monotonic
+from mainspring.kernel.errors import LostLease, MainspringError
+from mainspring.kernel.hooks import HANDLERS, load, registered
+from mainspring.pipelines.remote import failure_of
+from mainspring.pipelines.working import working
+from mainspring.store.queue_tables import Task
+
+__all__ = ["Worker", "run_worker"]
+
+_LOOK_SECONDS = 0.5
+_GRACE_SECONDS = 10.0
+_log = logging.getLogger("mainspring.worker")
+
+
+class Worker:
+    """One worker at one store.
+
+    Args:
+        client: An embedded client: a worker needs the database itself.
+        kinds: Which kinds of tasks; all that are registered by default.
+        concurrency: How many at the same time; one for each core by default.
+        lease: Seconds of silence after which others take its tasks; the setting `lease_seconds` by default.
+    """
+
+    def __init__(self, client: Any, *, kinds: Iterable[str] = (), concurrency: int = 0, lease: float = 0.0) -> None:
+        self._client = client
+        self._store = client.backend.store
+        self._queue = self._store.queue
+        self._kinds = sorted(kinds or HANDLERS)
+        self._width = concurrency or os.cpu_count() or 1
+        self._lease = lease or self._store.settings.lease_seconds
+        self._ending = threading.Event()
+        self._running: dict[str, threading.Event] = {}
+        self._lock = threading.Lock()
+        self._room = threading.Semaphore(self._width)
+        self._id = ""
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns when what runs has finished, or after a while."""
+        self._ending.set()
+
+    def run(self, *, until_idle: bool = False) -> int:
+        """Work until `stop`, or until nothing is left to do; how many tasks were claimed."""
+        self._id = self._queue.join(self._kinds, lease=self._lease)
+        beating = threading.Thread(target=self._beat, name="mainspring-heartbeat", daemon=True)
+        beating.start()
+        claimed = 0
+        pool = ThreadPoolExecutor(self._width, thread_name_prefix="mainspring-handler")
+        try:
+            while not self._ending.is_set():
+                tasks = self._claim()
+                claimed += len(tasks)
+                for task in tasks:
+                    self._begin(pool, task)
+                if not tasks and until_idle and not self._running and not self._queue.pending(self._kinds):
+                    break
+        finally:
+            self._drain()
+            self._ending.set()
+            pool.shutdown()
+            beating.join()
+            self._queue.leave(self._id)
+        return claimed
+
+    def _claim(self) -> list[Task]:
+        """Ready tasks, as many as there is room for; waits a moment for the first."""
+        if not self._room.acquire(timeout=_LOOK_SECONDS):
+            return []
+        room = 1
+        while room < self._width and self._room.acquire(blocking=False):
+            room += 1
+        tasks: list[Task] = []
+        try:
+            if self._queue.wait(self._kinds, timeout=_LOOK_SECONDS):
+                tasks = self._queue.claim(self._id, self._kinds, room)
+        except LostLease:
+            self._rejoin()
+        except MainspringError as error:
+            _log.warning("claiming failed, it is tried again: %s", error)
+            self._ending.wait(_LOOK_SECONDS)
+        finally:
+            self._room.release(room - len(tasks)) if room > len(tasks) else None
+        return tasks
+
+    def _begin(self, pool: ThreadPoolExecutor, task: Task) -> None:
+        stop = threading.Event()
+        with self._lock:
+            self._running[task.id] = stop
+        pool.submit(contextvars.Context().run, self._handle, task, stop)
+
+    def _handle(self, task: Task, stop: threading.Event) -> None:
+        try:
+            with working(stop):
+                result = registered("handlers", HANDLERS, task.kind)(self._client, task)
+            self._queue.complete(task, result)
+        except LostLease as lost:
+            _log.info("task %s: %s", task.id, lost)
+        except Exception as error:  # noqa: BLE001 -- the boundary of the task: whatever it raised is recorded
+            self._fail(task, error, stop)
+        finally:
+            with self._lock:
+                self._running.pop(task.id, None)
+            self._room.release()
+
+    def _fail(self, task: Task, error: Exception, stop: threading.Event) -> None:
+        _log.warning("task %s (%s), attempt %d failed: %s", task.id, task.kind, task.attempt, error)
+        if stop.is_set():
+            return  # leaving gives it back
+        try:
+            self._queue.fail(task, failure_of(error).payload)
+        except MainspringError as second:
+            _log.warning("the failure of task %s could not be recorded: %s", task.id, second)
+
+    def _beat(self) -> None:
+        while not self._ending.wait(self._lease / 3) or self._running:
+            try:
+                held = self._queue.heartbeat(self._id)
+                self._queue.reap()
+            except LostLease:
+                self._rejoin()
+                continue
+            except MainspringError as error:
+                _log.warning("no heartbeat: %s", error)
+                continue
+            with self._lock:
+                for task_id, stop in self._running.items():
+                    if task_id not in held:
+                        stop.set()
+
+    def _rejoin(self) -> None:
+        """The others gave this worker up: stop what it runs, and be a new one."""
+        with self._lock:
+            for stop in self._running.values():
+                stop.set()
+        _log.warning("worker %s was given up by the others and joins again", self._id)
+        self._id = self._queue.join(self._kinds, lease=self._lease)
+
+    def _drain(self) -> None:
+        deadline = monotonic() + _GRACE_SECONDS
+        while self._running and monotonic() < deadline:
+            threading.Event().wait(0.02)
+        with self._lock:
+            for stop in self._running.values():
+                stop.set()
+
+
+def run_worker(
+    store: str | os.PathLike[str] = "",
+    *,
+    kinds: Iterable[str] = (),
+    concurrency: int = 0,
+    lease: float = 0.0,
+    until_idle: bool = False,
+) -> int:
+    """Work on the store in a folder until SIGTERM or SIGINT; how many tasks were claimed. Runs in the main thread."""
+    with load("mainspring.client.client:connect")(Path(store) if store else "") as client:
+        worker = Worker(client, kinds=kinds, concurrency=concurrency, lease=lease)
+        before = {each: signal.signal(each, lambda *_: worker.stop()) for each in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            return worker.run(until_idle=until_idle)
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            from mainspring.pipelines.handler import engine
+
+            if engine.cache_info().currsize:
+                engine().close()
+                engine.cache_clear()
+
+
+def main() -> None:
+    """The command line of `python -m mainspring.pipelines.worker`."""
+    parser = argparse.ArgumentParser(prog="python -m mainspring.pipelines.worker", description=__doc__)
+    parser.add_argument("--store", default="", help="the store's folder; found upward from here by default")
+    parser.add_argument("--kind", action="append", default=[], help="a kind of task; all kinds by default")
+    parser.add_argument("--concurrency", type=int, default=0, help="how many tasks at once; one per core by default")
+    parser.add_argument("--lease", type=float, default=0.0, help="seconds of silence after which others take over")
+    parser.add_argument("--until-idle", action="store_true", help="end when nothing is left to do")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    run_worker(
+        options.store,
+        kinds=options.kind,
+        concurrency=options.concurrency,
+        lease=options.lease,
+        until_idle=options.until_idle,
+    )
+
+
+if __name__ == "__main__":
+    main()
