@@ -46,6 +46,7 @@ __all__ = [
     "Scalar",
     "Sql",
     "Table",
+    "check_regex",
     "open_table",
 ]
 
@@ -274,7 +275,8 @@ def open_table(source: Any) -> Table:
     """
     if all(callable(getattr(source, name, None)) for name in ("compute", "rows", "split")):
         return source  # type: ignore[no-any-return]  # has the methods of the protocol
-    from mainspring.engines.tables_polars import PolarsTable, to_lazy
+    from mainspring.engines.tables_polars import PolarsTable
+    from mainspring.engines.tables_polars_rows import to_lazy
 
     frame = to_lazy(source)
     if frame is None:
@@ -287,10 +289,12 @@ def open_table(source: Any) -> Table:
 
 def check_regex(pattern: str) -> str:
     """Return `pattern` when it is a regular expression; raise `InvalidInput` otherwise."""
-    import re
+    import polars as pl
 
     try:
-        re.compile(pattern)
-    except re.error as error:
-        raise InvalidInput(f"{pattern!r} is not a regular expression: {error}") from None
+        pl.Series([""]).str.contains(pattern)
+    except pl.exceptions.PolarsError as error:
+        reason = " ".join(str(error).split())
+        hint = "look-around and back-references are not there, so that matching takes linear time"
+        raise InvalidInput(f"{pattern!r} is not a regular expression: {reason}", hint=hint) from None
     return pattern

@@ -15,22 +15,21 @@ import msgspec
 from mainspring.data.service import Data
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput, NotFound
-from mainspring.kernel.hashing import canonical_json, digest_tree
-from mainspring.kernel.ids import new_id
+from mainspring.kernel.hashing import canonical_json
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage import graph
 from mainspring.lineage.tables import ARTIFACTS
 from mainspring.lineage.types import Artifact, File
+from mainspring.quality import recording
 from mainspring.quality.drift.compare import DriftLimits, DriftReport, drift
 from mainspring.quality.evaluation.report import EvaluationReport
 from mainspring.quality.profiles.types import Profile
 from mainspring.quality.suite import as_suite
 from mainspring.quality.tables import OUTCOMES, PROFILES, Outcome, ProfileOf
-from mainspring.quality.types import ExpectationResult, Suite, ValidationReport
+from mainspring.quality.types import Suite, ValidationReport
 from mainspring.quality.validation import Suitable, quarantine, validate_table
 from mainspring.store.service import RoomService
-from mainspring.store.transaction import Transaction
 
 __all__ = ["Quality"]
 
@@ -51,7 +50,9 @@ class Quality(RoomService, room="quality"):
             raise InvalidInput(f"suite {checked.name!r} expects nothing", hint="add expectations before saving it")
         file = self._put(checked, "suite.json")
         with self.store.write() as tx:
-            return _add(tx, "suite", checked.name, file, {"expectations": len(checked.expectations)}, reuse=True)
+            return recording.add(
+                tx, "suite", checked.name, file, {"expectations": len(checked.expectations)}, reuse=True
+            )
 
     @operation(permission="quality:read")
     def suite(self, ref: str) -> Suite:
@@ -70,7 +71,7 @@ class Quality(RoomService, room="quality"):
         """Keep what a suite found; `dataset` and `suite` are the references of what was used."""
         check_name(report.suite, what="suite")
         with self.store.read() as tx:
-            used = [(_resolve(tx, ref, kind), role) for ref, kind, role in _used((dataset, "dataset"), (suite, "suite"))]
+            used = recording.resolve_used(tx, dataset=dataset, suite=suite)
         file = self._put(report, "validation.json")
         facts = {
             "report": "validation", "suite": report.suite, "verdict": report.verdict, "rows": report.rows,
@@ -78,8 +79,10 @@ class Quality(RoomService, room="quality"):
         }  # fmt: skip
         target = next((artifact for artifact, role in used if role == "dataset"), None)
         with self.store.write() as tx:
-            made = _report(tx, "validation", f"validation/{report.suite}", file, facts, used)
-            tx.insert_many(OUTCOMES, _outcomes(tx, report, made, target))
+            made = recording.add_report(
+                tx, "validation", f"validation/{report.suite}", file=file, facts=facts, used=used
+            )
+            tx.insert_many(OUTCOMES, recording.outcomes(tx, report, made, target))
         return msgspec.structs.replace(report, ref=made.ref, dataset=target.ref if target else report.dataset)
 
     @operation(permission="quality:read")
@@ -103,7 +106,7 @@ class Quality(RoomService, room="quality"):
     @operation(permission="quality:read")
     def history(self, dataset: str, *, subject: str = "", kind: str = "", limit: int = 1000) -> list[Outcome]:
         """What validations of a dataset found over time, newest first, of one subject or kind when they are given."""
-        where, params = "WHERE workspace = ? AND dataset = ?", [caller().workspace, _named(dataset)]
+        where, params = "WHERE workspace = ? AND dataset = ?", [caller().workspace, recording.dataset_name(dataset)]
         for column, value in (("subject", subject), ("kind", kind)):
             if value:
                 where, params = f"{where} AND {column} = ?", [*params, value]
@@ -117,14 +120,14 @@ class Quality(RoomService, room="quality"):
         """Keep the profile of an artifact (a dataset version, a training set); an artifact has one."""
         file = self._put(profile, "profile.json")
         with self.store.write() as tx:
-            artifact = _resolve(tx, of, "dataset")
+            artifact = recording.resolve(tx, of, "dataset")
             known = tx.fetch_one(PROFILES, "WHERE artifact_id = ?", (artifact.id,))
             if known is not None:
                 return graph.resolve(tx, known.profile_id)
             run = graph.start_run(tx, "profiling", artifact.name)
             graph.use(tx, run.id, artifact.id, role="profiled")
             facts = {"rows": profile.rows, "columns": len(profile.columns), "of": artifact.ref}
-            made = _add(tx, "profile", f"{artifact.kind}/{artifact.name}", file, facts, run_id=run.id)
+            made = recording.add(tx, "profile", f"{artifact.kind}/{artifact.name}", file, facts, run_id=run.id)
             graph.finish_run(tx, run.id)
             tx.insert(PROFILES, ProfileOf(artifact.id, made.id, artifact.workspace))
             return made
@@ -133,7 +136,7 @@ class Quality(RoomService, room="quality"):
     def profile_of(self, ref: str) -> Profile | None:
         """The profile of an artifact, or nothing when none was taken."""
         with self.store.read() as tx:
-            known = tx.fetch_one(PROFILES, "WHERE artifact_id = ?", (_resolve(tx, ref, "dataset").id,))
+            known = tx.fetch_one(PROFILES, "WHERE artifact_id = ?", (recording.resolve(tx, ref, "dataset").id,))
         return None if known is None else self._get(known.profile_id, "profile", Profile)
 
     # -- drift and evaluation
@@ -143,10 +146,11 @@ class Quality(RoomService, room="quality"):
         """Keep a comparison of two profiles; `uses` are the references of what was compared."""
         check_name(name)
         file = self._put(report, "drift.json")
-        facts = {"report": "drift", "verdict": report.verdict, "drifted": list(report.drifted), "rows": report.current_rows}
+        facts: dict[str, Any] = {"report": "drift", "verdict": report.verdict, "rows": report.current_rows}
+        facts["drifted"] = list(report.drifted)
         with self.store.write() as tx:
-            used = [(_resolve(tx, ref, "dataset"), "compared") for ref in uses or []]
-            return _report(tx, "drift", f"drift/{name}", file, facts, used)
+            used = [(recording.resolve(tx, ref, "dataset"), "compared") for ref in uses or []]
+            return recording.add_report(tx, "drift", f"drift/{name}", file=file, facts=facts, used=used)
 
     @operation(permission="quality:read")
     def drift_report(self, ref: str) -> DriftReport:
@@ -169,8 +173,10 @@ class Quality(RoomService, room="quality"):
         if report.decision is not None:
             facts |= {"gate": report.decision.gate, "passed": report.decision.passed}
         with self.store.write() as tx:
-            used = [(_resolve(tx, ref, kind), role) for ref, kind, role in _used((model, "model"), (dataset, "dataset"))]
-            made = _report(tx, "evaluation", f"evaluation/{name}", file, facts, used, run_id=run_id)
+            used = recording.resolve_used(tx, model=model, dataset=dataset)
+            made = recording.add_report(
+                tx, "evaluation", f"evaluation/{name}", file=file, facts=facts, used=used, run_id=run_id
+            )
         return msgspec.structs.replace(report, ref=made.ref)
 
     @operation(permission="quality:read")
@@ -211,7 +217,7 @@ class Quality(RoomService, room="quality"):
         return self.record_validation(report, dataset=ref, suite=saved)
 
     def quarantine(self, data: Any, suite: Suitable | str) -> tuple[Any, Any]:
-        """Divide the rows into those that hold and the others, with a column `__reasons__`; see `quality.quarantine`."""
+        """Divide the rows into those that hold and the others, with a column `__reasons__`; see `quarantine`."""
         checked = self.suite(suite) if isinstance(suite, str) else as_suite(suite)
         return quarantine(self._table(data)[0], checked)
 
@@ -297,9 +303,9 @@ class Quality(RoomService, room="quality"):
 
         if task not in {"binary", "regression"}:
             raise InvalidInput(f"{task!r} is not a task", known=["binary", "regression"])
-        judge, pair = (
-            (ev.evaluate_binary, ev.compare_binary) if task == "binary" else (ev.evaluate_regression, ev.compare_regression)
-        )
+        judge, pair = ev.evaluate_regression, ev.compare_regression
+        if task == "binary":
+            judge, pair = ev.evaluate_binary, ev.compare_binary  # type: ignore[assignment]  # the options differ
         found = judge(labels, scores, model=model, dataset=dataset, **options)
         comparison = None if champion is None else pair(labels, champion=champion, candidate=scores)
         decision = None if gate is None else gate.decide(found, baseline=baseline, comparison=comparison)
@@ -342,75 +348,3 @@ class Quality(RoomService, room="quality"):
                 " ORDER BY name",
                 (caller().workspace, kind),
             )
-
-
-def _resolve(tx: Transaction, ref: str, kind: str) -> Artifact:
-    """An artifact by a reference whose kind may be left out, for a kind of the name's own or `kind`."""
-    first = ref.partition("/")[0]
-    return graph.resolve(tx, ref, kind="" if first in {"dataset", "model", "feature-view", "training-set"} else kind)
-
-
-def _used(*pairs: tuple[str, str]) -> list[tuple[str, str, str]]:
-    return [(ref, kind, kind) for ref, kind in pairs if ref]
-
-
-def _named(dataset: str) -> str:
-    name = dataset.partition("@")[0]
-    return name if name.startswith("dataset/") else f"dataset/{name}"
-
-
-def _add(
-    tx: Transaction, kind: str, name: str, file: File, facts: dict[str, Any], *, run_id: str = "", reuse: bool = False
-) -> Artifact:
-    digest = digest_tree([(file.path, file.size, file.digest)])
-    return graph.add_artifact(
-        tx, kind, name, digest=digest, size=file.size, metadata=facts, files=[file], run_id=run_id, reuse=reuse
-    )
-
-
-def _report(
-    tx: Transaction,
-    kind: str,
-    name: str,
-    file: File,
-    facts: dict[str, Any],
-    used: Sequence[tuple[Artifact, str]],
-    *,
-    run_id: str = "",
-) -> Artifact:
-    """A report and the run that made it, from what it used."""
-    maker = run_id or graph.start_run(tx, kind, name.partition("/")[2]).id
-    for artifact, role in used:
-        graph.use(tx, maker, artifact.id, role=role)
-    made = _add(tx, "report", name, file, facts, run_id=maker)
-    if not run_id:
-        graph.finish_run(tx, maker, metadata={key: facts[key] for key in ("verdict", "passed") if key in facts})
-    return made
-
-
-def _outcomes(tx: Transaction, report: ValidationReport, made: Artifact, target: Artifact | None) -> list[Outcome]:
-    dataset = f"{target.kind}/{target.name}" if target else ""
-    return [
-        Outcome(
-            id=new_id(),
-            workspace=made.workspace,
-            report_id=made.id,
-            dataset=dataset,
-            version=target.version if target else 0,
-            suite=report.suite,
-            kind=result.expectation.kind,
-            subject=result.expectation.subject,
-            where_text=result.expectation.where,
-            severity=result.expectation.severity,
-            verdict=result.verdict,
-            observed=_number(result),
-            unexpected=result.unexpected,
-            at=tx.now,
-        )
-        for result in report.results
-    ]
-
-
-def _number(result: ExpectationResult) -> float | None:
-    seen = result.observed
-    return float(seen) if isinstance(seen, int | float) and not isinstance(seen, bool) else None

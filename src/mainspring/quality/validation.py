@@ -186,9 +186,7 @@ def _answer(table: Table, metrics: Sequence[Metric]) -> tuple[dict[Metric, Any],
     return left[0] | right[0], left[1] | right[1]
 
 
-def _explain(
-    table: Table, jobs: Sequence[_Job], answers: Mapping[Metric, Any], sample: int
-) -> list[ExpectationResult]:
+def _explain(table: Table, jobs: Sequence[_Job], answers: Mapping[Metric, Any], sample: int) -> list[ExpectationResult]:
     """The second wave: values and rows of what failed, and of nothing else."""
     wanted = [metric for job in jobs if sample and (metric := job.values) is not None]
     counted = table.compute(wanted) if wanted else {}

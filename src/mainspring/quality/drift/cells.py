@@ -20,7 +20,7 @@ import msgspec
 from mainspring.quality.profiles.numbers import Sketch
 from mainspring.quality.profiles.types import ColumnProfile
 
-__all__ = ["Cell", "cells_of", "greatest_distance", "tested_cells"]
+__all__ = ["Cell", "cells_of", "cells_to_test", "greatest_distance", "rare_categories"]
 
 _CATEGORIES = 50  # of the reference, each with a cell; the others share one
 _ATOMS = 32  # a column of numbers with no more distinct values than this is compared value by value
@@ -64,8 +64,8 @@ def greatest_distance(reference: Sketch, current: Sketch) -> float:
     return distance
 
 
-def tested_cells(
-    reference: ColumnProfile, current: ColumnProfile, *, bins: int = 10, least: float = 5.0
+def cells_to_test(
+    reference: ColumnProfile, current: ColumnProfile, *, bins: int, least: float
 ) -> list[tuple[int, int]]:
     """Counts in cells chosen from both samples together, each with at least `least` expected in the smaller one."""
     n, m = reference.count, current.count
@@ -81,6 +81,17 @@ def tested_cells(
         cells.append((reference.infinities, current.infinities))
     cells.append((reference.missing, current.missing))
     return [cell for cell in cells if sum(cell)]
+
+
+def rare_categories(reference: ColumnProfile, current: ColumnProfile, *, least: float) -> list[tuple[int, int]]:
+    """Counts of the categories that are too rare for a cell of the test; none unless both tables are complete."""
+    n, m = reference.count, current.count
+    complete = reference.frequent.is_exact and current.frequent.is_exact
+    if reference.family != "text" or not complete or not n or not m:
+        return []
+    left, right = dict(reference.frequent.values), dict(current.frequent.values)
+    pairs = ((left.get(value, 0), right.get(value, 0)) for value in dict.fromkeys([*left, *right]))
+    return [pair for pair in pairs if 1 < sum(pair) < least * (n + m) / min(n, m)]
 
 
 def _counted(sketch: Sketch, level: int) -> dict[int, int]:
@@ -132,7 +143,10 @@ def _categories(reference: ColumnProfile, current: ColumnProfile) -> list[Cell]:
     left, right = dict(reference.frequent.values), dict(current.frequent.values)
     often = {value: count for value, count in left.items() if count > 1 and count > reference.frequent.error}
     cells = [Cell(value, count, right.get(value, 0)) for value, count in list(often.items())[:_CATEGORIES]]
-    others = [reference.present - sum(cell.reference for cell in cells), current.present - sum(c.current for c in cells)]
+    others = [
+        reference.present - sum(cell.reference for cell in cells),
+        current.present - sum(cell.current for cell in cells),
+    ]
     if reference.frequent.is_exact and current.frequent.is_exact:
         known = sum(right.get(value, 0) for value in often)
         new = Cell("new", sum(count for count in left.values() if count == 1), current.present - known)

@@ -21,13 +21,14 @@ import msgspec
 
 from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.drift import statistics
-from mainspring.quality.drift.cells import Cell, cells_of, greatest_distance, tested_cells
+from mainspring.quality.drift.cells import Cell, cells_of, cells_to_test, greatest_distance, rare_categories
 from mainspring.quality.profiles.types import ColumnProfile, Profile
 
 __all__ = ["ColumnDrift", "DriftLimits", "DriftReport", "DriftVerdict", "drift"]
 
 DriftVerdict = Literal["ok", "warn", "drift", "insufficient data"]
 
+_LEAST = 5.0  # expected rows of a cell of the test, below which its law does not hold
 _RANK = {"drift": 3, "warn": 2, "insufficient data": 1, "ok": 0}
 
 
@@ -130,7 +131,7 @@ def drift(
     """
     limits = limits or DriftLimits()
     if not reference.rows:
-        raise InvalidInput("the reference has no rows to compare with", hint="profile the data the model was trained on")
+        raise InvalidInput("the reference has no rows to compare with", hint="profile the training data")
     known, found = set(reference.names), set(current.names)
     names = list(columns) if columns is not None else [*reference.names, *(n for n in current.names if n not in known)]
     compared: list[ColumnDrift] = []
@@ -146,14 +147,10 @@ def drift(
             reference.column(name)  # raises, naming the nearest
     judged = _judged(compared, limits)
     judged.sort(key=lambda each: (-_RANK[each.verdict], -each.priority, each.q_value, each.column))
-    return DriftReport(
-        columns=tuple(judged), limits=limits, reference_rows=reference.rows, current_rows=current.rows
-    )
+    return DriftReport(columns=tuple(judged), limits=limits, reference_rows=reference.rows, current_rows=current.rows)
 
 
-def _changed(
-    name: str, reason: str, importance: float | None, *, verdict: DriftVerdict = "drift"
-) -> ColumnDrift:
+def _changed(name: str, reason: str, importance: float | None, *, verdict: DriftVerdict = "drift") -> ColumnDrift:
     return ColumnDrift(
         column=name, verdict=verdict, p_value=0.0, q_value=0.0, effect=1.0, interval=(1.0, 1.0), js=1.0,
         reason=reason, importance=importance,
@@ -171,8 +168,7 @@ def _compare(
     index = statistics.psi(before, after) if cells else 0.0
     effect = index - statistics.psi_bias(len(cells), n, m)
     spread = 1.96 * statistics.psi_standard_error(before, after) if cells else 0.0
-    tested = tested_cells(reference, current, bins=limits.bins)
-    _, _, p_value = statistics.homogeneity([a for a, _ in tested], [b for _, b in tested])
+    p_value = _p_value(reference, current, limits.bins)
     is_number = reference.family in {"number", "moment"}
     distance = greatest_distance(reference.sketch, current.sketch) if is_number else None
     few = min(n, m) < limits.rows
@@ -198,10 +194,21 @@ def _compare(
     )
 
 
+def _p_value(reference: ColumnProfile, current: ColumnProfile, bins: int) -> float:
+    """Of the cells, and for text also of the categories too rare for a cell each: twice the smaller of the two."""
+    tested = cells_to_test(reference, current, bins=bins, least=_LEAST)
+    p_value = statistics.homogeneity([a for a, _ in tested], [b for _, b in tested], least=_LEAST)[2]
+    rare = rare_categories(reference, current, least=_LEAST)
+    if not rare:
+        return p_value
+    return min(1.0, 2 * min(p_value, statistics.turnover(rare, reference.count, current.count)))
+
+
 def _judged(compared: Sequence[ColumnDrift], limits: DriftLimits) -> list[ColumnDrift]:
     """Adjust over the columns that were tested, and speak the verdicts."""
     tested = [each for each in compared if each.verdict == "ok"]
-    q_values = dict(zip((each.column for each in tested), statistics.adjusted([e.p_value for e in tested]), strict=True))
+    q_list = statistics.adjusted([each.p_value for each in tested])
+    q_values = {each.column: q_value for each, q_value in zip(tested, q_list, strict=True)}
     result = []
     for each in compared:
         if each.column not in q_values:
@@ -221,4 +228,5 @@ def _reason(each: ColumnDrift) -> str:
     before, after = ([getattr(cell, side) for cell in each.cells] for side in ("reference", "current"))
     p, q = statistics.smoothed(before), statistics.smoothed(after)
     place = max(range(len(p)), key=lambda i: abs(p[i] - q[i]))
-    return f"{each.cells[place].label}: {before[place] / max(sum(before), 1):.1%} to {after[place] / max(sum(after), 1):.1%}"
+    shares = before[place] / max(sum(before), 1), after[place] / max(sum(after), 1)
+    return f"{each.cells[place].label}: {shares[0]:.1%} to {shares[1]:.1%}"

@@ -18,6 +18,7 @@ __all__ = [
     "psi_bias",
     "psi_standard_error",
     "smoothed",
+    "turnover",
 ]
 
 
@@ -117,6 +118,27 @@ def _pooled(cells: list[tuple[int, int]], n: int, m: int, least: float) -> list[
     if sum(rest) and kept:
         return [*kept[1:], (kept[0][0] + rest[0], kept[0][1] + rest[1])]
     return kept
+
+
+def turnover(cells: Sequence[tuple[int, int]], n: int, m: int) -> float:
+    """The p-value that rare categories are shared between two samples as chance would share them.
+
+    Each is too rare for a test of its own, but given how often it occurs in both samples together, how many of
+    those fall to the first is binomial when nothing changed; the squared deviations of all of them add up to a
+    normal variable. One-sided: categories that come and go (identifiers, dates) deviate too much. At least thirty
+    categories are needed for the normal law, otherwise the answer is 1.
+    """
+    if len(cells) < 30:
+        return 1.0
+    p = n / (n + m)
+    spread = p * (1 - p)
+    excess = variance = 0.0
+    for a, b in cells:
+        count = a + b
+        second = count * spread
+        excess += (a - count * p) ** 2 - second
+        variance += second * (1 + (3 * count - 6) * spread) - second * second
+    return 0.5 * math.erfc(excess / math.sqrt(2 * variance)) if variance > 0 else 1.0
 
 
 def chi2_tail(value: float, degrees: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +44,11 @@ def evaluate_binary(
         frame: The rows, as a polars DataFrame.
         slice_metric: `auc`, `log_loss`, `brier` or `accuracy`.
         confidence: Of every interval.
+        bins: Of the calibration table and the calibration error.
+        replicates: Of the bootstrap, for what has no formula.
+        seed: Of the bootstrap.
+        model: What to call the model in the report.
+        dataset: What to call the rows in the report.
 
     Example:
         >>> found = evaluate_binary([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
@@ -66,7 +70,9 @@ def evaluate_binary(
         ),
         "log_loss": intervals.mean_estimate(log_losses(truth, probability), confidence, least=0.0),
         "brier": intervals.mean_estimate((probability - truth) ** 2, confidence, least=0.0),
-        "ece": _calibration_error(truth, probability, bins, confidence, replicates, seed),
+        "ece": _calibration_error(
+            truth, probability, bins=bins, confidence=confidence, replicates=replicates, seed=seed
+        ),
     }
     decisions, confusion = _decisions(truth, probability >= threshold, confidence)
     found = slice_metrics(
@@ -99,9 +105,8 @@ def calibration_bins(
         hits, count = int(labels[rows].sum()), int(rows.size)
         low, high = intervals.wilson(hits, count, confidence)
         inside = scores[rows]
-        found.append(
-            CalibrationBin(float(inside.min()), float(inside.max()), count, float(np.mean(inside)), hits / count, low, high)
-        )
+        ends = float(inside.min()), float(inside.max())
+        found.append(CalibrationBin(*ends, count, float(np.mean(inside)), hits / count, low, high))
     return tuple(found)
 
 
@@ -114,7 +119,7 @@ def _equal_bins(scores: Floats, bins: int) -> list[Any]:
 
 
 def _calibration_error(
-    labels: Floats, scores: Floats, bins: int, confidence: float, replicates: int, seed: int
+    labels: Floats, scores: Floats, *, bins: int, confidence: float, replicates: int, seed: int
 ) -> Estimate:
     """Expected calibration error over bins of equal count; the bootstrap keeps the bins."""
     np = numpy()
@@ -128,7 +133,14 @@ def _calibration_error(
 
     value = statistic(np.ones(labels.size))
     return intervals.bootstrap(
-        statistic, labels.size, confidence=confidence, value=value, replicates=replicates, seed=seed, least=0.0, most=1.0
+        statistic,
+        labels.size,
+        confidence=confidence,
+        value=value,
+        replicates=replicates,
+        seed=seed,
+        least=0.0,
+        most=1.0,
     )
 
 
@@ -146,4 +158,4 @@ def _decisions(labels: Floats, called: Any, confidence: float) -> tuple[dict[str
         "prevalence": intervals.wilson_estimate(int(positive.sum()), labels.size, confidence),
     }
     confusion = {"true_positive": hit, "false_negative": missed, "false_positive": false, "true_negative": clear}
-    return {name: each for name, each in estimates.items() if each.value is None or math.isfinite(each.value)}, confusion
+    return estimates, confusion

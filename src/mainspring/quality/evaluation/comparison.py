@@ -44,6 +44,10 @@ def compare_binary(
         champion: Probabilities of the model in use.
         candidate: Probabilities of the model that may replace it.
         metrics: Of `auc`, `average_precision`, `log_loss`, `brier`, `accuracy`.
+        threshold: From which probability on a row is called positive, for the accuracy.
+        confidence: Of every interval; a difference counts when its p-value is at most 1 - confidence.
+        replicates: Of the bootstrap, for average precision.
+        seed: Of the bootstrap.
 
     Example:
         >>> labels = [0, 1] * 50
@@ -63,7 +67,7 @@ def compare_binary(
         elif metric == "accuracy":
             found.append(_accuracy(truth, old >= threshold, new >= threshold, confidence))
         elif metric == "average_precision":
-            found.append(_precision(truth, old, new, confidence, replicates, seed))
+            found.append(_precision(truth, old, new, confidence=confidence, replicates=replicates, seed=seed))
         else:
             found.append(_loss(metric, truth, old, new, confidence))
     return Comparison(count=count, differences=tuple(found), confidence=confidence)
@@ -86,15 +90,15 @@ def compare_regression(
 def _auc(truth: Floats, old: Floats, new: Floats, confidence: float) -> Difference:
     pair = ranking.paired_auc(truth, old, new)
     if pair is None:
-        return Difference(metric="auc", champion=None, candidate=None, difference=None, statement="all labels are equal")
-    return _difference("auc", pair[0], pair[1], pair[2], confidence, "paired DeLong")
+        return _undefined("auc")
+    return _difference("auc", (pair[0], pair[1]), pair[2], confidence, "paired DeLong")
 
 
 def _loss(metric: str, truth: Floats, old: Floats, new: Floats, confidence: float) -> Difference:
     before, after = row_loss(metric, truth, old), row_loss(metric, truth, new)
     gap = after - before
     error = float(gap.std(ddof=1)) / math.sqrt(gap.size) if gap.size > 1 else math.inf
-    return _difference(metric, float(before.mean()), float(after.mean()), error, confidence, "paired differences")
+    return _difference(metric, (float(before.mean()), float(after.mean())), error, confidence, "paired differences")
 
 
 def _accuracy(truth: Floats, old: Any, new: Any, confidence: float) -> Difference:
@@ -103,7 +107,7 @@ def _accuracy(truth: Floats, old: Any, new: Any, confidence: float) -> Differenc
     size = truth.size
     error = math.sqrt(max(gained + lost - (gained - lost) ** 2 / size, 0.0)) / size
     return _difference(
-        "accuracy", float(right_before.mean()), float(right_after.mean()), error, confidence, "McNemar",
+        "accuracy", (float(right_before.mean()), float(right_after.mean())), error, confidence, "McNemar",
         p_value=_mcnemar(gained, lost),
     )  # fmt: skip
 
@@ -117,16 +121,17 @@ def _mcnemar(gained: int, lost: int) -> float:
         return intervals.tail(max(abs(gained - lost) - 1, 0) / math.sqrt(total))
     fewer = min(gained, lost)
     ways = sum(math.comb(total, k) for k in range(fewer + 1))
-    return min(1.0, 2 * ways / 2**total)
+    doubled: float = 2 * ways / 2**total
+    return min(1.0, doubled)
 
 
-def _precision(
-    truth: Floats, old: Floats, new: Floats, confidence: float, replicates: int, seed: int
-) -> Difference:
+def _undefined(metric: str) -> Difference:
+    return Difference(metric=metric, champion=None, candidate=None, difference=None, statement="all labels are equal")
+
+
+def _precision(truth: Floats, old: Floats, new: Floats, *, confidence: float, replicates: int, seed: int) -> Difference:
     if truth.min() == truth.max():
-        return Difference(
-            metric="average_precision", champion=None, candidate=None, difference=None, statement="all labels are equal"
-        )
+        return _undefined("average_precision")
     np = numpy()
     parts = [ranking.average_precision_of(truth, scores) for scores in (old, new)]
     before, after = (part(np.ones(truth.size)) for part in parts)
@@ -136,19 +141,20 @@ def _precision(
         weights = np.bincount(random.integers(0, truth.size, truth.size), minlength=truth.size)
         gaps.append(parts[1](weights) - parts[0](weights))
     error = float(np.nanstd(gaps, ddof=1))
-    return _difference("average_precision", before, after, error, confidence, f"paired bootstrap, {replicates} replicates")
+    method = f"paired bootstrap, {replicates} replicates"
+    return _difference("average_precision", (before, after), error, confidence, method)
 
 
 def _difference(
     metric: str,
-    champion: float,
-    candidate: float,
+    values: tuple[float, float],
     error: float,
     confidence: float,
     method: str,
     *,
     p_value: float | None = None,
 ) -> Difference:
+    champion, candidate = values
     gap = candidate - champion
     half = intervals.critical(confidence) * error
     if p_value is None:

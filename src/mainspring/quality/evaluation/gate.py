@@ -103,7 +103,8 @@ def _bounded(condition: Condition, estimate: Estimate, *, subject: str = "") -> 
         statement = f"{name} has no value here; {sign} {bound:g} is needed"
         return Evidence(condition=condition, passed=False, observed=None, bound=bound, statement=statement)
     passed = observed >= bound if condition.at_least is not None else observed <= bound
-    which = f" ({'lower' if condition.at_least is not None else 'upper'} end {observed:.5g})" if condition.confident else ""
+    end = "lower" if condition.at_least is not None else "upper"
+    which = f" ({end} end {observed:.5g})" if condition.confident else ""
     statement = f"{name} is {estimate.value:.5g}{which}; {sign} {bound:g} is needed"
     return Evidence(condition=condition, passed=passed, observed=estimate.value, bound=bound, statement=statement)
 
@@ -117,7 +118,7 @@ def _slices(condition: Condition, candidate: Evaluation) -> Evidence:
             passed=False,
             observed=None,
             bound=condition.at_least if condition.at_least is not None else condition.at_most,
-            statement=f"the evaluation has no slices of {column!r} by {condition.metric} of {condition.slice_rows} rows",
+            statement=f"there are no slices of {column!r} by {condition.metric} with {condition.slice_rows} rows",
         )
     judged = [_bounded(condition, each.estimate, subject=f" where {column} = {each.value}") for each in parts]
     failed = [each for each in judged if not each.passed]
@@ -134,7 +135,8 @@ def _against(
     metric, direction = condition.metric, 1.0 if HIGHER_IS_BETTER[condition.metric] else -1.0
     gain, near, base = _gain(condition, candidate, baseline, comparison)
     margin = condition.better_by if condition.better_by is not None else -(condition.not_worse_by or 0.0)
-    needed = f"better by more than {margin:g}" if condition.better_by is not None else f"not worse by more than {-margin:g}"
+    strict = condition.better_by is not None
+    needed = f"better by more than {margin:g}" if strict else f"not worse by more than {-margin:g}"
     observed = near if condition.confident else gain
     if gain is None or observed is None or base is None:
         statement = f"{metric} cannot be compared with the baseline here; {needed} is needed"

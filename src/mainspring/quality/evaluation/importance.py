@@ -40,6 +40,7 @@ def permutation_importance(
         features: Only these columns; all by default.
         repeats: How often each is shuffled; two or more give a standard error.
         rows: At most so many rows, drawn at random, are used.
+        seed: Of the shuffling.
 
     Example:
         >>> import polars as pl

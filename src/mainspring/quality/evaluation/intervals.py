@@ -73,9 +73,7 @@ def wilson_estimate(successes: int, trials: int, confidence: float) -> Estimate:
     if not trials:
         return Estimate(None)
     share = successes / trials
-    return Estimate(
-        share, *wilson(successes, trials, confidence), math.sqrt(share * (1 - share) / trials), "Wilson"
-    )
+    return Estimate(share, *wilson(successes, trials, confidence), math.sqrt(share * (1 - share) / trials), "Wilson")
 
 
 def mean_estimate(losses: Floats, confidence: float, *, least: float = -math.inf) -> Estimate:

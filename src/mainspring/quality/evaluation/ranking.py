@@ -88,7 +88,14 @@ def average_precision_estimate(
     statistic = average_precision_of(labels, scores)
     value = statistic(numpy().ones(labels.size))
     return intervals.bootstrap(
-        statistic, labels.size, confidence=confidence, value=value, replicates=replicates, seed=seed, least=0.0, most=1.0
+        statistic,
+        labels.size,
+        confidence=confidence,
+        value=value,
+        replicates=replicates,
+        seed=seed,
+        least=0.0,
+        most=1.0,
     )
 
 

@@ -6,6 +6,7 @@ slices of a fair model some look bad.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -113,7 +114,7 @@ def _parts(column: Any) -> dict[str, Any]:
         cast = column.cast(pl.Float64).fill_nan(None)
         edges = sorted({cast.quantile(part / _PARTS, "nearest") for part in range(_PARTS + 1)} - {None})
         parts: dict[str, Any] = {}
-        for place, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+        for place, (low, high) in enumerate(itertools.pairwise(edges)):
             lower = cast >= low if place == 0 else cast > low
             parts[f"{low:.6g} to {high:.6g}"] = (lower & (cast <= high)).fill_null(value=False).to_numpy()
         if cast.null_count():

@@ -209,7 +209,8 @@ class DistinctInSet(Check, frozen=True, kw_only=True):
         wanted = set(self.value_set)
         extra = found - wanted if self.relation != "contain" else set()
         absent = wanted - found if self.relation != "in" else set()
-        parts = [f"{word} {sorted(map(str, each))[:10]}" for word, each in (("also", extra), ("without", absent)) if each]
+        named = (("also", extra), ("without", absent))
+        parts = [f"{word} {sorted(map(str, each))[:10]}" for word, each in named if each]
         shown = sorted(found, key=str)[:20]
         return Judgement(passed=not (extra or absent), observed=shown, message="; ".join(parts))
 

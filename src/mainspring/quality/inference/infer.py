@@ -87,7 +87,7 @@ def share_kept(bad: int, total: int) -> float:
 
     Example:
         >>> share_kept(0, 1000), share_kept(10, 1000)
-        (1.0, 0.957)
+        (1.0, 0.956)
     """
     if not bad:
         return 1.0
@@ -233,10 +233,13 @@ def _keys(profile: Profile, table: Table) -> list[Expectation]:
     exact = table.compute([Distinct(columns=(each.name,)) for each in single])
     found = [
         Expectation(
-            kind="column_values_to_be_unique", column=name, confidence=_sure(profile.rows), reason="no value occurs twice"
+            kind="column_values_to_be_unique",
+            column=each.name,
+            confidence=_sure(profile.rows),
+            reason="no value occurs twice",
         )
         for each in single
-        if exact[Distinct(columns=((name := each.name),))] == profile.rows
+        if exact[Distinct(columns=(each.name,))] == profile.rows
     ]
     if found:
         return found

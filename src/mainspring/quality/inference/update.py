@@ -59,8 +59,8 @@ def update_suite(suite: Suite, source: Any, *, margin: float = 0.1) -> SuiteUpda
         >>> import polars as pl
         >>> from mainspring.quality.suite import expect
         >>> suite = expect("t").column("x").between(0, 10).suite
-        >>> print(update_suite(suite, pl.DataFrame({"x": [1, 15]})).proposals[0])
-        loosen: values of x are expected to be at least 0 and at most 10 -> values of x are expected to be at least 0 and at most 16.5 (1 of 2 rows (50.000%) do not hold)
+        >>> update_suite(suite, pl.DataFrame({"x": [1, 15]})).apply().expectations[0].arguments
+        {'min_value': 0, 'max_value': 16.4}
     """
     report = validate_table(source, suite, sample=20)
     table = open_table(source)

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from mainspring.engines.tables import ColumnType
-from mainspring.engines.tables_polars import column_types, to_lazy
+from mainspring.engines.tables_polars_rows import column_types, to_lazy
 from mainspring.kernel.errors import UnsupportedFormat
 from mainspring.quality.profiles.numbers import CAPACITY, Moments, Sketch, from_pairs
 from mainspring.quality.profiles.types import ColumnProfile, Family, Profile
@@ -37,7 +37,8 @@ def profile_frame(source: Any, *, columns: Sequence[str] | None = None) -> Profi
     """
     lazy = to_lazy(source)
     if lazy is None:
-        raise UnsupportedFormat(f"a {type(source).__name__} is not a table", hint="pass a polars frame or Parquet paths")
+        kind = type(source).__name__
+        raise UnsupportedFormat(f"a {kind} is not a table", hint="pass a polars frame or Parquet paths")
     types = column_types(lazy.collect_schema())
     names = list(types) if columns is None else list(columns)
     if not names:
@@ -88,10 +89,8 @@ def _facts(name: str, family: Family, kind: ColumnType) -> dict[str, pl.Expr]:
     facts = {"nulls": column.null_count()}
     if family == "other":
         return facts
-    if family == "text":
-        number = column.cast(pl.String).str.len_chars().cast(pl.Float64)
-    else:
-        number = _as_float(column, kind)
+    lengths = column.cast(pl.String).str.len_chars().cast(pl.Float64)
+    number = lengths if family == "text" else _as_float(column, kind)
     finite = number.filter(number.is_finite())
     mean = finite.mean()
     facts |= {"minimum": finite.min(), "maximum": finite.max(), "m0": finite.len(), "m1": mean}
@@ -175,8 +174,10 @@ def _wrap_add(value: pl.Expr, constant: int) -> pl.Expr:
 def _pack(hashes: pl.Series) -> Registers:
     value = pl.col("h")
     rest = value % (1 << 52)
-    frame = hashes.alias("h").to_frame().select(
-        place=value // (1 << 52), rank=rest.bitwise_leading_zeros().cast(pl.Int64) - 12 + 1
+    frame = (
+        hashes.alias("h")
+        .to_frame()
+        .select(place=value // (1 << 52), rank=rest.bitwise_leading_zeros().cast(pl.Int64) - 12 + 1)
     )
     registers = bytearray(4096)
     for place, rank in frame.group_by("place").agg(pl.col("rank").max()).iter_rows():
