@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -136,8 +137,8 @@ def connect(
     """Open a store in a folder, or reach a server; both answer to the same methods.
 
     Args:
-        address: A folder, a URL such as `http://127.0.0.1:7300`, or empty for the setting `url`, and where that is
-            empty too, for the store found upward from the working folder.
+        address: A folder or a URL such as `http://127.0.0.1:7300`. Empty means, inside a step of a flow, the store that
+            runs it; elsewhere the setting `url`, and where that is empty too, the store found upward from the working folder.
         token: Shown to a server; the setting `token` otherwise.
         workspace: The workspace to work in at a server; the setting `workspace` otherwise.
         create: Whether to make a store in a folder that has none; otherwise `NotFound`.
@@ -148,7 +149,7 @@ def connect(
         ...     client.lineage.artifacts(kind="model")
         []
     """
-    text = os.fspath(address)
+    text = os.fspath(address) or _of_this_step()
     settings = None
     if not text:
         settings = read_settings(find_store())
@@ -164,3 +165,10 @@ def connect(
 
     store = Store.open(text, create=create)
     return Client(LocalBackend(store), address=str(store.folder))
+
+
+def _of_this_step() -> str:
+    """The store of the step that runs now, or an empty text outside of any."""
+    context = sys.modules.get("mainspring.pipelines.context")  # not loaded: no step can be running
+    step = context.current_step() if context else None
+    return step.store if step else ""

@@ -28,6 +28,7 @@ class RemoteBackend:
         if token:
             headers["authorization"] = f"Bearer {token}"
         self.url = url.rstrip("/")
+        self.workspace = workspace
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT, transport=transport)
         self._closing = threading.Lock()
 

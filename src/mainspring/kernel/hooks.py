@@ -56,6 +56,8 @@ HANDLERS: dict[str, str] = {
 
 TICKERS: dict[str, str] = {
     "pipelines": "mainspring.pipelines.tick:look",
+    "monitors": "mainspring.monitoring.watch:tick",
+    "loops": "mainspring.loop.turn:tick",
 }
 """What the scheduler looks at every `monitor_seconds`: `(client) -> None`, quick, safe to run in several schedulers at once."""
 

@@ -1,0 +1,127 @@
+"""Alerts: one per endpoint and kind at a time; fired once, counted while the cause lasts, resolved when it has gone."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mainspring.kernel.errors import NotFound
+from mainspring.kernel.hashing import digest_value
+from mainspring.kernel.ids import new_id
+from mainspring.lineage import graph
+from mainspring.monitoring.judge import performance_fell
+from mainspring.monitoring.tables import ALERTS
+from mainspring.monitoring.types import Alert, AlertKind, Limits, Window
+from mainspring.store.transaction import Transaction
+
+__all__ = ["drift_cause", "find", "follow", "performance_cause", "resolve", "save"]
+
+
+def drift_cause(window: Window, limits: Limits) -> str:
+    """Why this window is a reason to alert for drift, in one sentence; empty when it is none."""
+    if not window.drifted or window.drift_share < limits.drift_share:
+        return ""
+    worst = ", ".join(f"{each.column} (PSI {each.psi:.2f})" for each in window.columns if each.verdict == "drift")
+    return f"inputs of {window.endpoint} drifted: {worst}; together {window.drift_share:.0%} of what the model goes by"
+
+
+def performance_cause(window: Window) -> str:
+    """Why this window is a reason to alert for performance; empty when it is none."""
+    told = []
+    for name in performance_fell(window.figures):
+        figure = window.figures[name]
+        if name == "calibration":
+            told.append(f"{figure.value:.2f} times as many predicted as came")
+        elif figure.reference is not None:
+            told.append(f"{name} {figure.value:.3f}, accepted with {figure.reference:.3f}")
+    return f"{window.model} at {window.endpoint} got worse: {'; '.join(told)}" if told else ""
+
+
+def follow(tx: Transaction, window: Window, kind: AlertKind, *, cause: str, quiet_after: int) -> Alert | None:
+    """Bring the alert of this kind up to date with a window that was just judged; the alert, where there is one."""
+    firing = tx.fetch_one(
+        ALERTS,
+        "WHERE workspace = ? AND endpoint = ? AND kind = ? AND resolved_at IS NULL",
+        (tx.workspace, window.endpoint, kind),
+    )
+    if firing is not None and firing.model != window.model:
+        resolve(tx, firing, f"{firing.model} was replaced by {window.model}")
+        firing = None
+    if firing is None:
+        return _fire(tx, window, kind, cause) if cause else None
+    if cause:
+        held = msgspec.structs.replace(firing, last_seen_at=tx.now, windows=firing.windows + 1, quiet=0)
+    elif firing.quiet + 1 >= quiet_after:
+        return resolve(tx, firing, f"not seen in {quiet_after} windows")
+    else:
+        held = msgspec.structs.replace(firing, quiet=firing.quiet + 1)
+    save(tx, held)
+    return held
+
+
+def find(tx: Transaction, alert_id: str) -> Alert:
+    """The alert with this id, `alert/` before it or not."""
+    found = tx.fetch_one(ALERTS, "WHERE workspace = ? AND id = ?", (tx.workspace, alert_id.removeprefix("alert/")))
+    if found is None:
+        raise NotFound(f"there is no alert {alert_id!r}", hint="mainspring alert list")
+    return found
+
+
+def resolve(tx: Transaction, alert: Alert, reason: str) -> Alert:
+    """End an alert; ending it twice is fine."""
+    if alert.resolved_at is not None:
+        return alert
+    ended = msgspec.structs.replace(alert, resolved_at=tx.now, resolution=reason)
+    save(tx, ended)
+    tx.note(f"alert/{alert.id}", resolved=reason)
+    return ended
+
+
+def save(tx: Transaction, alert: Alert) -> None:
+    """Write an alert over the one with its id."""
+    tx.execute("DELETE FROM alert WHERE id = ?", (alert.id,))
+    tx.insert(ALERTS, alert)
+
+
+def _fire(tx: Transaction, window: Window, kind: AlertKind, cause: str) -> Alert:
+    report = _report(tx, window, kind, cause)
+    alert = Alert(
+        id=new_id(),
+        workspace=tx.workspace,
+        endpoint=window.endpoint,
+        kind=kind,
+        severity="warning" if kind == "drift" else "critical",
+        title=cause,
+        model=window.model,
+        window_id=window.id,
+        report=report,
+        fired_at=tx.now,
+        event_at=window.until,
+        last_seen_at=tx.now,
+        windows=1,
+        quiet=0,
+        resolved_at=None,
+        resolution="",
+        acknowledged_by="",
+    )
+    tx.insert(ALERTS, alert)
+    tx.note(f"alert/{alert.id}", kind=kind, title=cause)
+    return alert
+
+
+def _report(tx: Transaction, window: Window, kind: AlertKind, cause: str) -> str:
+    """The evidence as an artifact made by a run that used the model, so that what an alert leads to can be traced to it."""
+    run = graph.start_run(tx, "monitoring", window.endpoint, metadata={"window": window.id, "kind": kind})
+    graph.use(tx, run.id, graph.resolve(tx, window.model).id, role="model")
+    if window.reference:
+        graph.use(tx, run.id, graph.resolve(tx, window.reference).id, role="reference")
+    content = {"cause": cause, "window": msgspec.structs.asdict(window)}
+    made = graph.add_artifact(
+        tx,
+        "report",
+        f"{window.endpoint}/{kind}",
+        digest=digest_value("monitoring-report", msgspec.to_builtins(content)),
+        metadata={"cause": cause, "window": window.id, "since": window.since.isoformat(), "until": window.until.isoformat()},
+        run_id=run.id,
+    )
+    graph.finish_run(tx, run.id)
+    return made.ref
