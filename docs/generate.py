@@ -1,4 +1,4 @@
-"""Write docs/reference/ from the code: errors, settings, operations, command line, hooks, Python names.
+"""Write docs/reference/ from the code: errors, settings, operations, command line, hooks, names; and README's example.
 
     python docs/generate.py            write the pages
     python docs/generate.py --check    say which are out of date, and change nothing
@@ -160,6 +160,14 @@ class _Written:
         return self._text
 
 
+def composed_methods(service: type) -> Iterator[tuple[str, Any]]:
+    """The public methods of a service that are not operations."""
+    for name in sorted(vars(service)):
+        each = getattr(service, name)
+        if not name.startswith("_") and inspect.isfunction(each) and not hasattr(each, "operation"):
+            yield name, each
+
+
 def operations() -> str:
     """Every operation of every room."""
     from mainspring.kernel.operations import operations_of
@@ -174,6 +182,12 @@ def operations() -> str:
                 (code(each.name + signature(each.function)), cell(each.summary), code(route), code(each.permission))
             )
         parts.append(table(("operation", "what it does", "route", "permission"), rows))
+        if composed := list(composed_methods(service)):
+            parts.append("\nComposed of these, on the caller's machine:\n\n")
+            methods = [
+                (code(f"{service.room}.{name}{signature(each)}"), cell(first_line(each))) for name, each in composed
+            ]
+            parts.append(table(("method", "what it does"), methods))
     return "".join(parts)
 
 
@@ -278,7 +292,20 @@ def pages() -> dict[Path, str]:
     }
     if all(exists(address.partition(":")[0]) for address in groups().values()):
         made["cli"] = command_line
-    return {DOCS / "reference" / f"{name}.md": HEAD + body().rstrip() + "\n" for name, body in made.items()}
+    written = {DOCS / "reference" / f"{name}.md": HEAD + body().rstrip() + "\n" for name, body in made.items()}
+    return written | {ROOT / "README.md": readme()}
+
+
+def readme() -> str:
+    """README.md with the example of examples/readme.py in its place."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    program = (ROOT / "examples" / "readme.py").read_text("utf-8")
+    example = re.search(r"# python: begin\n(.*)# python: end", program, re.DOTALL)
+    place = r"(<!-- python: begin -->\n).*(<!-- python: end -->)"
+    if example is None or not re.search(place, text, re.DOTALL):
+        raise SystemExit("the marks `python: begin` and `python: end` are gone from README.md or examples/readme.py")
+    shown = f"```python\n{example[1]}```\n"
+    return re.sub(place, lambda marks: marks[1] + shown + marks[2], text, flags=re.DOTALL)
 
 
 def stale() -> list[str]:
@@ -290,7 +317,7 @@ def main(arguments: list[str]) -> int:
     """Write or check."""
     if arguments == ["--check"]:
         wrong = stale()
-        print("\n".join(f"docs/reference/{name} is out of date: run python docs/generate.py" for name in wrong))
+        print("\n".join(f"{name} is out of date: run python docs/generate.py" for name in wrong))
         return len(wrong)
     for path, text in pages().items():
         path.parent.mkdir(exist_ok=True)

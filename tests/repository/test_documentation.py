@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -11,6 +16,8 @@ from mainspring.kernel import errors
 from mainspring.kernel.hooks import ROOMS, load
 from mainspring.kernel.operations import operations_of
 from mainspring.kernel.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +83,33 @@ def test_every_route_is_documented(reference):
     routes = [f" /api/v1/{each.room}/{each.verb}`" for _, each in all_operations()]
     assert routes
     assert [route for route in routes if route not in reference["operations"]] == []
+
+
+PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if ">>> " in page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_examples_on_a_page_hold(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.testfile(str(page), module_relative=False, optionflags=flags).failed == 0
+
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[example.stem for example in EXAMPLES])
+def test_examples_run(example, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAINSPRING_")}
+    command = [sys.executable, "-W", "error", str(example)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_the_readme_is_short(root):
+    assert len((root / "README.md").read_text("utf-8").splitlines()) <= 150
+    assert len((root / "docs" / "quickstart.md").read_text("utf-8").splitlines()) <= 60
 
 
 def test_every_page_is_in_the_contents(root):
