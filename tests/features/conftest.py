@@ -3,25 +3,20 @@ from __future__ import annotations
 import importlib.util
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from mainspring.client import Client, connect
+from mainspring.client import Client
 from mainspring.data.types import DatasetVersion
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    with connect(tmp_path / "store") as opened:
-        yield opened
-
-
-@pytest.fixture
-def commit(client: Client) -> Callable[[str, pl.DataFrame], DatasetVersion]:
-    """Keep a frame as the next version of a dataset."""
+def commit(request: pytest.FixtureRequest) -> Callable[[str, pl.DataFrame], DatasetVersion]:
+    """Keep a frame as the next version of a dataset, in the store of the test's own client."""
+    client: Client = request.getfixturevalue("any_client" if "any_client" in request.fixturenames else "client")
     return client.data.commit
 
 

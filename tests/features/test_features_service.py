@@ -13,6 +13,8 @@ from mainspring.features import Aggregation, Entity, Feature, FeatureView
 from mainspring.features.join import join
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
 
+pytestmark = pytest.mark.databases("sqlite")  # what speaks SQL of its own runs on both
+
 Commit = Callable[[str, pl.DataFrame], DatasetVersion]
 NOON = datetime(2013, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -38,7 +40,8 @@ def weather(*temperatures: float) -> pl.DataFrame:
     )
 
 
-def test_a_definition_has_versions_and_the_same_one_twice_is_one(client: Client) -> None:
+def test_a_definition_has_versions_and_the_same_one_twice_is_one(any_client: Client) -> None:
+    client = any_client
     first = client.features.apply(WEATHER)
     assert (first.version, first.definition, first.state) == (1, WEATHER, None)
     assert client.features.apply(WEATHER) == first
@@ -58,7 +61,9 @@ def test_a_wrong_definition_changes_nothing(client: Client) -> None:
         client.features.get("weather")
 
 
-def test_lookup_answers_as_of_then_and_says_why_not(client: Client, commit: Commit) -> None:
+@pytest.mark.databases("sqlite", "postgres")
+def test_lookup_answers_as_of_then_and_says_why_not(any_client: Client, commit: Commit) -> None:
+    client = any_client
     commit("weather", weather(40, 41, 42))
     client.features.apply(WEATHER)
     with pytest.raises(Conflict, match="not materialized"):
@@ -109,6 +114,7 @@ def test_a_late_row_is_not_missed(client: Client, commit: Commit) -> None:
     ]
 
 
+@pytest.mark.databases("sqlite", "postgres")
 def test_a_new_version_serves_only_when_it_is_materialized(client: Client, commit: Commit) -> None:
     commit("weather", weather(40))
     client.features.apply(WEATHER)
@@ -124,7 +130,8 @@ def test_a_new_version_serves_only_when_it_is_materialized(client: Client, commi
     assert client.features.lookup(["weather@1"], **asked).columns["temp"] == [40]
 
 
-def test_a_training_set_knows_what_it_came_from(client: Client, commit: Commit) -> None:
+def test_a_training_set_knows_what_it_came_from(any_client: Client, commit: Commit) -> None:
+    client = any_client
     source = commit("weather", weather(40, 41))
     flights = commit(
         "flights", pl.DataFrame({"origin": ["JFK", "JFK"], "departs": [NOON - HOUR, NOON], "late": [1, 0]})

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mainspring.client import Client, connect
 
-
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    with connect(tmp_path / "store") as opened:
-        yield opened
+@pytest.fixture(autouse=True)
+def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the spools of a test lie."""
+    monkeypatch.setenv("MAINSPRING_SPOOL", str(tmp_path / "spools"))
+    return tmp_path / "spools"

@@ -34,7 +34,9 @@ def begin(client: Client, **options: Any) -> ActiveRun:
     return client.tracking.run("flight-delay", source=False, **options)
 
 
-def test_a_run_keeps_what_it_was_told(client: Client) -> None:
+@pytest.mark.databases("sqlite", "postgres")
+def test_a_run_keeps_what_it_was_told(any_client: Client, spools: Path) -> None:
+    client = any_client
     with begin(client, params=Recipe(7, Trees()), tags={"team": "ops"}, title="first") as run:
         assert current_run() is run
         run.log(step=1, loss=0.5, acc=1)
@@ -48,7 +50,7 @@ def test_a_run_keeps_what_it_was_told(client: Client) -> None:
         "seed": 7,
         "trees.depth": 6,
         "trees.rate": 0.1,
-        "threshold": math.inf,
+        "threshold": "Infinity",
         "names": ["a", "b"],
         "nothing": None,
         "flag": True,
@@ -57,7 +59,7 @@ def test_a_run_keeps_what_it_was_told(client: Client) -> None:
     assert found.tags == {"stage": "dev"}
     assert client.tracking.metrics(run.id) == {"loss": 0.25, "acc": 1.0, "val/loss": 0.75}
     assert client.tracking.history(run.id, "loss").select("step", "value").rows() == [(1, 0.5), (2, 0.25)]
-    assert list((Path(client.address) / "spool").iterdir()) == []
+    assert list(spools.glob("*/*")) == []
 
 
 def test_steps_count_themselves_and_come_in_any_order(client: Client) -> None:
@@ -77,7 +79,8 @@ def test_steps_count_themselves_and_come_in_any_order(client: Client) -> None:
     assert client.tracking.metrics(run.id) == {"loss": 0.0}  # of the greatest step, not of the last call
 
 
-def test_values_that_are_not_finite_are_kept(client: Client) -> None:
+def test_values_that_are_not_finite_are_kept(any_client: Client) -> None:
+    client = any_client
     with begin(client) as run:
         for value in (1.0, math.inf, -math.inf, 3.0, math.nan):
             run.log(loss=value)
@@ -138,7 +141,8 @@ def test_an_exception_fails_the_run_and_an_interrupt_cancels_it(client: Client) 
     assert client.tracking.get(run.id).status == "cancelled"
 
 
-def test_files_are_artifacts_of_the_run(client: Client, tmp_path: Path) -> None:
+def test_files_are_artifacts_of_the_run(any_client: Client, tmp_path: Path) -> None:
+    client = any_client
     (tmp_path / "model.bin").write_bytes(b"\x00weights")
     with begin(client) as run:
         run.log_file(tmp_path / "model.bin", name="out/model.bin")
@@ -191,6 +195,8 @@ def test_many_points_of_many_flushes_come_back_in_full_chunks(client: Client) ->
 KILLED = """
 import os, signal, sys
 from mainspring.client import connect
+
+pytestmark = pytest.mark.databases("sqlite")  # what speaks SQL of its own runs on both
 client = connect(sys.argv[1])
 run = client.tracking.run("doomed", params={"depth": 3}, source=False)
 for step in range(int(sys.argv[2])):
@@ -204,7 +210,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("flushed_at", [-1, 100])
-def test_a_kill_right_after_log_loses_no_point_and_doubles_none(client: Client, flushed_at: int) -> None:
+def test_a_kill_right_after_log_loses_no_point_and_doubles_none(any_client: Client, flushed_at: int) -> None:
+    client = any_client
     command = [sys.executable, "-c", KILLED, client.address, "300", str(flushed_at)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -225,10 +232,10 @@ def test_the_next_run_sends_what_a_dead_one_left(client: Client) -> None:
         assert client.tracking.get(run_id).metrics["loss"].count == 4
 
 
-def test_a_torn_end_of_a_spool_is_left_out(client: Client) -> None:
+def test_a_torn_end_of_a_spool_is_left_out(client: Client, spools: Path) -> None:
     command = [sys.executable, "-c", KILLED, client.address, "3", "-1"]
     run_id = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout.strip()
-    (spool,) = (Path(client.address) / "spool").iterdir()
+    (spool,) = spools.glob("*/*")
     spool.write_bytes(spool.read_bytes()[:-3])
     client.tracking.recover()
     assert client.tracking.get(run_id).metrics["loss"].count == 3
@@ -266,13 +273,13 @@ def test_while_the_store_is_away_nothing_is_lost(client: Client, monkeypatch: py
         raise Unavailable("the server is away")
 
     tracking = client.tracking
-    monkeypatch.setattr(type(tracking), "start", away)
-    run = begin(client, params={"depth": 1})
-    run.log(loss=1)
-    with pytest.raises(Unavailable, match="in the spool"):
-        run.flush(timeout=0.05)
-    run.finish(timeout=0.05)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tracking), "start", away)
+        run = begin(client, params={"depth": 1})
+        run.log(loss=1)
+        with pytest.raises(Unavailable, match="in the spool"):
+            run.flush(timeout=0.05)
+        run.finish(timeout=0.05)
     with pytest.raises(NotFound):
         tracking.get(run.id)
     assert tracking.recover() == 3

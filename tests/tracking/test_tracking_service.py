@@ -16,6 +16,8 @@ from mainspring.tracking.frames import encode_frame
 from mainspring.tracking.reaper import Reaper
 from mainspring.tracking.types import FinishRecord, PointsRecord, RunStart, TagsRecord
 
+pytestmark = pytest.mark.databases("sqlite")  # what speaks SQL of its own runs on both
+
 
 def started(client: Client, experiment: str = "e", **options: Any) -> str:
     run = RunStart(new_id(), experiment, **options)
@@ -34,6 +36,7 @@ def test_beginning_twice_is_beginning_once(client: Client) -> None:
         client.tracking.start(RunStart(new_id(), "e", parent_id=new_id()))
 
 
+@pytest.mark.databases("sqlite", "postgres")
 def test_a_batch_counts_once_however_often_it_is_sent(client: Client) -> None:
     run_id = started(client)
     for _ in range(3):
@@ -113,6 +116,7 @@ def test_buckets_lose_no_spike(client: Client) -> None:
         client.tracking.series([run_id], key="los")
 
 
+@pytest.mark.databases("sqlite", "postgres")
 def test_runs_are_found_and_ordered(client: Client) -> None:
     ids = [started(client, "delay" if each != 2 else "other", title=str(each)) for each in range(4)]
     for each, run_id in enumerate(ids):
@@ -141,6 +145,7 @@ def test_runs_are_found_and_ordered(client: Client) -> None:
     ]
 
 
+@pytest.mark.databases("sqlite", "postgres")
 def test_a_silent_run_is_found_by_the_reapers_own_clock(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = 0.0
     monkeypatch.setattr("mainspring.tracking.reaper.monotonic", lambda: moment)

@@ -104,9 +104,16 @@ def _plain(value: Any) -> Any:
 
 
 def decode_param(text: str) -> Any:
-    """The value of a parameter from its text; raises `InvalidInput` when it is none."""
+    """The value of a parameter from its text; raises `InvalidInput` when it is none.
+
+    NaN and infinities come back as the texts `NaN`, `Infinity` and `-Infinity`, which every JSON can carry.
+
+    Example:
+        >>> decode_param("[1, -Infinity]")
+        [1, '-Infinity']
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{text[:60]!r} is not the text of a parameter: {error}") from error
 
