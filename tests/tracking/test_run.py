@@ -18,6 +18,8 @@ from mainspring.client import Client, connect
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
 from mainspring.tracking.run import ActiveRun, current_run
 
+pytestmark = pytest.mark.databases("sqlite")  # what speaks SQL of its own runs on both
+
 
 @dataclasses.dataclass
 class Trees:
@@ -196,7 +198,6 @@ KILLED = """
 import os, signal, sys
 from mainspring.client import connect
 
-pytestmark = pytest.mark.databases("sqlite")  # what speaks SQL of its own runs on both
 client = connect(sys.argv[1])
 run = client.tracking.run("doomed", params={"depth": 3}, source=False)
 for step in range(int(sys.argv[2])):
