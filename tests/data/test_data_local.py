@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import time
 
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainspring.client import connect
 from mainspring.data.bundle import BUNDLED_BELOW, bundle, unbundle
 from mainspring.data.cache import Cache, write_checked
 from mainspring.data.sources import gather
@@ -18,6 +20,7 @@ from mainspring.data.transfer import receive, send
 from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, StorageFull, TooLarge
 from mainspring.kernel.hashing import digest_bytes
 from mainspring.lineage.types import File
+from mainspring.store.store import Store
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -100,7 +103,7 @@ def test_checkout_never_overwrites_in_silence(client, tmp_path):
     out.mkdir()
     (out / "b").write_bytes(b"mine")
     (out / "other").write_bytes(b"mine too")
-    with pytest.raises(Conflict, match="b first"):
+    with pytest.raises(Conflict, match="first b"):
         client.data.checkout("files", into=out)
     assert not (out / "a").exists()
     client.data.checkout("files", into=out, overwrite=True)
@@ -170,3 +173,21 @@ def test_a_client_that_dies_in_the_middle_leaves_no_version(client, tmp_path, mo
     sent = []
     client.data.commit("files", folder, progress=lambda done, total: sent.append((done, total)))
     assert sent == [(len(LARGE) + 5, len(LARGE) + 5)], "nothing had to be sent again"
+
+
+def test_a_client_that_hangs_up_in_the_middle_of_an_upload_leaves_no_blob(server_url, store_folder):
+    """Over a real connection, chunked: the server must not take a body that stopped for one that ended."""
+    host, port = server_url.removeprefix("http://").split(":")
+    head = "POST /api/v1/storage/put_blob HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\n"
+    with connect(server_url) as client:
+        for body in (LARGE, b"small"):
+            with socket.create_connection((host, int(port))) as wire:
+                wire.sendall(f"{head}transfer-encoding: chunked\r\n\r\n{len(body):x}\r\n".encode() + body + b"\r\n")
+                wire.shutdown(socket.SHUT_WR)
+                while wire.recv(4096):
+                    pass  # until the server has made up its mind
+            assert client.storage.missing([digest_bytes(body)]) == [digest_bytes(body)]
+        assert client.storage.put_blob(LARGE).digest == digest_bytes(LARGE)
+    with Store.open(store_folder) as store:
+        assert store.blobs.verify().intact
+        assert not store.blobs.exists(digest_bytes(b"small"))

@@ -137,6 +137,24 @@ def test_parts_are_one_table_in_the_order_of_their_paths(client, tmp_path):
     assert "1.parquet" in caught.value.known
 
 
+def test_folders_in_the_manner_of_hive_are_columns(client, tmp_path):
+    for year, city in ((2019, "ulm"), (2020, "bonn")):
+        part = tmp_path / "parts" / f"year={year}" / f"city={city}"
+        part.mkdir(parents=True)
+        pl.DataFrame({"n": [year * 10]}).write_parquet(part / "part.parquet")
+    version = client.data.commit("parts", tmp_path / "parts")
+    assert version.schema == {"n": "Int64", "year": "Int64", "city": "String"}
+    assert client.data.load("parts").rows() == [(20190, 2019, "ulm"), (20200, 2020, "bonn")]
+
+
+def test_a_dataset_with_slashes_in_its_name_is_a_source(client):
+    client.data.commit("team/raw", FRAME)
+    client.data.commit("team/clean", CHANGED, uses=["team/raw"])
+    assert client.data.log("team/clean")[0].uses == ["dataset/team/raw@1"]
+    client.data.commit("again", CHANGED, uses=["dataset/team/raw@1", "team/clean@1"])
+    assert client.data.log("again")[0].uses == ["dataset/team/clean@1", "dataset/team/raw@1"]
+
+
 def test_tables_of_different_columns_are_files(client, tmp_path):
     (tmp_path / "both").mkdir()
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "both" / "a.parquet")

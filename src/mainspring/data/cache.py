@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -94,9 +95,8 @@ def write_checked(path: Path, digest: str, pieces: Iterable[Buffer]) -> None:
     partial = path.with_name(f".{os.urandom(8).hex()}.partial")
     arrived = hasher()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with partial.open("xb") as file:
+            with _create(partial) as file:
                 for piece in pieces:
                     arrived.update(piece)
                     file.write(piece)
@@ -104,7 +104,17 @@ def write_checked(path: Path, digest: str, pieces: Iterable[Buffer]) -> None:
                 hint = "repeat it; if it stays, run `mainspring verify`"
                 raise Damaged(f"what arrived for {path.name} does not match its digest {digest}", hint=hint)
             partial.replace(path)
-        finally:
+        except BaseException:
             partial.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise translate_os_error(error, f"writing {path}") from error
+
+
+def _create(path: Path) -> FileIO:
+    """A new file; its folder is made when it is not there, which is asked only then."""
+    try:
+        return path.open("xb", buffering=0)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb", buffering=0)

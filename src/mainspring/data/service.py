@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mainspring.data.bundle import BUNDLED_BELOW, bundle, unbundle
-from mainspring.data.cache import Cache, default_folder, write_checked
-from mainspring.data.checkout import plan_checkout, target_of
+from mainspring.data.cache import Cache, default_folder
+from mainspring.data.checkout import Checkout
 from mainspring.data.diff import diff_files, diff_rows, diff_schema, no_rows_differ, without_common
 from mainspring.data.sources import Source, gather, origin_of
 from mainspring.data.tabular import scan_files, summarise, table_files
@@ -74,8 +74,7 @@ class Data(RoomService, room="data"):
                 return dataset_version(known)
             run_id = commit.run_id or graph.start_run(tx, "commit", name, metadata=_run_metadata(commit)).id
             for ref in commit.uses:
-                used = graph.resolve(tx, ref, kind="" if "/" in ref else KIND)
-                graph.use(tx, run_id, used.id, role="source")
+                graph.use(tx, run_id, _resolve_source(tx, ref).id, role="source")
             made = graph.add_artifact(
                 tx,
                 KIND,
@@ -259,14 +258,10 @@ class Data(RoomService, room="data"):
         Raises:
             Conflict: A file of another content is in the way and `overwrite` is not set; nothing was written.
         """
-        folder = Path(into)
-        wanted = plan_checkout(self.files(ref), folder, overwrite=overwrite)
-        written = []
-        for file, pieces in receive(self, Storage(self._backend), wanted, progress=progress):
-            target = target_of(file, folder)
-            write_checked(target, file.digest, pieces)
-            written.append(target)
-        return written
+        folder = Checkout(Path(into))
+        wanted = folder.plan(self.files(ref), overwrite=overwrite)
+        arriving = receive(self, Storage(self._backend), wanted, progress=progress)
+        return [folder.write(file, pieces) for file, pieces in arriving]
 
     def diff(self, before: str, after: str, *, depth: Depth = "rows", key: Sequence[str] = (), sample: int = 5) -> Diff:
         """What differs between two versions: files, then columns, then rows, as far as both are tables.
@@ -354,6 +349,16 @@ def _resolve(tx: Transaction, ref: str) -> Artifact:
     if found.kind != KIND:
         raise NotFound(f"{found.ref} is not a dataset")
     return found
+
+
+def _resolve_source(tx: Transaction, ref: str) -> Artifact:
+    """An artifact of any kind by its whole reference, or a dataset by its name, which may hold slashes too."""
+    try:
+        return graph.resolve(tx, ref, kind=KIND)
+    except NotFound:
+        if "/" not in ref or ref.startswith(f"{KIND}/"):
+            raise
+        return graph.resolve(tx, ref)
 
 
 def _with_digest(tx: Transaction, name: str, digest: str) -> Artifact | None:

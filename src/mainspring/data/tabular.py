@@ -53,12 +53,40 @@ def table_files(files: Sequence[File], *, path: str = "") -> list[File]:
 
 
 def scan_files(files: Sequence[File], locations: Sequence[Path]) -> pl.LazyFrame:
-    """One lazy table over local copies of `files`, in their order."""
+    """One lazy table over local copies of `files`, in their order.
+
+    Folders such as `year=2020` become columns, as in Hive; whole numbers become integers.
+    """
+    import polars as pl
+
+    folders = [_folder_values(file.path) for file in files]
+    if any(folders):
+        parts = [_scan([file], [location]) for file, location in zip(files, locations, strict=True)]
+        named = [part.with_columns(**_literals(values)) for part, values in zip(parts, folders, strict=True)]
+        return pl.concat(named, how="vertical")
+    return _scan(files, locations)
+
+
+def _folder_values(path: str) -> dict[str, str]:
+    """What the folders of a path say in the manner of Hive: `year=2020/month=1/part.parquet`."""
+    pairs = [folder.partition("=") for folder in path.split("/")[:-1]]
+    return {name: value for name, equals, value in pairs if equals and name}
+
+
+def _literals(values: dict[str, str]) -> dict[str, pl.Expr]:
+    import polars as pl
+
+    whole = {name: int(value) if value.removeprefix("-").isdecimal() else value for name, value in values.items()}
+    return {
+        name: pl.lit(value, dtype=pl.Int64 if isinstance(value, int) else pl.String) for name, value in whole.items()
+    }
+
+
+def _scan(files: Sequence[File], locations: Sequence[Path]) -> pl.LazyFrame:
     import polars as pl
 
     kind = format_of(files[0].path)
     if kind == "parquet":
-        # Hive columns come from folder names, and local copies are named by digest.
         return pl.scan_parquet(list(locations), hive_partitioning=False, glob=False)
     if kind in ("csv", "tsv"):
         separator = "\t" if kind == "tsv" else ","

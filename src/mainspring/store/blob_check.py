@@ -226,8 +226,9 @@ class _Verifier:
             return  # a store that cannot be written can still be checked
 
 
-def heal(bucket: Bucket, database: IndexDatabase, source: Bucket) -> HealReport:
+def heal(bucket: Bucket, database: IndexDatabase, source: Bucket, *, report: VerifyReport | None = None) -> HealReport:
     """See `Blobs.heal`."""
+    _heal_packs(bucket, source, report)
     healed: list[str] = []
     remaining: list[str] = []
     elsewhere: dict[str, tuple[str, Entry]] | None = None
@@ -247,6 +248,17 @@ def heal(bucket: Bucket, database: IndexDatabase, source: Bucket) -> HealReport:
                 _record(database, BlobRow.loose(row.digest, len(data)))
         (healed if done else remaining).append(row.digest)
     return HealReport(healed=healed, remaining=remaining)
+
+
+def _heal_packs(bucket: Bucket, source: Bucket, report: VerifyReport | None) -> None:
+    """Replace packs that are only damaged outside of their blobs; a pack's name says what its bytes must be."""
+    for name in {finding.object for finding in (report.findings if report else ()) if not finding.digest}:
+        try:
+            data = source.get(name)
+        except NotFound:
+            continue
+        if digest_bytes(data) == name.rpartition("/")[2]:
+            bucket.put(name, data)
 
 
 def _heal_chunked(bucket: Bucket, database: IndexDatabase, source: Bucket, row: BlobRow) -> bool:

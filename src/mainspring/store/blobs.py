@@ -204,9 +204,14 @@ class Blobs:
         """
         return verify(self.bucket, self.database, progress=progress)
 
-    def heal(self, source: Bucket) -> HealReport:
-        """Fetch what `verify` found damaged or missing from another bucket that holds it: a mirror or a backup."""
-        return heal(self.bucket, self.database, source)
+    def heal(self, source: Bucket, *, report: VerifyReport | None = None) -> HealReport:
+        """Fetch what `verify` found damaged or missing from another bucket that holds it: a mirror or a backup.
+
+        Args:
+            source: The other bucket.
+            report: What `verify` said; with it, packs whose blobs are sound and whose directory is not are mended too.
+        """
+        return heal(self.bucket, self.database, source, report=report)
 
     def rebuild_index(self) -> int:
         """Write the index again from what the bucket holds; how many blobs it names now that it did not name before."""
