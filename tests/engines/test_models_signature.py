@@ -56,6 +56,8 @@ def test_every_form_of_data_becomes_the_same_columns(form: str) -> None:
     [
         ({"distance": None}, "column 'distance' has no value in row 0"),
         ({"distance": math.nan}, "column 'distance' has no value in row 0"),
+        ({"distance": math.inf}, "column 'distance' has an infinite value in row 0"),
+        ({"delay": -math.inf}, "column 'delay' has an infinite value in row 0"),
         ({"distance": "far"}, "column 'distance' takes FP64 and has 'far'"),
         ({"hour": 7.5}, "column 'hour' takes INT32 and has 7.5"),
         ({"hour": 2**40}, "column 'hour' takes INT32"),

@@ -64,6 +64,9 @@ def test_log_load_and_predict_over_both_transports(any_client: Client, pipeline:
     assert found.runtime == "onnx"
     assert found.predict(found.signature.convert(flights))["label"].tolist() == pipeline.predict(flights).tolist()
     assert any_client.models.load("flight-delay@1", native=True).runtime == "sklearn"
+    assert (
+        any_client.models.load_object("flight-delay@1").predict(flights).tolist() == pipeline.predict(flights).tolist()
+    )
 
 
 def test_a_version_knows_its_run_data_code_and_environment(logged: Client) -> None:

@@ -176,10 +176,21 @@ def _convert(field: Field, values: Any, rows: int, columns: Mapping[str, Any]) -
         found = _text(field, values) if field.text else _numbers(field, values)
     if found.shape[1:] != field.shape[1:]:
         raise InvalidInput(f"column {field.name!r} has the shape {list(found.shape)}; its shape is {list(field.shape)}")
-    if not field.nullable and found.dtype.kind == "f" and np.isnan(found).any():
-        row = int(np.argwhere(np.isnan(found))[0][0])
-        raise InvalidInput(f"column {field.name!r} has no value in row {row}, and may not be missing")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        _check_finite(field, found)
     return found
+
+
+def _check_finite(field: Field, found: NDArray[Any]) -> None:
+    """Refuse what is missing where it may not be, and infinity, which libraries disagree about, everywhere."""
+    import numpy as np
+
+    missing, endless = np.isnan(found), np.isinf(found)
+    if endless.any():
+        raise InvalidInput(f"column {field.name!r} has an infinite value in row {int(np.argwhere(endless)[0][0])}")
+    if missing.any() and not field.nullable:
+        row = int(np.argwhere(missing)[0][0])
+        raise InvalidInput(f"column {field.name!r} has no value in row {row}, and may not be missing")
 
 
 def _with_nan(field: Field) -> str:
@@ -219,6 +230,8 @@ def _numbers(field: Field, values: Any) -> NDArray[Any]:
         found = np.asarray(values)
     except (ValueError, OverflowError) as error:
         raise InvalidInput(f"column {field.name!r} is not a block of numbers: {error}") from None
+    if found.dtype == DTYPES[field.dtype] == field.stored:
+        return found
     if found.dtype == object:
         found = _from_objects(field, found)
     if found.size == 0:

@@ -56,7 +56,8 @@ def histogram_boosted(graph: Graph, model: Any, columns: Sequence[Column]) -> st
                 value=nodes["value"],
                 missing_left=missing_left,
             )
-    return ensemble.emit(graph, graph.matrix(members.emit(graph)), targets=model.n_trees_per_iteration_)
+    asked, places = members.emit(graph)
+    return ensemble.emit(graph, graph.matrix(asked), targets=model.n_trees_per_iteration_, places=places)
 
 
 def _preprocessed(graph: Graph, preprocessor: Any, columns: Sequence[Column]) -> list[Column]:

@@ -84,7 +84,8 @@ def lightgbm_raw(graph: Graph, text: LightGBMText, columns: Sequence[Column]) ->
             value=tree.value,
             missing_left=missing_left,
         )
-    raw = ensemble.emit(graph, graph.matrix(members.emit(graph)), targets=text.targets)
+    asked, places = members.emit(graph)
+    raw = ensemble.emit(graph, graph.matrix(asked), targets=text.targets, places=places)
     if text.averaged:
         raw = graph.node("Div", raw, graph.constant(np.float64(len(trees) // text.targets)))
     return raw

@@ -37,7 +37,7 @@ class Memberships:
         self._order: list[tuple[int, int]] = []
 
     def column(self, feature: int, left: NDArray[Any], *, otherwise_left: bool) -> int:
-        """The number of the column that asks whether `feature` goes left.
+        """A number for the column that asks whether `feature` goes left; `emit` says which column that becomes.
 
         Args:
             feature: Which column holds the codes.
@@ -54,11 +54,15 @@ class Memberships:
             self._sets[key] = len(self._columns) + len(self._order) - 1
         return self._sets[key]
 
-    def emit(self, graph: Graph) -> list[Column]:
-        """The model's columns followed by one per set, in the order in which they were asked for."""
+    def emit(self, graph: Graph) -> tuple[list[Column], NDArray[Any]]:
+        """The model's columns followed by one per set, and the place there of every number that was given out.
+
+        The sets of one feature lie side by side, so that they are one lookup and not hundreds.
+        """
         import numpy as np
 
-        found: dict[int, list[Column]] = {}
+        found: list[Column] = list(self._columns)
+        start: dict[int, int] = {}
         for feature, tables in self._tables.items():
             size = max(len(table) for table in tables) - 1
             wide = np.stack([_widen(table, size) for table in tables], axis=1)
@@ -70,8 +74,10 @@ class Memberships:
                 graph.node("Less", code, graph.constant(np.float64(size))),
             )
             known = graph.node("Cast", graph.node("Where", inside, code, graph.constant(np.float64(size))), to=_INT64)
-            found[feature] = graph.columns(graph.node("Gather", graph.constant(wide), known, axis=0), len(tables))
-        return [*self._columns, *(found[feature][place] for feature, place in self._order)]
+            start[feature] = len(found)
+            found += graph.columns(graph.node("Gather", graph.constant(wide), known, axis=0), len(tables))
+        places = [*range(len(self._columns)), *(start[feature] + place for feature, place in self._order)]
+        return found, np.array(places, dtype=np.int64)
 
 
 def _widen(table: NDArray[Any], size: int) -> NDArray[Any]:

@@ -76,11 +76,13 @@ class Ensemble:
             missing=~one, weight=np.array([value]), target=np.array([target]),
         )  # fmt: skip
 
-    def emit(self, graph: Graph, tensor: str, *, targets: int) -> str:
-        """The sums of all trees per target, (N, targets)."""
+    def emit(self, graph: Graph, tensor: str, *, targets: int, places: NDArray[Any] | None = None) -> str:
+        """The sums of all trees per target, (N, targets); feature `f` is column `places[f]`, or column `f`."""
         import numpy as np
 
         parts = {key: np.concatenate(arrays) for key, arrays in self._parts.items()}
+        if places is not None:
+            parts["feature"] = places[parts["feature"].astype(np.int64)]
 
         def integers(key: str) -> list[int]:
             found: list[int] = parts[key].astype(np.int64).tolist()

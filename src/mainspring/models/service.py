@@ -325,6 +325,15 @@ class Models(RoomService, room="models"):
             self.download(ref, made)
             return open_package(Path(made), policy=self.policy(), native=native)
 
+    def load_object(self, ref: str) -> Any:
+        """The object that was logged: an estimator, a booster, or the bytes of a graph; where the policy allows it."""
+        from mainspring.models import formats
+        from mainspring.models.package import read_manifest
+
+        with tempfile.TemporaryDirectory(prefix="mainspring-model-") as made:
+            self.download(ref, made)
+            return formats.load_object(read_manifest(Path(made)).format, Path(made), policy=self.policy())
+
     def _upload(self, folder: Path) -> list[File]:
         from mainspring.models.package import digest_file
 
