@@ -66,6 +66,11 @@ class SuiteBuilder:
         """What was said so far."""
         return Suite(name=self._name, expectations=tuple(self._expectations))
 
+    @property
+    def table(self) -> SuiteBuilder:
+        """This builder, which speaks of the table; so that a sentence may begin with it."""
+        return self
+
     def add(self, expectation: Expectation) -> SuiteBuilder:
         """Add any expectation by value."""
         compile_expectation(expectation)

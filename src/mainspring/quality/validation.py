@@ -138,7 +138,8 @@ class _Job:
     @property
     def unexpected(self) -> AnyPredicate | None:
         """The rows to show, when rows failed."""
-        if isinstance(self.check, RowCheck) and self.judgement is not None and self.judgement.unexpected:
+        judgement = self.judgement
+        if isinstance(self.check, RowCheck) and judgement is not None and not judgement.passed:
             return self.check.unexpected(self.target)
         return None
 
