@@ -260,6 +260,38 @@ def test_what_has_no_exact_graph_says_why(flights: pl.DataFrame, model: Any, rea
     assert reason in report.reason
 
 
+@pytest.mark.parametrize("kind", [bool, np.int8, np.uint16, np.int64, np.float32, np.float64, str, object])
+def test_labels_keep_their_type(flights: pl.DataFrame, data: Any, kind: Any) -> None:
+    target = data.targets(flights, 1)["binary"].astype(kind)
+    if kind is object:
+        target = np.array(["no", "yes"], dtype=object)[target.astype(int)]
+    model = make_pipeline(scaled(), linear_model.LogisticRegression()).fit(flights, target)
+    columns = data.SIGNATURE.convert(flights)
+    graph, report = compile_model(model, data.SIGNATURE, columns)
+    assert report.exact, report.reason
+    found = OnnxPredictor(graph, data.SIGNATURE).predict(columns)[LABEL]
+    expected = native_predictor(model, data.SIGNATURE).predict(columns)[LABEL]
+    assert found.dtype == (expected.dtype if expected.dtype.kind != "U" else object)
+    assert found.tolist() == expected.tolist()
+
+
+def test_no_rows_are_no_answers(flights: pl.DataFrame, data: Any, pipeline: Any) -> None:
+    columns = data.SIGNATURE.convert(flights)
+    graph, _ = compile_model(pipeline, data.SIGNATURE, columns)
+    found = OnnxPredictor(graph, data.SIGNATURE).predict({name: column[:0] for name, column in columns.items()})
+    assert {name: array.shape for name, array in found.items()} == {"label": (0,), "probability": (0, 2)}
+
+
+def test_a_model_that_is_not_as_its_library_builds_it_is_not_compiled(flights: pl.DataFrame, data: Any) -> None:
+    model = make_pipeline(coded(), tree.DecisionTreeClassifier(max_depth=2)).fit(
+        flights, data.targets(flights, 1)["binary"]
+    )
+    del model[0].transformers_
+    report = compile_model(model, data.SIGNATURE, data.SIGNATURE.convert(flights)).report
+    assert not report.exact
+    assert "not built as expected" in report.reason
+
+
 class Squared(TransformerMixin, BaseEstimator):
     """A transformer of somebody's own, under a name that scikit-learn uses as well."""
 

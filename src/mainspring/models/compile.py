@@ -75,6 +75,10 @@ def compile_model(
         return Compiled(b"", CompileReport(exact=False, reason=error.message))
     except MissingDependency as error:
         return Compiled(b"", CompileReport(exact=False, reason=str(error)))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # Much of a fitted model is private to its library and may change with it; the model is still served natively.
+        reason = f"{type(model).__name__} is not built as expected: {type(error).__name__}: {error}"
+        return Compiled(b"", CompileReport(exact=False, reason=reason))
     try:
         native = native_predictor(model, signature, classes=classes)
         reports = [measure(native, compiled, rows) for rows in probe_rows(signature, example, graph.thresholds)]

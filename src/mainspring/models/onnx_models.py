@@ -19,6 +19,10 @@ from mainspring.models.onnx_trees import boosted, forest, single_tree
 __all__ = ["ESTIMATORS", "emit_booster", "emit_model"]
 
 _INT64 = 7  # TensorProto.INT64
+_ELEMENTS = {"float32": "FLOAT", "float64": "DOUBLE"} | {
+    name: name.upper() for name in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+}
+"""numpy's name of a label's type -> ONNX's."""
 
 
 class _Scores(NamedTuple):
@@ -67,11 +71,10 @@ def _labelled(graph: Graph, scores: _Scores, classes: Any) -> dict[str, tuple[st
     import numpy as np
 
     labels = np.asarray(classes)
-    element = {"U": "STRING", "O": "STRING", "b": "BOOL", "i": "INT64", "u": "INT64", "f": "DOUBLE"}[labels.dtype.kind]
-    if element == "STRING" and not all(isinstance(each, str) for each in labels.tolist()):
+    text = labels.dtype.kind in "UO"
+    element = "STRING" if text else _ELEMENTS[labels.dtype.name]
+    if text and not all(isinstance(each, str) for each in labels.tolist()):
         raise cannot_compile("a classifier whose classes are neither text nor numbers")
-    if element == "INT64":
-        labels = labels.astype(np.int64)
     index = scores.choice or graph.node("ArgMax", scores.tensor, axis=1, keepdims=0)
     graph.node("Gather", graph.constant(labels), index, name=LABEL)
     graph.node("Identity", scores.tensor, name=PROBABILITY)
