@@ -43,6 +43,7 @@ ROOMS: tuple[Room, ...] = (
     Room("features", 1, "mainspring.features.service:Features"),
     Room("pipelines", 1, "mainspring.pipelines.service:Pipelines"),
     Room("models", 1, "mainspring.models.service:Models"),
+    Room("tuning", 1, "mainspring.tuning.service:Tuning"),
     Room("serving", 1, "mainspring.serving.service:Serving"),
     Room("monitoring", 1, "mainspring.monitoring.service:Monitoring"),
     Room("loop", 1, "mainspring.loop.service:Loops"),

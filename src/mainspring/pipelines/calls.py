@@ -349,6 +349,7 @@ class Calls:
             path=call.path,
             item=call.item,
             attempt=attempt,
+            store=_address(self._service),
         )
 
 

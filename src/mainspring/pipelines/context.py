@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from typing import Any
 
 import msgspec
 
+from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.hashing import digest_value
+from mainspring.kernel.hooks import load
 
-__all__ = ["StepContext", "current_step", "inside_step"]
+__all__ = ["StepContext", "current_client", "current_step", "inside_step"]
 
 
 class StepContext(msgspec.Struct, frozen=True):
@@ -26,6 +30,10 @@ class StepContext(msgspec.Struct, frozen=True):
     item: int
     attempt: int
     """1 for the first try of this run of it."""
+    store: str = ""
+    """Folder or URL of the store that the run is recorded in."""
+    store: str = ""
+    """Folder or URL of the store that runs it: what `connect()` without an address reaches inside a step."""
 
     @property
     def idempotency_key(self) -> str:
@@ -39,6 +47,23 @@ _step: ContextVar[StepContext | None] = ContextVar("mainspring.pipelines.step", 
 def current_step() -> StepContext | None:
     """The step that runs now, or None outside of any."""
     return _step.get()
+
+
+def current_client() -> Any:
+    """A client of the store that the running step is recorded in; kept open as long as the process lives.
+
+    Raises:
+        InvalidInput: No step runs here.
+    """
+    context = _step.get()
+    if context is None or not context.store:
+        raise InvalidInput("there is no running step whose store could be meant", hint="ms.connect(...)")
+    return _client_of(context.store)
+
+
+@cache
+def _client_of(store: str) -> Any:
+    return load("mainspring.client.client:connect")(store)
 
 
 @contextmanager
