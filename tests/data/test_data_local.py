@@ -103,7 +103,7 @@ def test_checkout_never_overwrites_in_silence(client, tmp_path):
     out.mkdir()
     (out / "b").write_bytes(b"mine")
     (out / "other").write_bytes(b"mine too")
-    with pytest.raises(Conflict, match="first b"):
+    with pytest.raises(Conflict, match="as b"):
         client.data.checkout("files", into=out)
     assert not (out / "a").exists()
     client.data.checkout("files", into=out, overwrite=True)

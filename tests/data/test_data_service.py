@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import polars as pl
 import pytest
@@ -338,6 +339,25 @@ def test_what_cannot_be_committed_is_named(client, tmp_path):
     with pytest.raises(InvalidInput, match="link to a folder"):
         client.data.commit("x", tmp_path / "linked")
     assert client.data.datasets() == []
+
+
+@both_databases
+def test_clients_that_commit_at_once_get_versions_of_their_own(client):
+    made = []
+
+    def commit(number):
+        version = client.data.commit("busy", pl.DataFrame({"n": [number % 4]}), message=str(number))
+        made.append((version.version, number % 4))
+
+    threads = [threading.Thread(target=commit, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted({version for version, _ in made}) == [1, 2, 3, 4]
+    assert len(set(made)) == 4, "the same content is the same version, whoever was first"
+    for version, number in set(made):
+        assert client.data.load(f"busy@{version}")["n"].to_list() == [number]
 
 
 def test_every_change_is_in_the_audit_log(client):

@@ -214,6 +214,18 @@ def test_a_disk_that_cannot_be_read_is_an_error_and_no_verdict(filled):
     assert away.missing(CONTENTS) == []
 
 
+@pytest.mark.parametrize("get", ["get", "get_range"])
+def test_a_store_that_returns_wrong_bytes_is_not_believed(filled, get):
+    class Lying:
+        def __getattr__(self, name):
+            real = getattr(filled.bucket, name)
+            return (lambda *args: real(*args)[:-1] + b"!") if name == get else real
+
+    lying = Blobs(Lying(), filled.database)
+    damaged = check_every_read(lying)
+    assert damaged >= {digest_bytes(LOOSE if get == "get" else PACKED[0]), digest_bytes(LARGE)}
+
+
 def test_what_is_sound_again_is_found_so(filled, mirror):
     path = path_of(filled, "loose")
     good = path.read_bytes()

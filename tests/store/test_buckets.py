@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -261,3 +263,56 @@ def test_a_bucket_that_does_not_exist_is_not_taken_for_an_empty_one(s3_endpoint,
         bucket.get("object")
     with pytest.raises(StorageError, match="does not exist"):
         list(bucket.list())
+
+
+class StubStore(BaseHTTPRequestHandler):
+    """An object store of one bucket, in memory, that refuses every first attempt as a busy one does."""
+
+    objects: ClassVar[dict[str, bytes]] = {}
+    refused: ClassVar[set[str]] = set()
+
+    def answer(self, status, body=b""):
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("last-modified", "Sat, 21 Nov 2026 00:00:00 GMT")
+        self.send_header("etag", '"x"')
+        self.end_headers()
+        self.wfile.write(body)
+
+    def busy(self):
+        attempt = f"{self.command} {self.path}"
+        if attempt in self.refused:
+            return False
+        self.refused.add(attempt)
+        self.answer(503, b"<Error><Code>SlowDown</Code></Error>")
+        return True
+
+    def do_PUT(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if not self.busy():
+            self.objects[self.path] = body
+            self.answer(200)
+
+    def do_GET(self):
+        if not self.busy():
+            self.answer(200, self.objects[self.path])
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_busy_object_store_is_asked_again(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
+    with ThreadingHTTPServer(("127.0.0.1", 0), StubStore) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"s3://bucket?endpoint=http://127.0.0.1:{server.server_port}&region=us-east-1"
+            bucket = ObjectBucket(url)
+            bucket.put("object", b"content")
+            assert bucket.get("object") == b"content"
+        finally:
+            server.shutdown()
+            thread.join()
+    assert len(StubStore.refused) == 2

@@ -51,7 +51,7 @@ class Checkout:
                     in_the_way.append(file.path)
         if in_the_way:
             raise Conflict(
-                f"{len(in_the_way)} files in {self._into} are not the version's, first {in_the_way[0]}; none was written",
+                f"{len(in_the_way)} files in {self._into} would be replaced, as {in_the_way[0]}; none was written",
                 hint="choose another folder, or overwrite=True (which never replaces links and folders)",
                 details={"paths": in_the_way[:100]},
             )

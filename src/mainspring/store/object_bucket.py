@@ -24,7 +24,7 @@ _SECRET = ("secret", "password", "token", "account_key", "access_key", "sas", "c
 _RETRIES = 6
 _PATIENCE = timedelta(seconds=60)
 _TIMEOUT = timedelta(seconds=120)
-_MULTIPART = 16 << 20
+_PART = 16 << 20
 
 
 class ObjectBucket:
@@ -70,7 +70,9 @@ class ObjectBucket:
         """See `Bucket.put`."""
         check_object_name(name)
         try:
-            self._api.put(self._store, name, data, chunk_size=_MULTIPART)
+            # One request leaves no parts behind when it fails; a file may be too large for one.
+            one = not isinstance(data, Path)
+            self._api.put(self._store, name, data, use_multipart=False if one else None, chunk_size=_PART)
         except Exception as error:  # noqa: BLE001 -- the driver has no common base with OSError; all are translated
             self._raise(error, f"writing {name}", writing=True)
 

@@ -49,10 +49,11 @@ class BucketSuite:
         bucket.put("object", kind(b"content"))
         assert bucket.get("object") == b"content"
 
-    def test_a_file_can_be_put(self, bucket: Bucket, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("size", [4000, _LARGE])
+    def test_a_file_can_be_put(self, bucket: Bucket, tmp_path: Path, size: int) -> None:
         """The content of a file, which stays where it is."""
         source = tmp_path / "source"
-        source.write_bytes(b"file" * 1000)
+        source.write_bytes(b"file" * (size // 4))
         bucket.put("object", source)
         assert bucket.get("object") == source.read_bytes()
 
