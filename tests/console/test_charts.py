@@ -255,6 +255,7 @@ def test_no_values_break_the_other_charts(
     parse(charts.histogram(numbers, b, title="t"))
     parse(charts.histogram(sorted(v for v in numbers if not math.isnan(v)), [1.0] * len(a), title="t"))
     parse(charts.overlaid_histogram(numbers, b, c, title="t"))
+    parse(charts.overlaid_histogram(numbers, b, c, title="t", density=True))
     parse(charts.overlaid_bars([name] * len(a), b, c, title="t"))
     bins = [
         CalibrationBin(predicted=v, observed=v, count=v, low=x, high=y) for v, x, y in zip(numbers, b, c, strict=False)

@@ -6,7 +6,7 @@ from mainspring.lineage.types import Node, Run
 
 __all__ = ["artifact_path", "node_path", "resource_path", "run_path"]
 
-_PAGES = {"dataset": "/data", "model": "/models"}
+_PAGES = {"dataset": "/data", "model": "/models", "report": "/reports"}
 """Kinds of artifact that have a page of their own; all others are shown by their lineage."""
 
 
@@ -14,8 +14,8 @@ def artifact_path(kind: str, name: str, version: int | str) -> str:
     """The page of one version of something.
 
     Example:
-        >>> artifact_path("model", "fraud", 3), artifact_path("report", "april", 1)
-        ('/models/fraud@3', '/lineage/report/april@1')
+        >>> artifact_path("model", "fraud", 3), artifact_path("profile", "april", 1)
+        ('/models/fraud@3', '/lineage/profile/april@1')
     """
     page = _PAGES.get(kind)
     return f"{page}/{name}@{version}" if page else f"/lineage/{kind}/{name}@{version}"

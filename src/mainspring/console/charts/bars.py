@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mainspring.console.charts.axes import Area, x_axis, y_axis
 from mainspring.console.charts.palette import series_colour
-from mainspring.console.charts.scale import finite, number_label, scale_for
+from mainspring.console.charts.scale import Kind, finite, number_label, scale_for
 from mainspring.console.charts.svg import INK, MUTED, clean, element, empty_figure, figure, number, shorten, text
 
 __all__ = ["bar_chart", "histogram"]
@@ -76,14 +76,19 @@ def histogram(
     title: str,
     slot: int = 0,
     x_label: str = "",
+    time: bool = False,
     width: float = 320.0,
     height: float = 140.0,
     empty: str = "No values",
 ) -> str:
-    """The distribution of one column: `counts[i]` values lie between `edges[i]` and `edges[i + 1]`."""
+    """The distribution of one column: `counts[i]` values lie between `edges[i]` and `edges[i + 1]`.
+
+    With `time`, the edges are seconds since 1970.
+    """
     bins = usable_bins(edges, counts)
     area = Area(left=44, top=8, right=width - 10, bottom=height - 24)
-    xs = scale_for([edge for low, high, _ in bins for edge in (low, high)], area.left, area.right)
+    kind: Kind = "time" if time else "linear"
+    xs = scale_for([edge for low, high, _ in bins for edge in (low, high)], area.left, area.right, kind=kind)
     ys = scale_for([count for _, _, count in bins], area.bottom, area.top, zero=True)
     if xs is None or ys is None or not any(count for _, _, count in bins):
         return empty_figure(empty, width=width, height=height, title=title, kind="histogram")

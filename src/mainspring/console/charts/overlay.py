@@ -26,17 +26,22 @@ def overlaid_histogram(
     *,
     title: str,
     names: tuple[str, str] = ("reference", "current"),
+    density: bool = False,
     width: float = 320.0,
     height: float = 160.0,
     empty: str = "No values to compare",
 ) -> str:
     """Counts over common bin edges, drawn as shares: reference filled, current as an outline.
 
+    With `density`, a share is divided by the width of its bin, which is what bins of different widths need.
+
     Example:
         >>> overlaid_histogram([0, 1, 2], [5, 5], [1, 9], title="distance").count("<path")
         2
     """
     bins = [_shares(usable_bins(edges, counts)) for counts in (reference, current)]
+    moved = _moved(bins[0], bins[1])
+    bins = _dense(bins) if density else bins
     area = Area(left=44, top=24, right=width - 10, bottom=height - 24)
     shown = [each for side in bins for each in side]
     xs = scale_for([edge for low, high, _ in shown for edge in (low, high)], area.left, area.right)
@@ -50,7 +55,7 @@ def overlaid_histogram(
         area.width,
         rows=1,
     )
-    body = [*head, *y_axis(ys, area, share=True), *x_axis(xs, area)]
+    body = [*head, *([] if density else y_axis(ys, area, share=True)), *x_axis(xs, area)]
     for side, colour, filled in ((bins[0], _REFERENCE, True), (bins[1], _CURRENT, False)):
         if side:
             path = [f"M{number(xs(side[0][0]))} {number(area.bottom)}"]
@@ -62,12 +67,9 @@ def overlaid_histogram(
                 else {"fill": "none", "stroke": colour, "stroke_width": 1.8}
             )
             body.append(element("path", d="".join(path), **look))
-    distance = (
-        0.5 * math.fsum(abs(a[2] - b[2]) for a, b in zip(*bins, strict=False)) if len(bins[0]) == len(bins[1]) else None
-    )
     described = f"{names[0]} against {names[1]} in {max(map(len, bins))} bins"
-    if distance is not None:
-        described += f"; {number_label(distance * 100, 1)} per cent of the mass lies elsewhere"
+    if moved is not None:
+        described += f"; {number_label(moved * 100, 1)} per cent of the mass lies elsewhere"
     return figure(body, width=width, height=height, title=title, description=described, kind="overlay")
 
 
@@ -80,9 +82,13 @@ def overlaid_bars(
     names: tuple[str, str] = ("reference", "current"),
     width: float = 320.0,
     limit: int = 12,
+    ordered: bool = False,
     empty: str = "No categories to compare",
 ) -> str:
-    """Counts of the same categories, drawn as shares in pairs of bars; the largest `limit` are shown."""
+    """Counts of the same categories, drawn as shares in pairs of bars; the largest `limit` are shown.
+
+    The largest come first, unless the categories are `ordered`.
+    """
     rows = [
         (label, finite(a) or 0.0, finite(b) or 0.0) for label, a, b in zip(labels, reference, current, strict=False)
     ]
@@ -92,8 +98,8 @@ def overlaid_bars(
         return empty_figure(empty, width=width, height=120, title=title, kind="overlay")
     sums = [math.fsum(part) or 1.0 for part in ([a / most for _, a, _ in rows], [b / most for _, _, b in rows])]
     shares = [(label, before / most / sums[0], after / most / sums[1]) for label, before, after in rows]
-    shares.sort(key=lambda row: -max(row[1], row[2]))
-    kept = shares[:limit]
+    largest = sorted(shares, key=lambda row: -max(row[1], row[2]))[:limit]
+    kept = [row for row in shares if row in largest][:limit] if ordered else largest
     height = 26.0 * len(kept) + 48
     area = Area(left=min(120.0, width * 0.35), top=22, right=width - 44, bottom=height - 22)
     xs = scale_for([value for row in kept for value in row[1:]], area.left, area.right, zero=True)
@@ -142,3 +148,22 @@ def _shares(bins: list[tuple[float, float, float]]) -> list[tuple[float, float, 
         return []
     total = math.fsum(count / most for _, _, count in bins)
     return [(low, high, count / most / total) for low, high, count in bins]
+
+
+def _moved(before: list[tuple[float, float, float]], after: list[tuple[float, float, float]]) -> float | None:
+    """The total variation distance of two lists of shares over the same bins; None when they are not comparable."""
+    if not before or len(before) != len(after):
+        return None
+    return 0.5 * math.fsum(abs(a[2] - b[2]) for a, b in zip(before, after, strict=True))
+
+
+def _dense(sides: list[list[tuple[float, float, float]]]) -> list[list[tuple[float, float, float]]]:
+    """Shares divided by the width of their bins, on one scale for both sides, on which the greatest is one."""
+    heights = [[share / (high - low) if high > low else 0.0 for low, high, share in side] for side in sides]
+    most = max((height for side in heights for height in side if math.isfinite(height)), default=0.0)
+    if not most:
+        return sides
+    return [
+        [(low, high, min(height / most, 1.0)) for (low, high, _), height in zip(side, tall, strict=True)]
+        for side, tall in zip(sides, heights, strict=True)
+    ]

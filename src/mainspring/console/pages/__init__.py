@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from mainspring.console.pages import audit, data, home, lineage, models, runs, search
+from mainspring.console.pages import (
+    alerts,
+    audit,
+    data,
+    endpoints,
+    flows,
+    home,
+    lineage,
+    models,
+    reports,
+    runs,
+    search,
+)
 
 __all__ = ["ENTRIES"]
 
 ENTRIES = (
     *home.ENTRIES,
     *runs.ENTRIES,
+    *flows.ENTRIES,
     *data.ENTRIES,
     *models.ENTRIES,
+    *endpoints.ENTRIES,
+    *alerts.ENTRIES,
     *lineage.ENTRIES,
+    *reports.ENTRIES,
     *audit.ENTRIES,
     *search.ENTRIES,
 )

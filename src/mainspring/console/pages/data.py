@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mainspring.console.links import node_path
 from mainspring.console.page import Ask, Crumb, Entry, Page
+from mainspring.console.pages.distributions import ColumnCard, column_cards
 from mainspring.console.pages.lineage import Drawing, draw_graph
+from mainspring.console.pages.reports import ValidationView, newest_report, validation_view
 from mainspring.data.diff import diff_schema
 from mainspring.data.types import DatasetVersion, FilesDiff, LogEntry, SchemaDiff
 from mainspring.lineage.types import Edge, File
@@ -84,6 +87,10 @@ class DatasetVersionPage(Page, frozen=True, kw_only=True):
     schema_diff: SchemaDiff | None
     drawing: Drawing
     lineage_href: str
+    columns: list[ColumnCard]
+    """What its profile says; empty where none was taken."""
+    validation: ValidationView | None
+    """What the newest validation of this version found."""
 
 
 def datasets(client: Client, ask: Ask) -> DataIndex:
@@ -142,6 +149,11 @@ def _version(client: Client, ask: Ask, ref: str) -> DatasetVersionPage:
     )
     schema_diff = diff_schema(before.schema, version.schema) if before and (before.schema or version.schema) else None
     why, impact = client.lineage.why(version.id, limit=1000), client.lineage.impact(version.id, limit=1000)
+    profile = client.quality.profile_of(version.id)
+    newest = newest_report(impact.of_kind("report"), "validation")
+    validation = (
+        validation_view(client.quality.validation(newest.id), href=ask.link(node_path(newest))) if newest else None
+    )
     nodes = list({node.id: node for node in (*why.nodes, *impact.nodes)}.values())
     edges = dict.fromkeys((edge.source, edge.target, edge.role) for edge in (*why.edges, *impact.edges))
     return DatasetVersionPage(
@@ -159,6 +171,8 @@ def _version(client: Client, ask: Ask, ref: str) -> DatasetVersionPage:
         schema_diff=schema_diff,
         drawing=draw_graph(nodes, [Edge(*edge) for edge in edges], ask, root=version.id, limit=30),
         lineage_href=ask.link(f"/lineage/{version.ref}"),
+        columns=column_cards(profile) if profile else [],
+        validation=validation,
     )
 
 

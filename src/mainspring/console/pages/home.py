@@ -9,9 +9,11 @@ import msgspec
 
 from mainspring.console.links import run_path
 from mainspring.console.page import Ask, Entry, Page
+from mainspring.console.pages.alerts import AlertRow, alert_rows
 from mainspring.console.pages.audit import EventRow, event_rows
 from mainspring.console.words import counted
 from mainspring.lineage.types import Run
+from mainspring.serving.types import Rollout
 
 if TYPE_CHECKING:
     from mainspring.client.client import Client
@@ -55,6 +57,8 @@ class HomePage(Page, frozen=True, kw_only=True):
     counts: list[Count]
     running: list[RunLink]
     wrong: list[RunLink]
+    alerts: list[AlertRow]
+    rollouts: list[Rollout]
     recent: list[RunLink]
     events: list[EventRow]
 
@@ -64,6 +68,8 @@ def home(client: Client, ask: Ask) -> HomePage:
     runs = client.lineage.runs(limit=_SEEN)
     running = client.lineage.runs(status="running", limit=50)
     events = client.storage.events(limit=12)
+    firing = client.monitoring.alerts(state="firing", limit=100)
+    rollouts = [each for each in client.serving.rollouts(limit=50) if each.status == "running"]
     tops = [run for run in runs if not run.parent_id]
     wrong = [
         run
@@ -105,6 +111,8 @@ def home(client: Client, ask: Ask) -> HomePage:
                 ask.link("/models"),
             ),
         ],
+        alerts=alert_rows(firing[:6], ask),
+        rollouts=rollouts,
         running=[_link(run, ask) for run in running[:8]],
         wrong=[_link(run, ask) for run in wrong[:8]],
         recent=[_link(run, ask) for run in tops[:10]],

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mainspring.console.charts import Series
+from mainspring.console.links import node_path
 from mainspring.console.page import Ask, Crumb, Entry, Page
 from mainspring.console.pages.lineage import Drawing, draw_graph
-from mainspring.lineage.types import AliasChange, Artifact, Edge, Node
+from mainspring.console.pages.reports import EvaluationView, evaluation_view, newest_report
+from mainspring.lineage.types import AliasChange, Artifact, Edge, Graph, Node
 from mainspring.models.types import Metric, Model, ModelCard, ModelVersion
 
 if TYPE_CHECKING:
@@ -90,15 +92,8 @@ class ModelVersionPage(Page, frozen=True, kw_only=True):
     origins: list[NodeItem]
     drawing: Drawing
     lineage_href: str
-    reports: list[ReportLink]
-
-
-class ReportLink(msgspec.Struct, frozen=True):
-    """An attached evaluation report with its page."""
-
-    href: str
-    metrics: dict[str, Metric]
-    at: str
+    evaluation: EvaluationView | None
+    """The newest evaluation of this version: attached to it, or made of it."""
 
 
 def models(client: Client, ask: Ask) -> ModelIndex:
@@ -188,13 +183,20 @@ def _version(client: Client, ask: Ask, ref: str) -> ModelVersionPage:
         origins=[_item(node, ask) for node in (*card.data, *card.features, *card.code, *card.environment)],
         drawing=draw_graph(nodes, [Edge(*edge) for edge in edges], ask, root=version.id, limit=40),
         lineage_href=ask.link(f"/lineage/{version.ref}"),
-        reports=[],
+        evaluation=_evaluation(client, card, impact, ask),
     )
 
 
-def _item(node: Node, ask: Ask) -> NodeItem:
-    from mainspring.console.links import node_path
+def _evaluation(client: Client, card: ModelCard, impact: Graph, ask: Ask) -> EvaluationView | None:
+    attached = {each.artifact_id for each in card.reports}
+    reports = impact.of_kind("report")
+    newest = newest_report([node for node in reports if node.id in attached] or reports, "evaluation")
+    if newest is None:
+        return None
+    return evaluation_view(client.quality.evaluation(newest.id), href=ask.link(node_path(newest)))
 
+
+def _item(node: Node, ask: Ask) -> NodeItem:
     return NodeItem(f"{node.name}@{node.version}", node.kind, ask.link(node_path(node)))
 
 

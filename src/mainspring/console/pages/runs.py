@@ -234,7 +234,7 @@ def _neighbours(graph: Graph, ask: Ask) -> list[Neighbour]:
         Neighbour(
             f"{node.name}@{node.version}" if node.type == "artifact" else node.name,
             node.kind,
-            roles.get(node.id, ""),
+            "" if roles.get(node.id) == node.kind else roles.get(node.id, ""),
             ask.link(node_path(node)),
         )
         for node in graph.nodes
