@@ -93,9 +93,28 @@ def test_a_model_without_a_run_gets_one_and_named_data_is_used_by_it(
     assert version.data == ["dataset/flights@1"]
     run = client.lineage.run(version.run_id)
     assert (run.kind, run.status) == ("training", "finished")
+    with client.backend.store.write("test.fill") as tx:
+        graph.add_artifact(tx, "training-set", "flights", digest="t1")
+    more = client.models.log_model("more", model, example=frame, data=["training-set/flights@1", "flights"])
+    assert more.data == ["dataset/flights@1", "training-set/flights@1"]
+    assert [node.kind for node in client.models.card("more").data] == ["dataset", "training-set"]
     with pytest.raises(NotFound, match="dataset"):
         client.models.log_model("m", model, example=frame, data=["nothing@1"])
     assert [each.version for each in client.models.versions("m")] == [1]
+
+
+@pytest.mark.databases("sqlite")
+def test_what_the_run_recorded_itself_is_not_recorded_again(
+    client: Client, pipeline: Any, flights: pl.DataFrame
+) -> None:
+    with client.backend.store.write("test.fill") as tx:
+        run = graph.start_run(tx, "step", "learn")
+        for kind in ("code", "environment"):
+            graph.use(tx, run.id, graph.add_artifact(tx, kind, "own", digest=kind).id, role=kind)
+    version = client.models.log_model("m", pipeline, example=flights, run_id=run.id)
+    assert (version.code, version.environment) == ("code/own@1", "environment/own@1")
+    card = client.models.card("m")
+    assert [node.name for node in (*card.code, *card.environment)] == ["own", "own"]
 
 
 def test_only_an_approved_content_takes_the_champion_over(logged: Client, flights: pl.DataFrame, data: Any) -> None:

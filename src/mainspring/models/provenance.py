@@ -7,6 +7,7 @@ more than a few files in `.git`.
 from __future__ import annotations
 
 import inspect
+import os
 import platform
 import re
 import subprocess
@@ -36,7 +37,7 @@ def environment() -> Environment:
     for each in distributions():
         name = each.metadata["Name"]
         if name:
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), each.version)  # the first found is the one imported
+            found.setdefault(name.lower().replace("_", "-"), each.version)  # the first found is the one imported
     return Environment(
         python=platform.python_version(),
         implementation=platform.python_implementation(),
@@ -109,6 +110,7 @@ def _git(folder: Path, *arguments: str) -> str:
             ["git", "-C", str(folder), *arguments],  # noqa: S607 -- the user's own Git
             capture_output=True,
             timeout=_SECONDS,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

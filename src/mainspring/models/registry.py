@@ -54,6 +54,8 @@ __all__ = [
 ]
 
 KIND = "model"
+DATA_KINDS = ("dataset", "training-set")
+"""Kinds of artifacts that models are trained on."""
 PROTECTED = ("champion",)
 """Aliases that only an approved content may take over from another."""
 
@@ -93,7 +95,8 @@ def add_version(
     _ensure_model(tx, name)
     run = graph.get_run(tx, run_id) if run_id else graph.start_run(tx, "training", name)
     for ref in data:
-        graph.use(tx, run.id, graph.resolve(tx, ref, kind="dataset").id, role="training-data")
+        kind = "" if ref.partition("/")[0] in DATA_KINDS else "dataset"
+        graph.use(tx, run.id, graph.resolve(tx, ref, kind=kind).id, role="training-data")
     facts = _Facts(
         format=manifest.format,
         signature=manifest.signature,
@@ -102,11 +105,9 @@ def add_version(
         parity=manifest.parity,
         libraries=manifest.libraries,
         classes=list(manifest.classes),
-        data=_datasets_of(tx, run.id),
-        code=_record(tx, "code", code.name, code, run.id) if code else "",
-        environment=_record(tx, "environment", f"python-{environment.python}", environment, run.id)
-        if environment
-        else "",
+        data=_used_by(tx, run.id, *DATA_KINDS),
+        code=_code_of(tx, run.id, code),
+        environment=_environment_of(tx, run.id, environment),
     )
     artifact = graph.add_artifact(
         tx,
@@ -296,20 +297,38 @@ def _ensure_model(tx: Transaction, name: str) -> None:
     tx.execute(f"INSERT INTO model ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING", MODELS.to_row(model))  # noqa: S608
 
 
-def _record(tx: Transaction, kind: str, name: str, value: Code | Environment, run_id: str) -> str:
-    """Keep code or environment as an artifact that the run used, once per content."""
-    plain = msgspec.to_builtins(value)
-    made = graph.add_artifact(tx, kind, name, digest=digest_value(kind, plain), metadata=plain, reuse=True)
-    graph.use(tx, run_id, made.id, role=kind)
+def _code_of(tx: Transaction, run_id: str, code: Code | None) -> str:
+    """The code that the run recorded itself, or else what the caller says, kept as an artifact once per content."""
+    known = _used_by(tx, run_id, "code")
+    if known or code is None:
+        return known[0] if known else ""
+    plain = msgspec.to_builtins(code)
+    made = graph.add_artifact(tx, "code", code.name, digest=digest_value("code", plain), metadata=plain, reuse=True)
+    graph.use(tx, run_id, made.id, role="code")
     return made.ref
 
 
-def _datasets_of(tx: Transaction, run_id: str) -> list[str]:
+def _environment_of(tx: Transaction, run_id: str, environment: Environment | None) -> str:
+    """The environment that the run recorded itself, or else the caller's; equal packages are one artifact."""
+    known = _used_by(tx, run_id, "environment")
+    if known or environment is None:
+        return known[0] if known else ""
+    digest = digest_value("environment", {"python": environment.python, "packages": environment.packages})
+    plain = msgspec.to_builtins(environment)
+    made = graph.add_artifact(tx, "environment", "python", digest=digest, metadata=plain, reuse=True)
+    graph.use(tx, run_id, made.id, role="environment")
+    return made.ref
+
+
+def _used_by(tx: Transaction, run_id: str, *kinds: str) -> list[str]:
+    """References of the artifacts of these kinds that a run used."""
+    marks = ", ".join("?" * len(kinds))
     return [
-        f"dataset/{name}@{version}"
-        for name, version in tx.rows(
-            "SELECT DISTINCT artifact.name, artifact.version FROM edge JOIN artifact ON artifact.id = edge.source"
-            " WHERE edge.target = ? AND artifact.kind = 'dataset' ORDER BY 1, 2",
-            (run_id,),
+        f"{kind}/{name}@{version}"
+        for kind, name, version in tx.rows(
+            "SELECT DISTINCT artifact.kind, artifact.name, artifact.version FROM edge"  # noqa: S608 -- only marks are put in
+            f" JOIN artifact ON artifact.id = edge.source WHERE edge.target = ? AND artifact.kind IN ({marks})"
+            " ORDER BY 1, 2, 3",
+            (run_id, *kinds),
         )
     ]

@@ -71,9 +71,9 @@ class Models(RoomService, room="models"):
             manifest: What the files are, where none of them is a `manifest.json`.
             metrics: Figures, with intervals where there are any.
             parameters: What it was trained with.
-            data: References of the datasets that the run used, beyond those that it recorded itself.
-            code: The code that made it; recorded as an artifact.
-            environment: Where that ran; recorded as an artifact.
+            data: References of the datasets and training sets that the run used, beyond those that it recorded itself.
+            code: The code that made it, where the run has recorded none.
+            environment: Where that ran, where the run has recorded none.
             description: In words.
             tags: Free labels of the version.
         """
@@ -207,8 +207,8 @@ class Models(RoomService, room="models"):
                 model=registry.find_model(tx, version.name),
                 version=version,
                 files=graph.files_of(tx, version.id),
-                data=came_from.of_kind("dataset"),
-                features=came_from.of_kind("feature-view"),
+                data=came_from.of_kind(*registry.DATA_KINDS),
+                features=came_from.of_kind("feature-view", "feature-state"),
                 code=came_from.of_kind("code"),
                 environment=came_from.of_kind("environment"),
                 runs=[node for node in came_from.nodes if node.type == "run"],

@@ -159,7 +159,7 @@ class ModelVersion(msgspec.Struct, frozen=True):
     libraries: dict[str, str] = {}
     classes: list[Any] = []
     data: list[str] = []
-    """References of the datasets it was trained on."""
+    """References of the datasets and training sets that its run used."""
     code: str = ""
     """Reference of the code artifact, or an empty text."""
     environment: str = ""
@@ -182,7 +182,7 @@ class ModelCard(msgspec.Struct, frozen=True):
     version: ModelVersion
     files: list[File]
     data: list[Node]
-    """The dataset versions it came from, nearest first."""
+    """The dataset versions and training sets it came from, nearest first."""
     features: list[Node]
     code: list[Node]
     environment: list[Node]
