@@ -94,6 +94,23 @@ def test_another_process_sees_a_new_materialization_at_once(client: Client, comm
         assert other.features.lookup(["weather"], **asked).columns["temp"] == [50]
 
 
+def test_pushed_rows_are_online_at_once_and_the_source_has_the_last_word(client: Client, commit: Commit) -> None:
+    counted = FeatureView(**{**_fields(WEATHER), "aggregations": (Aggregation("hours", "count", timedelta(days=1)),)})
+    commit("weather", weather(40))
+    client.features.apply(counted)
+    first = client.features.materialize("weather", upto=NOON)
+    pushed = client.features.push("weather", rows=weather(40, 50).tail(1), upto=NOON + HOUR)
+    assert (pushed.rows, pushed.upto, pushed.generation) == (2, NOON + HOUR, 2)
+    found = client.features.lookup(["weather"], entities={"origin": ["JFK"] * 2}, as_of=[NOON, NOON + HOUR])
+    assert (found.columns["temp"], found.columns["hours"]) == ([40, 50], [1, 2])
+    assert first.artifact_id in {node.id for node in client.lineage.why(pushed.artifact_id).nodes}
+    with pytest.raises(InvalidInput, match="has no column 'temp'"):
+        client.features.push("weather", rows=weather(1).drop("temp"))
+    client.features.materialize("weather", upto=NOON + HOUR)
+    found = client.features.lookup(["weather"], entities={"origin": ["JFK"]}, as_of=NOON + HOUR)
+    assert (found.columns["temp"], found.columns["hours"]) == ([40], [1])
+
+
 def test_an_earlier_materialization_never_replaces_a_later_one(client: Client, commit: Commit) -> None:
     commit("weather", weather(40, 41))
     client.features.apply(WEATHER)

@@ -16,7 +16,7 @@ import pytest
 
 from mainspring.client import Client, connect
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
-from mainspring.tracking.run import ActiveRun, current_run
+from mainspring.tracking.run import ActiveRun, current_run, log
 
 pytestmark = pytest.mark.databases("sqlite")  # what speaks SQL of its own runs on both
 
@@ -41,7 +41,7 @@ def test_a_run_keeps_what_it_was_told(any_client: Client, spools: Path) -> None:
     client = any_client
     with begin(client, params=Recipe(7, Trees()), tags={"team": "ops"}, title="first") as run:
         assert current_run() is run
-        run.log(step=1, loss=0.5, acc=1)
+        log(step=1, loss=0.5, acc=1)
         run.log({"val/loss": 0.75}, step=2, loss=0.25)
         run.params(threshold=math.inf, names=["a", "b"], nothing=None, flag=True)
         run.tags(team="", stage="dev")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from mainspring.features.tables import STATES
 from mainspring.features.types import FeatureState, FeatureViewVersion, TrainingSet
@@ -14,32 +17,63 @@ from mainspring.lineage.graph import add_artifact, find_artifact, finish_run, st
 from mainspring.lineage.types import File
 from mainspring.store.transaction import Transaction
 
-__all__ = ["JOIN_RULES", "store_state", "store_training_set"]
+__all__ = ["JOIN_RULES", "Part", "store_state", "store_training_set"]
 
 JOIN_RULES = 1
 """The version of the rules of the join. A change of any number that it gives is a new version."""
 
 
+class Part(msgspec.Struct, frozen=True):
+    """A stored Parquet file of facts."""
+
+    digest: str
+    size: int
+    """Bytes."""
+    rows: int
+    """How many of its rows are new."""
+
+
 def store_state(
-    tx: Transaction, view: FeatureViewVersion, *, digest: str, size: int, rows: int, upto: int, used: Iterable[str]
+    tx: Transaction,
+    view: FeatureViewVersion,
+    part: Part,
+    *,
+    upto: int,
+    used: Iterable[str],
+    grows: FeatureState | None = None,
 ) -> FeatureState:
-    """Make a blob of facts the state of a view, under a run of the kind `materialization`."""
-    moment = from_micros(upto)
+    """Make a file of facts the state of a view, under a run of the kind `materialization`.
+
+    Args:
+        tx: Where everything happens together.
+        view: The version of the view.
+        part: Its facts.
+        upto: The moment until which facts are in it, microseconds.
+        used: Ids of the artifacts that they were computed from.
+        grows: The state that `part` continues; it must still be the current one.
+    """
     before = tx.fetch_one(STATES, "WHERE view_id = ?", (view.id,))
-    if before is not None and before.upto > moment:
-        raise Conflict(
-            f'feature view "{view.name}" is materialized up to {before.upto}, which is beyond {moment}',
-            hint="past moments need no second materialization: lookup(..., as_of=...) answers them",
-        )
-    about = {"view": view.ref, "upto": moment.isoformat(), "rows": rows}
+    moment = _reach(view, before, grows, from_micros(upto))
+    rows = part.rows + (grows.rows if grows else 0)
+    about = {"view": view.ref, "upto": moment.isoformat(), "rows": rows, "pushed": part.rows if grows else 0}
     run = start_run(tx, "materialization", view.name, metadata=about)
     use(tx, run.id, view.id, role="feature-view")
     for artifact_id in used:
         use(tx, run.id, find_artifact(tx, artifact_id).id, role="source")
-    file = File("facts.parquet", size, digest)
+    if grows is not None:
+        use(tx, run.id, grows.artifact_id, role="state")
+    file = File("facts.parquet", part.size, part.digest)
     root = _root(file)
-    artifact = add_artifact(
-        tx, "feature-state", view.name, digest=root, size=size, metadata=about, files=[file], run_id=run.id, reuse=True
+    made = add_artifact(
+        tx,
+        "feature-state",
+        view.name,
+        digest=root,
+        size=part.size,
+        metadata=about,
+        files=[file],
+        run_id=run.id,
+        reuse=True,
     )
     finish_run(tx, run.id)
     state = FeatureState(
@@ -48,8 +82,8 @@ def store_state(
         name=view.name,
         version=view.version,
         generation=before.generation + 1 if before else 1,
-        artifact_id=artifact.id,
-        parts=[digest],
+        artifact_id=made.id,
+        digest=part.digest,
         rows=rows,
         upto=moment,
         materialized_at=tx.now,
@@ -58,6 +92,22 @@ def store_state(
     tx.insert(STATES, state)
     tx.note(view.ref, materialized=state.upto.isoformat(), rows=rows)
     return state
+
+
+def _reach(
+    view: FeatureViewVersion, before: FeatureState | None, grows: FeatureState | None, upto: datetime
+) -> datetime:
+    """How far the new state reaches; raises `Conflict` when it would fall behind the current one."""
+    if grows is not None:
+        if before is None or before.generation != grows.generation:
+            raise Conflict(f'feature view "{view.name}" was materialized in the meantime', hint="push again")
+        return max(upto, before.upto)
+    if before is not None and before.upto > upto:
+        raise Conflict(
+            f'feature view "{view.name}" is materialized up to {before.upto}, which is beyond {upto}',
+            hint="past moments need no second materialization: lookup(..., as_of=...) answers them",
+        )
+    return upto
 
 
 def store_training_set(

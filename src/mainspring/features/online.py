@@ -75,6 +75,15 @@ class Online:
         check_columns([state.view for state in states])
         return pl.DataFrame([column for state in states for column in state.read(rows, moments)])
 
+    def grown(self, state: FeatureState, view: FeatureView, facts: pl.DataFrame) -> pl.DataFrame:
+        """All facts of a state and `facts` after them; raises `InvalidInput` when the keys are of another type."""
+        held = self._facts(state, view)
+        try:
+            return pl.concat([held, facts.select(held.columns).cast(held.schema)])
+        except PolarsError as error:
+            message = f'the join keys do not fit what is online of feature view "{view.name}"'
+            raise InvalidInput(message) from error
+
     def _timelines(self, state: FeatureState) -> ViewState:
         held = self._states.get(state.view_id)
         if held is not None and held[0] >= state.generation:
@@ -94,8 +103,10 @@ class Online:
         store = self._open_store()
         with store.read() as tx:
             view = find_view(tx, state.view_id).definition
-        facts = [decode_facts(view, store.blobs.get(digest)) for digest in state.parts]
-        return ViewState(view, pl.concat(facts, rechunk=True))
+        return ViewState(view, self._facts(state, view))
+
+    def _facts(self, state: FeatureState, view: FeatureView) -> pl.DataFrame:
+        return decode_facts(view, self._open_store().blobs.get(state.digest))
 
     def _open_store(self) -> Store:
         store = self._store()

@@ -13,7 +13,7 @@ from mainspring.data.service import Data
 from mainspring.features import definitions
 from mainspring.features.facts import facts_of
 from mainspring.features.join import check_columns, read_views
-from mainspring.features.materialize import JOIN_RULES, store_state, store_training_set
+from mainspring.features.materialize import JOIN_RULES, Part, store_state, store_training_set
 from mainspring.features.online import decode_facts, encode_facts, online
 from mainspring.features.state import ViewState, moments_of
 from mainspring.features.types import FeatureState, FeatureVectors, FeatureView, FeatureViewVersion, TrainingSet
@@ -54,7 +54,9 @@ class Features(RoomService, room="features"):
             return definitions.find_view(tx, ref)
 
     @operation(permission="features:write", writes=True, resource="view")
-    def put_state(self, view: str, *, upto: datetime, used: list[str], body: Upload) -> FeatureState:
+    def put_state(
+        self, view: str, *, upto: datetime, used: list[str], body: Upload, append: bool = False
+    ) -> FeatureState:
         """Put facts online as the whole state of a view, under a run that used `used`; see `materialize`.
 
         Args:
@@ -62,16 +64,19 @@ class Features(RoomService, room="features"):
             upto: The moment until which facts are in the body.
             used: Ids of the artifacts that the facts were computed from.
             body: A Parquet file of facts.
+            append: Add them to what is online instead; see `push`.
         """
         with self.store.read() as tx:
             version = definitions.find_view(tx, view)
         data = b"".join(bytes(piece) for piece in body)
         facts = decode_facts(version.definition, data)
+        before = version.state if append else None
+        if before is not None:
+            data = encode_facts(online(self.store).grown(before, version.definition, facts))
         digest = self.store.blobs.put(data)
+        part = Part(digest, len(data), facts.height)
         with self.store.write() as tx:
-            return store_state(
-                tx, version, digest=digest, size=len(data), rows=facts.height, upto=to_micros(upto), used=used
-            )
+            return store_state(tx, version, part, upto=to_micros(upto), used=used, grows=before)
 
     @operation(permission="features:read")
     def lookup(
@@ -159,6 +164,22 @@ class Features(RoomService, room="features"):
         dataset = self._dataset(source or version.definition.source)
         facts = facts_of(version.definition, self._scan(dataset), upto=to_micros(limit))
         return self.put_state(version.id, upto=limit, used=[dataset.id], body=[encode_facts(facts)])
+
+    def push(self, view: str, *, rows: pl.DataFrame, upto: datetime | None = None) -> FeatureState:
+        """Add rows that just became known to what is online, without reading the source again.
+
+        A row that is pushed twice counts twice in windows; the next `materialize` puts that right, because the
+        source is what holds.
+
+        Args:
+            view: The view, `name` or `name@version`.
+            rows: Rows as the source has them.
+            upto: Only what was known at this moment; now when left out.
+        """
+        version = self.get(view)
+        limit = upto or now()
+        facts = facts_of(version.definition, rows, upto=to_micros(limit))
+        return self.put_state(version.id, upto=limit, used=[], body=[encode_facts(facts)], append=True)
 
     def join(
         self,

@@ -18,7 +18,7 @@ CREATE TABLE feature_state (
   version BIGINT NOT NULL,
   generation BIGINT NOT NULL,
   artifact_id TEXT NOT NULL,
-  parts TEXT NOT NULL,
+  digest TEXT NOT NULL,
   rows BIGINT NOT NULL,
   upto BIGINT NOT NULL,
   materialized_at BIGINT NOT NULL

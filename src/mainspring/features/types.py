@@ -163,8 +163,8 @@ class FeatureState(msgspec.Struct, frozen=True):
     """Goes up with every change; a process reads again what it holds in memory when this has moved."""
     artifact_id: str
     """The materialized state (kind `feature-state`), for lineage."""
-    parts: list[str]
-    """Its bytes: digests of Parquet files of facts, in the order in which they came."""
+    digest: str
+    """Its bytes: a Parquet file of facts."""
     rows: int
     upto: datetime
     """Only what was known at this moment is in it."""

@@ -29,10 +29,10 @@ def points_frame(points: Points) -> pl.DataFrame:
     import polars as pl
 
     times = pl.Series("at", points.times, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
-    frame = pl.DataFrame([pl.Series("step", points.steps, dtype=pl.Int64), times])
-    return frame.with_columns(pl.Series("value", points.values, dtype=pl.Float64)).sort(
-        "step", "at", maintain_order=True
-    )
+    steps = pl.Series("step", points.steps, dtype=pl.Int64)
+    frame = pl.DataFrame([steps, times, pl.Series("value", points.values, dtype=pl.Float64)])
+    in_order = bool((steps.diff().drop_nulls() > 0).all())
+    return frame if in_order else frame.sort("step", "at", maintain_order=True)
 
 
 def bucketed(points: Points, buckets: int) -> list[Bucket]:

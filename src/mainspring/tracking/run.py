@@ -37,7 +37,7 @@ from mainspring.tracking.types import (
 if TYPE_CHECKING:
     from mainspring.tracking.service import Tracking
 
-__all__ = ["ActiveRun", "current_run"]
+__all__ = ["ActiveRun", "current_run", "log"]
 
 _log = logging.getLogger("mainspring.tracking")
 
@@ -231,6 +231,11 @@ def current_run() -> ActiveRun:
         return _active[0]
     many = f"{len(_active)} runs go on in this process" if _active else "no run goes on"
     raise Conflict(f"{many}, so that it is not clear where to log", hint='with ms.run("name") as run: run.log(...)')
+
+
+def log(metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **values: Any) -> None:
+    """Log values of metrics into the run that goes on; see `ActiveRun.log`."""
+    current_run().log(metrics, step=step, **values)
 
 
 def _index(step: Any) -> int:

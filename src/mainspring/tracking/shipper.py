@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mainspring.kernel.clock import monotonic
-from mainspring.kernel.errors import Conflict, MainspringError, StoreBusy, Unavailable
+from mainspring.kernel.errors import Conflict, InternalError, MainspringError, StoreBusy, Unavailable
 from mainspring.tracking.spool import Spool
 
 if TYPE_CHECKING:
@@ -75,42 +75,49 @@ class Shipper:
         self._spool.close(remove=not self.waiting)
 
     def _work(self) -> None:
-        if self._first is not None:
-            self._first()
+        try:
+            if self._first is not None:
+                self._first()
+            self._ship()
+        except MainspringError as error:
+            _log.warning("the run's records are refused and stay in %s: %s", self._spool.path, error)
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 -- the end of the thread: flush tells it
+            _log.exception("the run's records stay in %s", self._spool.path)
+            self._fail(InternalError(f"the run's records could not be sent: {error}", hint="see the log"))
+
+    def _ship(self) -> None:
+        """Send and beat until told to stop; while the store is away, wait longer and longer."""
         pause, beat = _INTERVAL, monotonic()
         while True:
             self._urgent.wait(pause)
             self._urgent.clear()
             stopping = self._stopping
             try:
-                if self._send() or monotonic() - beat > _BEAT:
-                    if monotonic() - beat > _BEAT:
-                        self._tracking.beat(self._spool.header.start.run_id)
+                self._send()
+                if monotonic() - beat > _BEAT:
+                    self._tracking.beat(self._spool.header.start.run_id)
                     beat = monotonic()
                 pause = _INTERVAL
             except (Unavailable, StoreBusy) as error:
                 _log.debug("the run's records wait: %s", error)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            except MainspringError as error:
-                _log.warning("the run's records are refused and stay in %s: %s", self._spool.path, error)
-                with self._changed:
-                    self._failure = error
-                    self._changed.notify_all()
-                return
             if stopping:
                 return
 
-    def _send(self) -> bool:
-        """Send everything that is there; whether there was anything."""
+    def _fail(self, error: MainspringError) -> None:
+        with self._changed:
+            self._failure = error
+            self._changed.notify_all()
+
+    def _send(self) -> None:
+        """Send everything that is there."""
         if not self._started:
             self._tracking.start(self._spool.header.start)
             self._started = True
-        some = False
         while self.waiting and self._sent.next(self._tracking):
-            some = True
             with self._changed:
                 self._changed.notify_all()
-        return some
 
 
 class _Sent:
