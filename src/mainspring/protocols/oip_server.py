@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import threading
 from typing import Any
 
 from mainspring.protocols.oip import Message, OpenInference, Receive, Scope, Send
@@ -92,6 +94,9 @@ def run(
     """
     import uvicorn
 
+    if threading.current_thread() is threading.main_thread():
+        # After its graceful end uvicorn raises the signal once more; asked to stop and stopped is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
         app(location, workspace=workspace),
         host=host,

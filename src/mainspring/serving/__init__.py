@@ -1,1 +1,35 @@
-"""Serving: endpoints, traffic plans, the dataplane, the prediction log and rollouts that are judged sequentially."""
+"""The seventh floor: endpoints, traffic plans, the dataplane, the prediction log, and rollouts judged sequentially.
+
+`mainspring.serving.plane.ServingProcess` answers; `mainspring.protocols.oip_server` puts it on the network.
+"""
+
+from __future__ import annotations
+
+from mainspring.serving.sequential import Decision, Evidence, Interval, Moments, Rule, Stratum, TwoRates
+from mainspring.serving.traffic import Target, TrafficPlan
+from mainspring.serving.types import (
+    Endpoint,
+    LabelBatch,
+    Prediction,
+    PredictionSegment,
+    Rollout,
+    RolloutEvidence,
+)
+
+__all__ = [
+    "Decision",
+    "Endpoint",
+    "Evidence",
+    "Interval",
+    "LabelBatch",
+    "Moments",
+    "Prediction",
+    "PredictionSegment",
+    "Rollout",
+    "RolloutEvidence",
+    "Rule",
+    "Stratum",
+    "Target",
+    "TrafficPlan",
+    "TwoRates",
+]

@@ -82,8 +82,11 @@ class PredictionLog:
         found = 0
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             if not self._mine(path) and is_abandoned(path):
-                self._recover(path)
-                found += 1
+                try:
+                    self._store(path)
+                    found += 1
+                except (MainspringError, FileNotFoundError) as error:
+                    _LOG.warning("%s stays: %s", path.name, error)
         return found
 
     def close(self) -> None:
@@ -96,15 +99,14 @@ class PredictionLog:
             self.flush()
         except MainspringError:
             _LOG.exception("predictions stay in %s until the next start", self._folder)
+        finally:
+            for spool in self._sealed:
+                spool.close()  # gives up the lock: whoever starts next may take the file over
 
-    def _recover(self, path: Path) -> None:
-        try:
-            head, entries = read_spool(path)
-            found = list(entries)
-        except (MainspringError, FileNotFoundError) as error:
-            _LOG.warning("cannot recover %s: %s", path.name, error)
-            return
-        if found:
+    def _store(self, path: Path) -> None:
+        """Make the segment of an append file, then delete the file."""
+        head, entries = read_spool(path)
+        if found := list(entries):
             self._store_segment(path.name, head, found)
         path.unlink(missing_ok=True)
 
@@ -120,9 +122,7 @@ class PredictionLog:
         with self._storing:  # one segment is stored once, by the thread or by a caller of flush
             while self._sealed:
                 spool = self._sealed[0]
-                if spool.entries:
-                    self._store_segment(spool.path.name, spool.head, spool.entries)
-                spool.path.unlink(missing_ok=True)
+                self._store(spool.path)
                 spool.close()
                 with self._lock:
                     self._sealed.remove(spool)

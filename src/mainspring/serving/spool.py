@@ -109,20 +109,21 @@ class Spool:
 
     def __init__(self, folder: Path, head: SpoolHead, *, durable: bool = False) -> None:
         self.head = head
-        self.path = folder / f"{new_id()}{SUFFIX}"
-        self.entries: list[Entry] = []
+        name = new_id()
+        self.path = folder / f"{name}{SUFFIX}"
         self.rows = 0
         self.size = 0
         self.opened = now_micros()
         self._durable = durable
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        unseen = folder / f"{name}.new"  # nobody looks at it before it is locked and has its head
+        self._file = os.open(unseen, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._write(_MAGIC + _framed(msgspec.msgpack.encode(head)))
+        unseen.rename(self.path)
 
     def append(self, entry: Entry) -> None:
         """Write one entry; raises `StorageError` when the disk refuses, and then the answer must not leave."""
         self._write(_framed(_ENCODER.encode(entry)))
-        self.entries.append(entry)
         self.rows += entry.rows
 
     def close(self) -> None:
