@@ -100,6 +100,15 @@ def test_nothing_is_sent_twice(data, folder):
     assert sent[1] - sent[0] == 3
 
 
+def test_one_file_can_be_had_alone(data, folder):
+    data.commit("files", folder)
+    assert data.file("files@1", path="deep/large.bin").read_bytes() == LARGE
+    assert data.file("files", path="deep/7.txt").read_bytes() == b"file 7"
+    with pytest.raises(NotFound) as caught:
+        data.file("files", path="deep/77.txt")
+    assert "deep/7.txt" in caught.value.known
+
+
 def test_several_paths_are_named_below_their_common_folder(data, folder):
     data.commit("some", [folder / "a.txt", folder / "deep" / "1.txt", folder / "deep" / "er"])
     assert [file.path for file in data.files("some")] == ["a.txt", "deep/1.txt", "deep/er/empty"]

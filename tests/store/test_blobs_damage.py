@@ -201,6 +201,13 @@ def test_an_index_lost_with_a_damaged_directory_is_rebuilt_from_the_headers(fill
     assert [fresh.get(digest) for digest in CONTENTS] == list(CONTENTS.values())
 
 
+def test_rebuilding_the_index_forgives_no_damage(filled):
+    overwrite(path_of(filled, "loose"), b"wrong")
+    filled.verify()
+    assert filled.rebuild_index() == 0
+    assert filled.missing([digest_bytes(LOOSE)]) == [digest_bytes(LOOSE)]
+
+
 def test_a_disk_that_cannot_be_read_is_an_error_and_no_verdict(filled):
     """What cannot be reached now is neither damaged nor missing: it must not be stored again or given up."""
 

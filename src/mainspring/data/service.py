@@ -33,7 +33,7 @@ from mainspring.data.types import (
     dataset_version,
 )
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, nearest
 from mainspring.kernel.hashing import digest_tree
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Download, Upload, operation
@@ -249,6 +249,14 @@ class Data(RoomService, room="data"):
         """A version as a table in memory; see `scan`."""
         frame = self.scan(ref, path=path, progress=progress)
         return (frame if columns is None else frame.select(columns)).collect()
+
+    def file(self, ref: str, *, path: str, progress: Progress | None = None) -> Path:
+        """One file of a version: a checked copy on this machine, to be read and not to be changed."""
+        files = self.files(ref)
+        found = [file for file in files if file.path == path]
+        if not found:
+            raise NotFound(f"{ref} has no file {path!r}", known=nearest(path, [file.path for file in files]))
+        return self.local_copies(found, progress=progress)[0]
 
     def checkout(
         self, ref: str, *, into: str | Path, overwrite: bool = False, progress: Progress | None = None

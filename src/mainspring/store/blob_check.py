@@ -316,21 +316,28 @@ def _packs(bucket: Bucket) -> Iterator[tuple[str, list[Entry]]]:
 
 def rebuild_index(bucket: Bucket, database: IndexDatabase) -> int:
     """See `Blobs.rebuild_index`. Names and directories are believed; run `verify` to read the bytes as well."""
-    with database.read() as tx:
-        before = int(tx.value("SELECT COUNT(*) FROM blob_entry") or 0)
+    added = 0
     for name, entries in _packs(bucket):
-        _record(database, *(BlobRow.packed(entry, name) for entry in entries))
+        added += _adopt(database, [BlobRow.packed(entry, name) for entry in entries])
     for page in batched(bucket.list("loose"), _PAGE):
-        _record(database, *(BlobRow.loose(stored.name.rpartition("/")[2], stored.size) for stored in page))
+        added += _adopt(database, [BlobRow.loose(stored.name.rpartition("/")[2], stored.size) for stored in page])
     for stored in bucket.list("lists"):
         digest = stored.name.rpartition("/")[2]
         try:
             size = decode_list(bucket.get(stored.name), digest).size
         except Damaged:
-            continue  # verify will miss the blob only if something refers to it; a broken list makes nothing readable
-        _record(database, BlobRow(digest=digest, size=size, place=CHUNKED))
-    with database.read() as tx:
-        return int(tx.value("SELECT COUNT(*) FROM blob_entry") or 0) - before
+            continue  # a broken list makes nothing readable
+        added += _adopt(database, [BlobRow(digest=digest, size=size, place=CHUNKED)])
+    return added
+
+
+def _adopt(database: IndexDatabase, rows: list[BlobRow]) -> int:
+    """Name what has no row yet; a row that is there stays, above all one that says that its bytes are damaged."""
+    with database.write() as tx:
+        known = find_rows(tx, [row.digest for row in rows])
+        new = {row.digest: row for row in rows if row.digest not in known}
+        record_rows(tx, list(new.values()))
+    return len(new)
 
 
 def _record(database: IndexDatabase, *rows: BlobRow) -> None:
