@@ -118,7 +118,7 @@ def serving_rows(window: Window, frame: pl.DataFrame) -> pl.DataFrame:
     if frame.is_empty() or _SCORE not in frame.columns:
         return pl.DataFrame(schema={"label": pl.Float64, "score": pl.Float64})
     return frame.select(
-        pl.col("label").cast(pl.Float64), pl.col(_SCORE).list.last().cast(pl.Float64).alias("score")
+        pl.col("label").cast(pl.Float64), pl.col(_SCORE).cast(pl.List(pl.Float64)).list.last().alias("score")
     ).drop_nulls()
 
 
