@@ -132,7 +132,7 @@ def tuned() -> float:
 def test_a_study_inside_a_step_is_a_part_of_it(client: Client) -> None:
     value = tuned.run(client)
     (study,) = client.tuning.studies()
-    (record,) = client.pipelines.steps(client.pipelines.list()[0].id)
+    (record,) = client.pipelines.steps(client.pipelines.runs()[0].id)
     assert study.parent_id == record.id
     assert study.name == "tuned/search"
     assert client.tuning.best(study.id).value == value  # type: ignore[union-attr]

@@ -128,6 +128,7 @@ class Calls:
             return value[0]
         outside = self.goes_outside(step, spread=spread)
         started = now()
+        self.announce([call], started)
         for attempt in range(1, step.options.retries + 2):
             if outside:
                 record, log, error, value = self._run_outside(step, call, started, attempt)
@@ -144,6 +145,10 @@ class Calls:
             return self.value_of(record, step)
         self.origins.learn(value[0], record.output)
         return value[0]
+
+    def announce(self, calls: Sequence[Call], started: datetime) -> None:
+        """Record that calls run now: people see them, and what they make can name the step that made it."""
+        self.save([call.record("running", started, run_id=self.run_record.id, attempt=1) for call in calls], {})
 
     def from_cache(self, call: Call) -> tuple[Any] | None:
         """The value of a call whose key is known, in a tuple; recorded as such."""

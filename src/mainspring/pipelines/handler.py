@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import runpy
 import sys
-from functools import cache
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from mainspring.engines.tasks import ProcessDied, TaskEngine
+from mainspring.engines.tasks import ProcessDied
+from mainspring.engines.tasks_process import ProcessEngine
 from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.errors import Conflict, LostLease, NotFound, from_payload
 from mainspring.kernel.hooks import load
@@ -22,7 +25,7 @@ from mainspring.pipelines.types import Location
 from mainspring.pipelines.working import Stopped, wait_for
 from mainspring.store.queue_tables import Task
 
-__all__ = ["Order", "Outcome", "execute", "run_flow"]
+__all__ = ["Order", "Outcome", "engine_kept", "execute", "run_flow"]
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -120,13 +123,33 @@ def _import(location: Location) -> Flow[..., Any]:
     return found
 
 
-@cache
-def engine() -> TaskEngine:
-    """The processes of this worker: each executes one flow and ends."""
-    from mainspring.engines.tasks_process import ProcessEngine
-
-    preload = ["mainspring.pipelines.handler", "mainspring.client.client", "mainspring.store.local", "polars"]
-    return ProcessEngine(_WIDTH, recycle=1, preload=preload)
-
-
 _WIDTH = 64
+_lock = threading.Lock()
+_users = 0
+_engine: ProcessEngine | None = None
+
+
+def engine() -> ProcessEngine:
+    """The processes of this worker: each executes one flow and ends."""
+    global _engine  # noqa: PLW0603 -- one zygote for all handlers of a process
+    with _lock:
+        if _engine is None:
+            preload = ["mainspring.pipelines.handler", "mainspring.client.client", "mainspring.store.local", "polars"]
+            _engine = ProcessEngine(_WIDTH, recycle=1, preload=preload)
+        return _engine
+
+
+@contextmanager
+def engine_kept() -> Iterator[None]:
+    """Give the processes back when the last worker of this process has left the block."""
+    global _engine, _users  # noqa: PLW0603
+    with _lock:
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            last, _engine = (_engine, None) if _users == 0 else (None, _engine)
+        if last is not None:
+            last.close()

@@ -72,15 +72,21 @@ class _Spread:
 
     def _send(self, width: int) -> bool:
         """Keep the processes busy; whether anything is under way or waits to be tried again."""
-        while len(self._running) < width:
+        chosen: list[tuple[Call, int]] = []
+        while len(self._running) + len(chosen) < width:
             if self._again and self._again[0][0] <= monotonic():
                 _, _, call, attempt = heapq.heappop(self._again)
             elif self._errors or (found := next(self._todo, None)) is None:
                 break  # after an error nothing new is begun
             else:
                 call, attempt = found, 1
+            chosen.append((call, attempt))
+        started = now()
+        if fresh := [call for call, attempt in chosen if attempt == 1]:
+            self._calls.announce(fresh, started)
+        for call, attempt in chosen:
             future = self._calls.send(self._step, call, attempt, self._shared)
-            self._running[future] = (call, now(), attempt)
+            self._running[future] = (call, started, attempt)
         return bool(self._running or self._again)
 
     def _receive(self) -> None:

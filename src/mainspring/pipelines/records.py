@@ -28,6 +28,9 @@ _RUN_SQL = (
     f"{RUNS.insert_sql} ON CONFLICT (id) DO UPDATE SET"
     " status = excluded.status, finished_at = excluded.finished_at, metadata = excluded.metadata"
 )
+_WORTH_A_NODE = frozenset(
+    {"frame", "model"}
+)  # what is inline is small, yet people ask where a table or a model came from
 _STATUS: dict[str, RunStatus] = {"running": "running", "finished": "finished", "cached": "finished", "failed": "failed"}
 
 
@@ -112,7 +115,8 @@ def save_steps(tx: Transaction, run: FlowRun, steps: Sequence[StepRecord], logs:
             if artifact_id := known.setdefault(token, _artifact_of(tx, token)):
                 use(tx, step.id, artifact_id)
         for blob in blobs_in(step.output):
-            _add_result(tx, run, step, blob)
+            if not blob["inline"] or blob["codec"] in _WORTH_A_NODE:
+                _add_result(tx, run, step, blob)
     keyed = [(run.workspace, step.key, step.id, tx.now_micros) for step in finished if step.key]
     if keyed:
         tx.many(
@@ -159,7 +163,7 @@ def _add_result(tx: Transaction, run: FlowRun, step: StepRecord, blob: dict[str,
         digest=blob["digest"],
         size=blob["size"],
         metadata={"codec": blob["codec"], "flow_run": run.id, "path": step.path, "item": step.item},
-        files=[File("value", blob["size"], blob["digest"])],
+        files=[] if blob["inline"] else [File("value", blob["size"], blob["digest"])],
         run_id=step.id,
         reuse=True,
     )

@@ -27,6 +27,7 @@ from mainspring.pipelines.types import (
     StepWhy,
 )
 from mainspring.pipelines.why import explain
+from mainspring.store.queue_tables import WorkerRow
 from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
 
@@ -206,7 +207,7 @@ class Pipelines(RoomService, room="pipelines"):
             return find_flow(tx, run_id)
 
     @operation(permission="pipelines:read")
-    def list(self, *, flow: str = "", state: str = "", limit: int = 100, before: str = "") -> list[FlowRun]:
+    def runs(self, *, flow: str = "", state: str = "", limit: int = 100, before: str = "") -> list[FlowRun]:
         """Flow runs, newest first; `before` is the id of a run, for the next page."""
         with self.store.read() as tx:
             return tx.fetch(
@@ -226,6 +227,11 @@ class Pipelines(RoomService, room="pipelines"):
                 "WHERE run_id = ? AND (? = '' OR state = ?) AND id > ? ORDER BY id LIMIT ?",
                 (run.id, state, state, after, max(0, min(limit, 100_000))),
             )
+
+    @operation(permission="pipelines:read")
+    def workers(self) -> list[WorkerRow]:
+        """The processes that execute tasks: which kinds, where, and when they were last heard of."""
+        return self.store.queue.workers()
 
     @operation(permission="pipelines:read")
     def logs(self, run_id: str) -> str:

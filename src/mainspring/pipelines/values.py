@@ -150,7 +150,7 @@ def digest(value: Any, *, known: Callable[[Any], str] | None = None) -> str:
 
 
 def blobs_in(tree: Any) -> list[dict[str, Any]]:
-    """The blobs of an encoded value: `digest`, `size` and `codec` of each."""
+    """What a codec wrote in an encoded value: `digest`, `size`, `codec`, and whether it is `inline`, of each."""
     return list(_leaves(tree))
 
 
@@ -240,11 +240,10 @@ def _leaves(tree: Any) -> Iterator[dict[str, Any]]:
             yield from _leaves(item)
     elif isinstance(tree, dict):
         if tree.get("$") == "json":
-            yield {"digest": tree["digest"], "size": tree["size"], "codec": "json"}
+            yield {"digest": tree["digest"], "size": tree["size"], "codec": "json", "inline": False}
             yield from tree["blobs"]
         elif tree.get("$") == "bytes":
-            if "data" not in tree:
-                yield {"digest": tree["digest"], "size": tree["size"], "codec": tree["codec"]}
+            yield {name: tree[name] for name in ("digest", "size", "codec")} | {"inline": "data" in tree}
         else:
             for item in tree.values():
                 yield from _leaves(item)

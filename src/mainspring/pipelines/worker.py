@@ -22,6 +22,7 @@ from typing import Any
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.errors import LostLease, MainspringError
 from mainspring.kernel.hooks import HANDLERS, load, registered
+from mainspring.pipelines.handler import engine_kept
 from mainspring.pipelines.remote import failure_of
 from mainspring.pipelines.working import working
 from mainspring.store.queue_tables import Task
@@ -62,6 +63,10 @@ class Worker:
 
     def run(self, *, until_idle: bool = False) -> int:
         """Work until `stop`, or until nothing is left to do; how many tasks were claimed."""
+        with engine_kept():
+            return self._run(until_idle=until_idle)
+
+    def _run(self, *, until_idle: bool) -> int:
         self._id = self._queue.join(self._kinds, lease=self._lease)
         beating = threading.Thread(target=self._beat, name="mainspring-heartbeat", daemon=True)
         beating.start()
@@ -182,11 +187,6 @@ def run_worker(
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
-            from mainspring.pipelines.handler import engine
-
-            if engine.cache_info().currsize:
-                engine().close()
-                engine.cache_clear()
 
 
 def main() -> None:
