@@ -32,6 +32,16 @@ from mainspring.data.types import (
     RowsDiff,
     dataset_version,
 )
+from mainspring.data.versions import (
+    artifact_metadata,
+    check_files,
+    resolve_dataset,
+    resolve_source,
+    run_metadata,
+    sources_of,
+    versions_of,
+    with_digest,
+)
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, nearest
 from mainspring.kernel.hashing import digest_tree
@@ -39,18 +49,14 @@ from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Download, Upload, operation
 from mainspring.lineage import graph
 from mainspring.lineage.tables import ARTIFACTS
-from mainspring.lineage.types import Artifact, File
-from mainspring.store.buckets import check_object_name
+from mainspring.lineage.types import File
 from mainspring.store.service import RoomService, Storage
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from mainspring.store.transaction import Transaction
 
 __all__ = ["Data"]
-
-_PAGE = 10_000
 
 
 class Data(RoomService, room="data"):
@@ -65,23 +71,23 @@ class Data(RoomService, room="data"):
         """
         commit = commit or Commit()
         check_name(name)
-        _check_files(files)
+        check_files(files)
         self._check_stored(files)
         digest = digest_tree((file.path, file.size, file.digest) for file in files)
         with self.store.write() as tx:
-            known = None if commit.new_version else _with_digest(tx, name, digest)
+            known = None if commit.new_version else with_digest(tx, name, digest)
             if known is not None and not commit.run_id:
                 return dataset_version(known)
-            run_id = commit.run_id or graph.start_run(tx, "commit", name, metadata=_run_metadata(commit)).id
+            run_id = commit.run_id or graph.start_run(tx, "commit", name, metadata=run_metadata(commit)).id
             for ref in commit.uses:
-                graph.use(tx, run_id, _resolve_source(tx, ref).id, role="source")
+                graph.use(tx, run_id, resolve_source(tx, ref).id, role="source")
             made = graph.add_artifact(
                 tx,
                 KIND,
                 name,
                 digest=digest,
                 size=sum(file.size for file in files),
-                metadata=_artifact_metadata(commit, files),
+                metadata=artifact_metadata(commit, files),
                 files=files,
                 run_id=run_id,
                 reuse=known is not None,
@@ -107,13 +113,13 @@ class Data(RoomService, room="data"):
     def describe(self, ref: str) -> DatasetVersion:
         """The version that a reference means: `flights@3`, `flights@clean`, `flights` (the newest) or an id."""
         with self.store.read() as tx:
-            return dataset_version(_resolve(tx, ref))
+            return dataset_version(resolve_dataset(tx, ref))
 
     @operation(permission="data:read")
     def files(self, ref: str) -> list[File]:
         """The files of a version, by path."""
         with self.store.read() as tx:
-            return graph.files_of(tx, _resolve(tx, ref).id)
+            return graph.files_of(tx, resolve_dataset(tx, ref).id)
 
     @operation(permission="data:read")
     def datasets(self) -> list[DatasetVersion]:
@@ -132,7 +138,7 @@ class Data(RoomService, room="data"):
     def versions(self, name: str, *, limit: int = 100, before: int = 0) -> list[DatasetVersion]:
         """The versions of a dataset, newest first; `before` is a version number, for the next page."""
         with self.store.read() as tx:
-            return [dataset_version(artifact) for artifact in _versions(tx, name, limit=limit, before=before)]
+            return [dataset_version(artifact) for artifact in versions_of(tx, name, limit=limit, before=before)]
 
     @operation(permission="data:read")
     def log(self, name: str, *, limit: int = 100, before: int = 0) -> list[LogEntry]:
@@ -145,16 +151,16 @@ class Data(RoomService, room="data"):
                 LogEntry(
                     version=dataset_version(artifact),
                     aliases=pointing.get(artifact.version, []),
-                    uses=_sources_of(tx, artifact.run_id),
+                    uses=sources_of(tx, artifact.run_id),
                 )
-                for artifact in _versions(tx, name, limit=limit, before=before)
+                for artifact in versions_of(tx, name, limit=limit, before=before)
             ]
 
     @operation(permission="data:read")
     def compare_files(self, before: str, *, after: str) -> FilesDiff:
         """What differs between the files of two versions."""
         with self.store.read() as tx:
-            return diff_files(*(graph.files_of(tx, _resolve(tx, ref).id) for ref in (before, after)))
+            return diff_files(*(graph.files_of(tx, resolve_dataset(tx, ref).id) for ref in (before, after)))
 
     @operation(permission="data:write", writes=True, resource="name")
     def set_alias(self, name: str, *, alias: str, version: int) -> dict[str, int]:
@@ -325,71 +331,3 @@ class Data(RoomService, room="data"):
                 raise Conflict(f"the content of {file.path} is not in the store", hint="`commit` stores it first")
             if sizes[file.digest] != file.size:
                 raise InvalidInput(f"{file.path} has {sizes[file.digest]} bytes, not {file.size}")
-
-
-def _check_files(files: Sequence[File]) -> None:
-    if not files:
-        raise InvalidInput("a dataset version needs at least one file")
-    seen: set[str] = set()
-    for file in files:
-        if check_object_name(file.path) in seen:
-            raise InvalidInput(f"two files are called {file.path!r}")
-        seen.add(file.path)
-
-
-def _run_metadata(commit: Commit) -> dict[str, Any]:
-    return {"message": commit.message, "origin": commit.origin}
-
-
-def _artifact_metadata(commit: Commit, files: Sequence[File]) -> dict[str, Any]:
-    return {
-        "message": commit.message,
-        "origin": commit.origin,
-        "files": len(files),
-        "rows": commit.rows,
-        "schema": commit.schema,
-        "metadata": commit.metadata,
-    }
-
-
-def _resolve(tx: Transaction, ref: str) -> Artifact:
-    found = graph.resolve(tx, ref, kind=KIND)
-    if found.kind != KIND:
-        raise NotFound(f"{found.ref} is not a dataset")
-    return found
-
-
-def _resolve_source(tx: Transaction, ref: str) -> Artifact:
-    """An artifact of any kind by its whole reference, or a dataset by its name, which may hold slashes too."""
-    try:
-        return graph.resolve(tx, ref, kind=KIND)
-    except NotFound:
-        if "/" not in ref or ref.startswith(f"{KIND}/"):
-            raise
-        return graph.resolve(tx, ref)
-
-
-def _with_digest(tx: Transaction, name: str, digest: str) -> Artifact | None:
-    return tx.fetch_one(
-        ARTIFACTS,
-        "WHERE workspace = ? AND kind = ? AND name = ? AND digest = ? ORDER BY version DESC LIMIT 1",
-        (caller().workspace, KIND, name, digest),
-    )
-
-
-def _versions(tx: Transaction, name: str, *, limit: int, before: int) -> list[Artifact]:
-    newest = _resolve(tx, check_name(name.removeprefix(f"{KIND}/")))
-    return tx.fetch(
-        ARTIFACTS,
-        "WHERE workspace = ? AND kind = ? AND name = ? AND version < ? ORDER BY version DESC LIMIT ?",
-        (caller().workspace, KIND, newest.name, before or newest.version + 1, max(1, min(limit, _PAGE))),
-    )
-
-
-def _sources_of(tx: Transaction, run_id: str) -> list[str]:
-    rows = tx.rows(
-        "SELECT kind, name, version FROM artifact JOIN edge ON edge.source = artifact.id WHERE edge.target = ?"
-        " ORDER BY kind, name, version",
-        (run_id,),
-    )
-    return [f"{kind}/{name}@{version}" for kind, name, version in rows]
