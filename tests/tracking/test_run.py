@@ -311,3 +311,18 @@ def test_the_source_is_recorded_as_lineage(client: Client, tmp_path: Path, monke
     assert environment.metadata["packages"]["polars"]
     (patch,) = client.lineage.artifact(code.id).files
     assert b"+print(2)" in b"".join(client.storage.get_blob(patch.digest))
+
+
+def test_outside_of_a_repository_the_program_is_the_code(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train it.py").write_text("print(1)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr(sys, "argv", ["train it.py"])
+    with client.tracking.run("flight-delay") as run:
+        pass
+    (code,) = client.lineage.why(run.id).of_kind("code")
+    (program,) = client.lineage.artifact(code.id).files
+    assert (code.name, program.path) == ("train-it", "train it.py")
+    assert b"".join(client.storage.get_blob(program.digest)) == b"print(1)\n"

@@ -8,6 +8,7 @@ what it holds counts once.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -142,7 +143,7 @@ def _set_source(tx: Transaction, run_id: str, source: SourceRecord, patch: File 
         **source.machine,
         "commit": source.commit,
         "repository": source.repository,
-        "changed": bool(source.patch),
+        "changed": bool(source.commit and source.content),
     }
     tx.execute("UPDATE tracked_run SET source = ? WHERE run_id = ?", (msgspec.json.encode(machine).decode(), run_id))
     packages = {"python": str(source.machine.get("python", "")), "packages": source.packages}
@@ -150,13 +151,14 @@ def _set_source(tx: Transaction, run_id: str, source: SourceRecord, patch: File 
         tx, "environment", "python", digest=digest_value("environment", packages), metadata=packages, reuse=True
     )
     use(tx, run_id, environment.id, role="environment")
-    if source.commit:
-        name = source.repository.rstrip("/").rpartition("/")[2].removesuffix(".git") or "repository"
-        about = {"commit": source.commit, "repository": source.repository, "patch": patch.digest if patch else ""}
-        digest = digest_value("code", about)
+    if source.commit or (source.script and patch):
+        about = {"commit": source.commit, "repository": source.repository, "content": patch.digest if patch else ""}
+        name = source.repository.rstrip("/").rpartition("/")[2].removesuffix(".git") if source.commit else source.script
+        name = re.sub(r"[^\w\-]+", "-", name.removesuffix(".py")).strip("-") or "code"
         files = [patch] if patch else []
-        safe = "".join(each if each.isalnum() or each in "-_" else "-" for each in name).lstrip("-") or "repository"
-        code = add_artifact(tx, "code", safe, digest=digest, metadata=about, files=files, reuse=True)
+        code = add_artifact(
+            tx, "code", name, digest=digest_value("code", about), metadata=about, files=files, reuse=True
+        )
         use(tx, run_id, code.id, role="code")
 
 

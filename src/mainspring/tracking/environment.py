@@ -16,7 +16,7 @@ from mainspring.tracking.types import SourceRecord
 
 __all__ = ["capture"]
 
-_LONGEST_PATCH = 4 << 20
+_LONGEST = 4 << 20
 _PATIENCE = 10.0
 
 
@@ -26,13 +26,15 @@ def capture(folder: Path | None = None) -> SourceRecord:
     Environment variables are not captured: secrets live there.
     """
     root = _git(folder, "rev-parse", "--show-toplevel").decode(errors="replace").strip()
-    patch = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color", "--binary") if root else b""
+    script, program = ("", b"") if root else _program()
+    content = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color", "--binary") if root else program
     return SourceRecord(
         machine=_machine(),
         packages=_packages(),
         commit=_git(folder, "rev-parse", "HEAD").decode(errors="replace").strip() if root else "",
         repository=_repository(folder, root) if root else "",
-        patch=patch if len(patch) <= _LONGEST_PATCH else b"",
+        script=script,
+        content=content if len(content) <= _LONGEST else b"",
     )
 
 
@@ -47,6 +49,15 @@ def _machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "cores": os.cpu_count() or 0,
     }
+
+
+def _program() -> tuple[str, bytes]:
+    """The name and the text of the program that runs; empty in a shell or a notebook."""
+    path = Path(sys.argv[0])
+    try:
+        return (path.name, path.read_bytes()) if path.suffix == ".py" else ("", b"")
+    except OSError:
+        return "", b""
 
 
 def _packages() -> dict[str, str]:

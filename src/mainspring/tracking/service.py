@@ -81,9 +81,9 @@ class Tracking(RoomService, room="tracking"):
         """
         records = decode_records(_limited(body))
         patches = {
-            place: File("changes.patch", len(record.patch), self.store.blobs.put(record.patch))
+            place: File(record.script or "changes.patch", len(record.content), self.store.blobs.put(record.content))
             for place, record in enumerate(records)
-            if isinstance(record, SourceRecord) and record.patch
+            if isinstance(record, SourceRecord) and record.content
         }
         only_points = all(isinstance(each, PointsRecord) for each in records)
         with self.store.bookkeeping() if only_points else self.store.write() as tx:

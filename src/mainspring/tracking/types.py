@@ -77,8 +77,10 @@ class SourceRecord(msgspec.Struct, frozen=True, array_like=True, tag=5):
     commit: str = ""
     """The Git commit, or an empty text outside of a repository."""
     repository: str = ""
-    patch: bytes = b""
-    """What is changed since that commit, as `git diff` writes it."""
+    script: str = ""
+    """The name of the program, outside of a repository."""
+    content: bytes = b""
+    """What is changed since the commit, as `git diff` writes it; outside of a repository, the program."""
 
 
 class FinishRecord(msgspec.Struct, frozen=True, array_like=True, tag=6):
