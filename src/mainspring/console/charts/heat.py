@@ -63,7 +63,7 @@ def _cell(x: float, y: float, wide: float, *, name: str, value: float | None, mo
     gap = 1.0 if wide > 4 else 0.0
     look: dict[str, object] = {"fill": "none", "stroke": GRID}
     if value is not None:
-        step = min(_STEPS - 1, max(0, int(min(value / most, 1.0) * _STEPS)))
+        step = min(_STEPS - 1, int(min(max(value / most, 0.0), 1.0) * _STEPS))
         look = {"fill": f"var(--h{step}, {_COLOURS[step]})"}
     tip = element("title", clean(f"{name}: {'no value' if value is None else number_label(value)}"))
     return element("rect", tip, class_="cell", x=x + gap, y=y, width=max(wide - 2 * gap, 0.5), height=20, rx=2, **look)

@@ -223,7 +223,7 @@ def performance(windows: list[Window]) -> list[PerformanceChart]:
 
 
 def _marks(deployments: list[Run], alerts: list[Alert], windows: list[Window]) -> list[Mark]:
-    """What happened, in the time of the traffic: alerts at the end of their window, a new champion at its first window."""
+    """What happened, in the time of the traffic: alerts at the end of their window, a champion at its first."""
     marks = [Mark(x=to_micros(alert.event_at) / 1e6, label=f"{alert.kind} alert", status="bad") for alert in alerts]
     before = ""
     for window in reversed(windows):

@@ -90,7 +90,7 @@ class FlowRunPage(Page, frozen=True, kw_only=True):
 def flows(client: Client, ask: Ask) -> FlowsPage:
     """Flow runs, newest first, with the schedules that start them."""
     flow, state, before = ask.get("flow"), ask.get("state"), ask.get("before")
-    found = client.pipelines.list(flow=flow, state=state, limit=_PAGE, before=before)
+    found = client.pipelines.runs(flow=flow, state=state, limit=_PAGE, before=before)
     names = sorted({run.flow for run in found} | ({flow} if flow else set()))
     return FlowsPage(
         title="Flows",
