@@ -20,7 +20,7 @@ import msgspec
 from mainspring.quality.profiles.numbers import Sketch
 from mainspring.quality.profiles.types import ColumnProfile
 
-__all__ = ["Cell", "cells_of", "cells_to_test", "greatest_distance", "rare_categories"]
+__all__ = ["Cell", "cells_of", "cells_to_test", "greatest_distance", "out_of_range", "rare_categories"]
 
 _CATEGORIES = 50  # of the reference, each with a cell; the others share one
 _ATOMS = 32  # a column of numbers with no more distinct values than this is compared value by value
@@ -81,6 +81,17 @@ def cells_to_test(
         cells.append((reference.infinities, current.infinities))
     cells.append((reference.missing, current.missing))
     return [cell for cell in cells if sum(cell)]
+
+
+def out_of_range(reference: ColumnProfile, current: ColumnProfile) -> tuple[int, int]:
+    """How many finite current values lie below and above everything the reference had, at least."""
+    if not reference.sketch.counts:
+        return 0, 0
+    level = max(reference.sketch.level, current.sketch.level)
+    keys, right = reference.sketch.at_level(level).keys, _counted(current.sketch, level)
+    low, high = keys[0], keys[-1]
+    below = sum(count for key, count in right.items() if key < low)
+    return below, sum(count for key, count in right.items() if key > high)
 
 
 def rare_categories(reference: ColumnProfile, current: ColumnProfile, *, least: float) -> list[tuple[int, int]]:

@@ -21,7 +21,7 @@ import msgspec
 
 from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.drift import statistics
-from mainspring.quality.drift.cells import Cell, cells_of, cells_to_test, greatest_distance, rare_categories
+from mainspring.quality.drift.cells import Cell, cells_of, cells_to_test, greatest_distance, out_of_range, rare_categories
 from mainspring.quality.profiles.types import ColumnProfile, Profile
 
 __all__ = ["ColumnDrift", "DriftLimits", "DriftReport", "DriftVerdict", "drift"]
@@ -195,13 +195,21 @@ def _compare(
 
 
 def _p_value(reference: ColumnProfile, current: ColumnProfile, bins: int) -> float:
-    """Of the cells, and for text also of the categories too rare for a cell each: twice the smaller of the two."""
+    """Of the cells, and of what they do not see: values out of range, and categories too rare for a cell each.
+
+    A tenth of the level goes to the second test and the rest to the first, so together they keep it (Bonferroni).
+    """
     tested = cells_to_test(reference, current, bins=bins, least=_LEAST)
     p_value = statistics.homogeneity([a for a, _ in tested], [b for _, b in tested], least=_LEAST)[2]
-    rare = rare_categories(reference, current, least=_LEAST)
-    if not rare:
+    n, m = reference.count, current.count
+    if reference.family == "text":
+        other = statistics.turnover(rare_categories(reference, current, least=_LEAST), n, m)
+    elif reference.family == "other" or not reference.present:
         return p_value
-    return min(1.0, 2 * min(p_value, statistics.turnover(rare, reference.count, current.count)))
+    else:
+        sides = out_of_range(reference, current)
+        other = 2 * min(statistics.beyond(count, reference.sketch.n, current.sketch.n) for count in sides)
+    return min(1.0, p_value / 0.9, other / 0.1)
 
 
 def _judged(compared: Sequence[ColumnDrift], limits: DriftLimits) -> list[ColumnDrift]:

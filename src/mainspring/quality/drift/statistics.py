@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "adjusted",
+    "beyond",
     "chi2_tail",
     "homogeneity",
     "jensen_shannon",
@@ -139,6 +140,19 @@ def turnover(cells: Sequence[tuple[int, int]], n: int, m: int) -> float:
         excess += (a - count * p) ** 2 - second
         variance += second * (1 + (3 * count - 6) * spread) - second * second
     return 0.5 * math.erfc(excess / math.sqrt(2 * variance)) if variance > 0 else 1.0
+
+
+def beyond(count: int, n: int, m: int) -> float:
+    """The probability that the `count` greatest values of `n + m` all come from the sample of `m`, were they alike.
+
+    Exact, and at most that when values are tied. So it tells how odd it is to see `count` values beyond everything
+    that a reference of `n` had.
+
+    Example:
+        >>> beyond(2, 1, 2) == 2 / 3 * 1 / 2
+        True
+    """
+    return math.prod((m - i) / (n + m - i) for i in range(min(count, m)))
 
 
 def chi2_tail(value: float, degrees: int) -> float:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mainspring.engines.tables import Count, Distinct, Frequent, Table, open_table
@@ -29,6 +30,7 @@ _ONCE = 0.01  # share of values seen once above which a set is not closed yet
 _EXAMPLES = 5000  # distinct texts from which a pattern is read
 _FAR = 20.0  # a value this many times further from the median than the 1 % quantile is an accident, not the range
 _PAIRS = 15  # pairs of columns tried as a key
+_GREATEST = sys.float_info.max
 _KEY_ROWS = 20  # fewer rows say nothing of a key
 
 
@@ -142,7 +144,7 @@ def _range(column: ColumnProfile, margin: float) -> Iterator[Expectation]:
     if "Int" in column.dtype:
         least, most = math.floor(least), math.ceil(most)
     else:
-        least, most = _rounded(least, math.floor), _rounded(most, math.ceil)
+        least, most = _rounded(least, up=False), _rounded(most, up=True)
     yield Expectation(
         kind="column_values_to_be_between",
         column=column.name,
@@ -170,12 +172,14 @@ def _fenced(column: ColumnProfile, low: float, high: float) -> tuple[float, floa
     return (low if low >= lower else min(inside)), (high if high <= upper else max(inside)), outside
 
 
-def _rounded(value: float, direction: Callable[[float], int]) -> float:
+def _rounded(value: float, *, up: bool) -> float:
     """Outwards to four significant digits, which is what a person would have written."""
-    if not value:
-        return 0.0
-    digits = 3 - math.floor(math.log10(abs(value)))
-    return round(direction(value * 10.0**digits) / 10.0**digits, digits)
+    value = max(-_GREATEST, min(_GREATEST, value))
+    near = float(f"{value:.3e}")
+    if not (near < value if up else near > value):
+        return max(-_GREATEST, min(_GREATEST, near))
+    step = abs(value) * 1e-3
+    return float(f"{value + (step if up else -step):.3e}")
 
 
 def _set(column: ColumnProfile) -> list[Expectation]:

@@ -13,7 +13,7 @@ import polars as pl
 from mainspring.engines.tables import ColumnType
 from mainspring.engines.tables_polars_rows import column_types, to_lazy
 from mainspring.kernel.errors import UnsupportedFormat
-from mainspring.quality.profiles.numbers import CAPACITY, Moments, Sketch, from_pairs
+from mainspring.quality.profiles.numbers import CAPACITY, Moments, Sketch, bounded_moments, from_pairs
 from mainspring.quality.profiles.types import ColumnProfile, Family, Profile
 from mainspring.quality.profiles.values import COMPLETE, Frequent, Registers, frequent_of, hash_text
 
@@ -67,7 +67,9 @@ def _profile_batch(frame: pl.DataFrame, types: dict[str, ColumnType]) -> list[Co
     for index, (name, family) in enumerate(families.items()):
         prefix = f"{index}."
         facts = {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)}
-        moments = Moments(*(facts.pop(f"m{k}") or 0 for k in range(5))) if "m0" in facts else Moments()
+        moments = Moments()
+        if "m0" in facts:
+            moments = bounded_moments(facts.pop("m0"), *(facts.pop(f"m{power}") or 0.0 for power in range(1, 5)))
         profile = ColumnProfile(
             name=name, family=family, dtype=types[name].dtype, count=frame.height, moments=moments, **facts
         )

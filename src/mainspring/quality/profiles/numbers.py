@@ -19,11 +19,12 @@ from __future__ import annotations
 import itertools
 import math
 import struct
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-__all__ = ["CAPACITY", "Moments", "Sketch", "key_of", "merge_moments", "merge_sketches", "sketch_of", "value_of"]
+__all__ = ["CAPACITY", "Moments", "Sketch", "bounded_moments", "key_of", "merge_moments", "merge_sketches", "sketch_of", "value_of"]
 
 CAPACITY = 2048  # buckets of a sketch: about 12 kB as JSON, rank error below 0.5 % on bell-shaped data
 _FLIP = 0x7FFF_FFFF_FFFF_FFFF
@@ -31,7 +32,7 @@ _TOP = 0x7FEF_FFFF_FFFF_FFFF  # the key of the greatest finite double
 
 
 class Moments(msgspec.Struct, frozen=True):
-    """Count, mean and sums of powers of deviations from it.
+    """Count, mean and sums of powers of deviations from it. What leaves the range of a double stays at its end.
 
     Example:
         >>> merged = merge_moments(Moments(1, 1.0), Moments(1, 3.0))
@@ -72,18 +73,25 @@ def merge_moments(a: Moments, b: Moments) -> Moments:
         return a if a.n else b
     n = a.n + b.n
     d = b.mean - a.mean
+    d2 = d * d  # products overflow to infinity, where a power would raise
     share_a, share_b = a.n / n, b.n / n
     mean = a.mean + d * share_b
-    m2 = a.m2 + b.m2 + d * d * a.n * share_b
-    m3 = a.m3 + b.m3 + d**3 * a.n * share_b * (share_a - share_b) + 3 * d * (share_a * b.m2 - share_b * a.m2)
+    m2 = a.m2 + b.m2 + d2 * a.n * share_b
+    m3 = a.m3 + b.m3 + d2 * d * a.n * share_b * (share_a - share_b) + 3 * d * (share_a * b.m2 - share_b * a.m2)
     m4 = (
         a.m4
         + b.m4
-        + d**4 * a.n * share_b * (share_a * share_a - share_a * share_b + share_b * share_b)
-        + 6 * d * d * (share_a * share_a * b.m2 + share_b * share_b * a.m2)
+        + d2 * d2 * a.n * share_b * (share_a * share_a - share_a * share_b + share_b * share_b)
+        + 6 * d2 * (share_a * share_a * b.m2 + share_b * share_b * a.m2)
         + 4 * d * (share_a * b.m3 - share_b * a.m3)
     )
-    return Moments(n, mean, m2, m3, m4)
+    return bounded_moments(n, mean, m2, m3, m4)
+
+
+def bounded_moments(n: int, *values: float) -> Moments:
+    """Moments without infinities, which JSON cannot say."""
+    greatest = sys.float_info.max
+    return Moments(n, *(greatest if math.isnan(v) else max(-greatest, min(greatest, v)) for v in values))
 
 
 class Sketch(msgspec.Struct, frozen=True):
