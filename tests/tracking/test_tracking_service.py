@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mainspring.client import Client
 from mainspring.kernel import clock
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.kernel.hooks import TICKERS, load
 from mainspring.kernel.ids import new_id
 from mainspring.tracking.chunks import Points, decode_points, encode_points
 from mainspring.tracking.frames import encode_frame
@@ -163,3 +164,12 @@ def test_a_silent_run_is_found_by_the_reapers_own_clock(client: Client, monkeypa
     assert client.tracking.get(silent).status == "running"
     client.tracking.append(silent, writer="w", sequence=0, body=[encode_frame(FinishRecord("finished"))])
     assert client.tracking.get(silent).status == "finished"
+
+
+def test_the_scheduler_reaps(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([0.0, 1000.0])
+    monkeypatch.setattr("mainspring.tracking.reaper.monotonic", lambda: next(moments))
+    run_id = started(client)
+    for _ in range(2):
+        load(TICKERS["runs"])(client)
+    assert client.tracking.get(run_id).status == "crashed"

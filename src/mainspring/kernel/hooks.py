@@ -59,6 +59,7 @@ TICKERS: dict[str, str] = {
     "pipelines": "mainspring.pipelines.tick:look",
     "monitors": "mainspring.monitoring.watch:tick",
     "loops": "mainspring.loop.turn:tick",
+    "runs": "mainspring.tracking.reaper:tick",
 }
 """What the scheduler looks at every `monitor_seconds`: `(client) -> None`, quick, safe to run in several schedulers at once."""
 

@@ -6,12 +6,17 @@ another machine is compared with ours, so a wrong clock or one that is set kills
 
 from __future__ import annotations
 
+import weakref
+from typing import Any
+
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.context import Caller, acting_as
 from mainspring.lineage.graph import finish_run
 from mainspring.store.store import Store
 
-__all__ = ["Reaper"]
+__all__ = ["Reaper", "tick"]
+
+_reapers: weakref.WeakKeyDictionary[Store, Reaper] = weakref.WeakKeyDictionary()
 
 
 class Reaper:
@@ -52,3 +57,9 @@ class Reaper:
                 return False
             finish_run(tx, run_id, status="crashed", metadata={"error": f"no heartbeat for {self._silence:g} s"})
             return True
+
+
+def tick(client: Any) -> None:
+    """Look once; what the scheduler calls. What was seen before is kept in this process, per store."""
+    store: Store = client.backend.store
+    _reapers.setdefault(store, Reaper(store)).look()
