@@ -13,14 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mainspring.client.client import Client, connect
+    from mainspring.pipelines.context import current_step
+    from mainspring.pipelines.decorators import flow, step
+    from mainspring.quality.suite import expect
 
-__all__ = ["Client", "connect"]
+__all__ = ["Client", "connect", "current_step", "expect", "flow", "step"]
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Client": "mainspring.client.client",
     "connect": "mainspring.client.client",
+    "current_step": "mainspring.pipelines.context",
+    "expect": "mainspring.quality.suite",
+    "flow": "mainspring.pipelines.decorators",
+    "step": "mainspring.pipelines.decorators",
 }
 
 

@@ -19,6 +19,7 @@ GROUPS: dict[str, str] = {
     "audit": "mainspring.cli.audit:audit",
     "completion": "mainspring.cli.completion:completion",
     "config": "mainspring.cli.config:config",
+    "demo": "mainspring.cli.demo:demo",
     "doctor": "mainspring.cli.doctor:doctor",
     "impact": "mainspring.cli.lineage:impact",
     "token": "mainspring.cli.token:token",

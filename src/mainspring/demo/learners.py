@@ -29,8 +29,12 @@ def fit(family: str, rows: pl.DataFrame, labels: pl.Series, *, seed: int, params
         seed: Of whatever the family draws by chance.
         params: Overrides of its own parameters.
     """
+    from threadpoolctl import threadpool_limits
+
     model = _pipeline(family, seed, params or {})
-    model.fit(rows.select(INPUTS), labels.to_numpy())
+    # One thread: on a machine that does something else too, the threads of OpenMP wait for each other many times a round.
+    with threadpool_limits(1):
+        model.fit(rows.select(INPUTS), labels.to_numpy())
     return model
 
 

@@ -8,12 +8,13 @@ address needs a token.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 import anyio
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mainspring.kernel.context import Caller
@@ -29,7 +30,7 @@ __all__ = ["COOKIE", "Gatekeeper", "is_loopback"]
 COOKIE = "mainspring_token"
 """The cookie in which a browser that signed in keeps its token."""
 
-_OPEN = {"/health", "/login"}
+_OPEN = {"/health", "/login", "/v2/health/live", "/v2/health/ready"}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 _log = logging.getLogger("mainspring.api")
@@ -48,9 +49,19 @@ def is_loopback(host: str) -> bool:
 class Gatekeeper:
     """ASGI middleware: refuses foreign hosts and forged requests, and puts the `Caller` into the scope."""
 
-    def __init__(self, app: ASGIApp, *, store: Store, hosts: Sequence[str], open_to_owner: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        store: Store,
+        hosts: Sequence[str],
+        open_to_owner: bool,
+        refuse: Callable[[MainspringError, str], Response] = lambda error, request_id: error_response(error, request_id=request_id),
+    ) -> None:
         self._app = app
         self._store = store
+        self._refuse = refuse
+        """How a refusal is worded: a protocol of others has its own form."""
         self._hosts = {*_LOOPBACK, "testserver", *hosts}
         self._open_to_owner = open_to_owner
         """Whether a caller without a token is the owner: true on loopback, where only this machine's user gets in."""
@@ -65,7 +76,7 @@ class Gatekeeper:
             self._refuse_foreign(request)
             scope["mainspring.caller"] = await self._identify(request, request_id[:100])
         except MainspringError as error:
-            await error_response(error, request_id=request_id[:100])(scope, receive, send)
+            await self._refuse(error, request_id[:100])(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -10,14 +10,17 @@ import sys
 from pathlib import Path
 
 import uvicorn
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
 
 import mainspring
 from mainspring.kernel.errors import InvalidInput, Unauthenticated, Unavailable
 from mainspring.kernel.settings import Settings
 from mainspring.server.app import make_app
-from mainspring.server.gatekeeper import is_loopback
+from mainspring.server.gatekeeper import Gatekeeper, is_loopback
 from mainspring.server.logs import set_up_logging
 from mainspring.server.scheduler import run_scheduler
+from mainspring.server.statuses import status_of
 from mainspring.server.supervisor import Part, supervise
 from mainspring.store.store import Store
 
@@ -45,7 +48,7 @@ def up(folder: Path, settings: Settings) -> int:
     os.environ["MAINSPRING_SERVE_URL"] = _url(settings.host, endpoints)  # what the console and the API tell about endpoints
     parts = [
         Part("api", functools.partial(_run_api, folder, settings, api, endpoints)),
-        Part("endpoints", functools.partial(_run_endpoints, folder, endpoints)),
+        Part("endpoints", functools.partial(_run_endpoints, folder, settings, endpoints)),
         Part("scheduler", functools.partial(run_scheduler, folder)),
         *(Part(f"worker-{n + 1}", functools.partial(_run_worker, folder)) for n in range(settings.workers)),
     ]
@@ -69,11 +72,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _run_api(folder: Path, settings: Settings, api: socket.socket, endpoints: socket.socket) -> None:
-    store = Store.open(folder)
-    app = make_app(store, host=settings.host)
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5, timeout_keep_alive=75, backlog=_BACKLOG
-    )
+    app = make_app(Store.open(folder), host=settings.host)
     _log.info(
         "Mainspring %s is up at %s · endpoints at %s · store %s",
         mainspring.__version__,
@@ -81,13 +80,33 @@ def _run_api(folder: Path, settings: Settings, api: socket.socket, endpoints: so
         _url(settings.host, endpoints),
         folder,
     )
-    uvicorn.Server(config).run(sockets=[api])
+    uvicorn.Server(_http(app, grace=5)).run(sockets=[api])
 
 
-def _run_endpoints(folder: Path, endpoints: socket.socket) -> None:
-    from mainspring.serving.server import serve_endpoints  # noqa: PLC0415 -- only this part needs it
+def _run_endpoints(folder: Path, settings: Settings, endpoints: socket.socket) -> None:
+    from mainspring.protocols.oip_server import InferenceServer  # noqa: PLC0415 -- only this part needs it
 
-    serve_endpoints(folder, endpoints)
+    guard = Gatekeeper(
+        InferenceServer(folder),
+        store=Store.open(folder),
+        hosts=settings.allowed_hosts,
+        open_to_owner=is_loopback(settings.host),
+        refuse=lambda error, _: JSONResponse({"error": str(error)}, status_of(error)),
+    )
+    uvicorn.Server(_http(guard, grace=15)).run(sockets=[endpoints])
+
+
+def _http(app: ASGIApp, *, grace: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=grace,
+        timeout_keep_alive=75,
+        backlog=_BACKLOG,
+    )
 
 
 def _run_worker(folder: Path) -> None:
