@@ -1,4 +1,4 @@
-"""A module of flows that other processes can import, and an oracle outside of the store that counts what was executed."""
+"""A module of flows that other processes can import, and an oracle outside of the store that counts what was done."""
 
 from __future__ import annotations
 

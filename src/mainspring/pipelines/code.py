@@ -149,10 +149,10 @@ class _Reader:
             for part in chain[1:]:
                 if not isinstance(found, types.ModuleType):
                     break
-                found, name = getattr(found, part, None), f"{found.__name__}.{part}"
-            origin = found.__name__ if isinstance(found, types.ModuleType) else module
+                name = f"{found.__name__}.{part}"
+                found = getattr(found, part, None)
             if not isinstance(found, types.ModuleType) and _reached_first_party(scope[chain[0]]):
-                self.visit(found, f"{origin}:{name}" if "." not in name else name)
+                self.visit(found, name if "." in name else f"{module}:{name}")
 
 
 def _reached_first_party(root: Any) -> bool:
@@ -167,7 +167,7 @@ def _tree(found: Any) -> ast.AST | None:
         tree = ast.parse(source)
     except (OSError, TypeError, SyntaxError):
         return None
-    definition = next(
+    definition: ast.AST | None = next(
         (
             node
             for node in ast.walk(tree)
@@ -183,15 +183,15 @@ def _tree(found: Any) -> ast.AST | None:
 class _Normal(ast.NodeTransformer):
     """Drops what does not change what a function does."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802 -- the name that ast calls
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
         return self._plain(node)
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         node.returns = None
         return self._plain(node)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return self._plain(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:

@@ -1,4 +1,6 @@
-"""How values that are not JSON become bytes and back: frames, arrays, models, bytes. No codec here executes what it reads.
+"""How values that are not JSON become bytes and back: frames, arrays, models, bytes.
+
+No codec here executes what it reads.
 
 A further type is added by registering a `Codec` under `CODECS` in `kernel/hooks.py`, or under the entry-point group
 `mainspring.codecs`.
@@ -11,7 +13,7 @@ import pickle
 import sys
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from mainspring.kernel.errors import MissingDependency, UnsupportedFormat
 from mainspring.kernel.hashing import digest_bytes, hasher
@@ -89,35 +91,32 @@ class FrameCodec:
 
     def decode(self, data: bytes, extra: dict[str, Any]) -> Any:
         """The frame, lazy when it was lazy."""
-        import polars
+        import polars as pl
 
-        frame = polars.read_parquet(io.BytesIO(data))
+        frame = pl.read_parquet(io.BytesIO(data))
         if extra.get("as") == "series":
             return frame.to_series().rename(extra["name"])
         return frame.lazy() if extra.get("as") == "lazy" else frame
 
     def digest(self, value: Any) -> str:
         """BLAKE3 of the Arrow buffers in a canonical layout: one chunk, contiguous strings, zeros under nulls."""
-        import polars
-        import polars.selectors
+        import polars as pl
+        import polars.selectors as cs
 
         frame, extra = _as_frame(value)
-        if any(dtype.is_nested() or dtype == polars.Object for dtype in frame.dtypes):
+        if any(dtype.is_nested() or dtype == pl.Object for dtype in frame.dtypes):
             return ""
         state = hasher()
         state.update(repr((extra, list(frame.schema.items()), frame.height)).encode())
-        texts = polars.selectors.categorical() | polars.selectors.enum()
+        texts = cs.categorical() | cs.enum()
         # Codes of categories depend on the order of arrival; booleans are bits, and the last byte may hold anything.
-        frame = frame.rechunk().with_columns(texts.cast(polars.String), polars.selectors.boolean().cast(polars.UInt8))
+        frame = frame.rechunk().with_columns(texts.cast(pl.String), cs.boolean().cast(pl.UInt8))
         nullable = [name for name in frame.columns if frame.get_column(name).null_count()]
-        flags = [
-            polars.col(name).is_null().cast(polars.UInt8).alias(f"{index} is null")
-            for index, name in enumerate(nullable)
-        ]
-        flat = frame.with_columns(*(polars.col(name).fill_null(_zero(frame.schema[name])) for name in nullable), *flags)
+        flags = [pl.col(name).is_null().cast(pl.UInt8).alias(f"{index} is null") for index, name in enumerate(nullable)]
+        flat = frame.with_columns(*(pl.col(name).fill_null(_zero(frame.schema[name])) for name in nullable), *flags)
         state.update(repr(nullable).encode())
         buffer = io.BytesIO()
-        flat.rechunk().write_ipc(buffer, compression="uncompressed", compat_level=polars.CompatLevel.oldest())
+        flat.rechunk().write_ipc(buffer, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
         state.update(buffer.getbuffer())
         return state.hexdigest()
 
@@ -131,7 +130,7 @@ class ArrayCodec:
     def handles(self, value: object) -> bool:
         """Whether it is an array of numbers, texts or times."""
         numpy = sys.modules.get("numpy")
-        return numpy is not None and type(value) is numpy.ndarray and not value.dtype.hasobject
+        return numpy is not None and type(value) is numpy.ndarray and not cast("Any", value).dtype.hasobject
 
     def encode(self, value: Any) -> tuple[bytes, dict[str, Any]]:
         """The `.npy` file."""
@@ -160,8 +159,8 @@ class ArrayCodec:
 class ModelCodec:
     """Fitted estimators of scikit-learn and of libraries with its interface, in the format of skops.
 
-    skops names every type that reading would construct. What is written here lists those types; reading constructs these
-    and no others.
+    skops names every type that reading would construct. What is written here lists those types; reading constructs
+    these and no others.
     """
 
     name = "model"
@@ -185,7 +184,7 @@ class ModelCodec:
         return _skops().loads(data, trusted=list(extra.get("types", [])))
 
     def digest(self, value: Any) -> str:
-        """BLAKE3 of its pickle, which is only hashed and never read. Equal digests are equal models; the reverse may fail."""
+        """BLAKE3 of its pickle, which is only hashed and never read. Equal models may still have different digests."""
         try:
             return digest_bytes(pickle.dumps(value, protocol=5))
         except Exception:  # noqa: BLE001 -- user classes raise anything here; without a digest there is no cache hit
@@ -213,26 +212,26 @@ def _codecs() -> dict[str, Codec]:
 
 
 def _as_frame(value: Any) -> tuple[Any, dict[str, Any]]:
-    import polars
+    import polars as pl
 
-    if isinstance(value, polars.Series):
+    if isinstance(value, pl.Series):
         return value.alias("value").to_frame(), {"as": "series", "name": value.name}
-    if isinstance(value, polars.LazyFrame):
+    if isinstance(value, pl.LazyFrame):
         return value.collect(), {"as": "lazy"}
     return value, {}
 
 
 def _zero(dtype: Any) -> Any:
     """A literal of a type, to lie under nulls."""
-    import polars
+    import polars as pl
 
-    if dtype == polars.Null:
-        return polars.lit(None)
-    if dtype == polars.String:
-        return polars.lit("")
-    if dtype == polars.Binary:
-        return polars.lit(b"")
-    return polars.lit(0).cast(dtype)
+    if dtype == pl.Null:
+        return pl.lit(None)
+    if dtype == pl.String:
+        return pl.lit("")
+    if dtype == pl.Binary:
+        return pl.lit(b"")
+    return pl.lit(0).cast(dtype)
 
 
 def _skops() -> Any:

@@ -31,13 +31,11 @@ class StepContext(msgspec.Struct, frozen=True):
     attempt: int
     """1 for the first try of this run of it."""
     store: str = ""
-    """Folder or URL of the store that the run is recorded in."""
-    store: str = ""
     """Folder or URL of the store that runs it: what `connect()` without an address reaches inside a step."""
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt and every resumption of this call: for requests to services that must happen once."""
+        """The same for every attempt and resumption of this call: for requests to services that must happen once."""
         return digest_value("idempotency", [self.run_id, self.path, self.item])
 
 

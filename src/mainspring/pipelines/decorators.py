@@ -1,7 +1,7 @@
 """`@step` and `@flow`: ordinary typed functions that remember what they have done.
 
-Outside of a run they are the functions that they decorate: no store, no I/O. Inside a run of a flow each call of a step is
-recorded with its result, and is not done again when the flow is resumed.
+Outside of a run they are the functions that they decorate: no store, no I/O. Inside a run of a flow each call of a step
+is recorded with its result, and is not done again when the flow is resumed.
 
     @step(retries=2)
     def clean(rows: pl.DataFrame) -> pl.DataFrame: ...
@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import msgspec
 
@@ -79,22 +79,24 @@ class Step(Generic[P, R]):
         return self.function(*args, **kwargs) if session is None else session.call(self, args, kwargs)
 
     def map(self, *iterables: Iterable[Any], **broadcast: Any) -> list[R]:
-        """Call it for each item (of several iterables: for each tuple of items, which must be equally many), in parallel.
+        """Call it for each item, in parallel; of several iterables, which must be equally long, for each tuple of items.
 
-        Keywords are given to every call as they are. Results come in the order of the items. When items fail, those that
-        succeeded are kept, and the error of the first is raised.
+        Keywords are given to every call as they are. Results come in the order of the items. When items fail, those
+        that succeeded are kept, and the error of the first is raised.
         """
         items = _rows(iterables)
         session = _session()
         if session is None:
-            return [self.function(*item, **broadcast) for item in items]  # type: ignore[call-arg]  # the types of items are not known
-        return session.map(self, items, broadcast)
+            return [
+                cast("Any", self.function)(*item, **broadcast) for item in items
+            ]  # the types of items are not known
+        return cast("list[R]", session.map(self, items, broadcast))
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Call it while the flow goes on; `.result()` waits for it."""
         session = _session()
         if session is not None:
-            return session.submit(self, args, kwargs)
+            return cast("Future[R]", session.submit(self, args, kwargs))
         done: Future[R] = Future()
         try:
             done.set_result(self.function(*args, **kwargs))

@@ -1,7 +1,8 @@
 """What steps print: passed on as it comes, and its end kept.
 
 In a process of its own a step's file descriptors are caught, so that what C libraries and child processes print is
-there too. In the process of the caller only Python's `sys.stdout` and `sys.stderr` are, for each step apart from the others.
+there too. In the process of the caller only Python's `sys.stdout` and `sys.stderr` are, for each step apart from the
+others.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 __all__ = ["TAIL_CHARACTERS", "Tail", "caught", "caught_descriptors"]
 
@@ -77,7 +78,7 @@ def caught() -> Iterator[Tail]:
 
 @contextmanager
 def caught_descriptors() -> Iterator[Tail]:
-    """Keep what this whole process, and what it starts, prints inside the block. Not for processes that do other things."""
+    """Keep what this whole process, and what it starts, prints inside the block. For processes that do nothing else."""
     tail = Tail()
     with tempfile.TemporaryFile() as file:
         saved = [os.dup(1), os.dup(2)]
@@ -105,7 +106,7 @@ def _install() -> None:
         _users += 1
         if _users == 1:
             _originals = (sys.stdout, sys.stderr)
-            sys.stdout, sys.stderr = _Tee(sys.stdout), _Tee(sys.stderr)  # type: ignore[assignment]  # they pass everything on
+            sys.stdout, sys.stderr = cast("TextIO", _Tee(sys.stdout)), cast("TextIO", _Tee(sys.stderr))
 
 
 def _uninstall() -> None:

@@ -25,7 +25,7 @@ _AHEAD = 4
 
 
 def run_map(calls: Calls, step: Step[..., Any], todo: list[Call]) -> dict[int, Any]:
-    """Run the calls; their values by item. What succeeded is recorded even when others fail; then the first error is raised."""
+    """Run the calls; their values by item. When some fail, the others are recorded and the first error is raised."""
     values: dict[int, Any] = {}
     fresh = []
     for call in todo:

@@ -1,7 +1,7 @@
 """Where values come from: which objects of this process are results of steps, and in which blobs they lie.
 
-So a large result is neither written nor digested again when it is given to the next step, and the lineage knows that the
-step used it. Objects are known by identity, as long as they live.
+So a large result is not written again when it is given to the next step, and the lineage knows that the step used it.
+Objects are known by identity, as long as they live.
 """
 
 from __future__ import annotations
@@ -46,20 +46,14 @@ class Origins:
         return found[1] if found[2] and codec.digest(part) == found[2] else None
 
     def _learn(self, value: Any, tree: Any, depth: int) -> None:
-        if not isinstance(tree, dict | list) or depth > _DEEP:
-            return
-        if isinstance(tree, list):
-            if isinstance(value, list) and len(value) == len(tree):
-                for part, written in zip(value, tree, strict=True):
-                    self._learn(part, written, depth + 1)
+        if isinstance(tree, list) and isinstance(value, list):
+            for part, written in zip(value, tree, strict=True):
+                self._learn(part, written, depth + 1)
+        if not isinstance(tree, dict) or depth > _DEEP:
             return
         tag = tree.get("$")
         if tag == "bytes" and (codec := codec_for(value)) is not None:
-            try:
-                reference = weakref.ref(value, lambda _, key=id(value): self._trees.pop(key, None))
-            except TypeError:
-                return  # bytes and the like cannot be referred to weakly; their content is digested instead
-            self._trees[id(value)] = (reference, tree, codec.digest(value))
+            self._remember(value, tree, codec.digest(value))
         elif tag == "tuple" and isinstance(value, tuple):
             for part, written in zip(value, tree["items"], strict=True):
                 self._learn(part, written, depth + 1)
@@ -69,3 +63,14 @@ class Origins:
         elif tag is None and isinstance(value, dict):
             for name, written in tree.items():
                 self._learn(value.get(name), written, depth + 1)
+
+    def _remember(self, value: Any, tree: dict[str, Any], content: str) -> None:
+        place = id(value)
+
+        def forget(_: object) -> None:
+            self._trees.pop(place, None)
+
+        try:
+            self._trees[place] = (weakref.ref(value, forget), tree, content)
+        except TypeError:
+            return  # bytes and the like cannot be referred to weakly; their content is digested instead

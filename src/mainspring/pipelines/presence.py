@@ -1,4 +1,4 @@
-"""The heartbeat of a process that runs flows without being a worker: so that its runs are seen to have crashed when it dies."""
+"""The heartbeat of a process that runs flows without being a worker, so that its death is noticed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Presence:
 
 @contextmanager
 def present(service: Pipelines) -> Iterator[str]:
-    """Be known to the store inside the block; the worker's id, or an empty text at a server, which knows its clients itself."""
+    """Be known to the store inside the block; the worker's id, or an empty text at a server."""
     store = getattr(service._backend, "store", None)  # noqa: SLF001 -- services of one room share their backend
     if store is None:
         yield ""

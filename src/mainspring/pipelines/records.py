@@ -186,7 +186,8 @@ def _artifact_of(tx: Transaction, token: str) -> str:
 def _bury_running_steps(tx: Transaction, run_id: str, message: str) -> None:
     error = _json({"code": LostLease.code, "message": message, "hint": "", "known": [], "details": {}})
     lost: Iterable[tuple[Any, ...]] = tx.rows(
-        "UPDATE flow_step SET state = 'failed', finished_at = ?, error = ? WHERE run_id = ? AND state = 'running' RETURNING id",
+        "UPDATE flow_step SET state = 'failed', finished_at = ?, error = ? WHERE run_id = ? AND state = 'running'"
+        " RETURNING id",
         (tx.now_micros, error, run_id),
     )
     for (step_id,) in lost:

@@ -1,7 +1,7 @@
 """Executing a flow: what is known is not done again, what is done is recorded before the flow goes on.
 
-A `Session` is one attempt at one flow run in one process. Calls of steps get their place from the order in which the body
-makes them; a place that is finished answers from the record. `begin` fenced off every earlier attempt, so what two
+A `Session` is one attempt at one flow run in one process. Calls of steps get their place from the order in which the
+body makes them; a place that is finished answers from the record. `begin` fenced off every earlier attempt, so what two
 processes that both believe in the same run record can never mix.
 """
 
@@ -150,7 +150,8 @@ class Session:
         record = there.get(call.item)
         other = record or next(iter(there.values()))
         if other.name != call.step.name or (record is not None and not _same(record.inputs, call.inputs)):
-            return self._diverge(call, other)
+            self._diverge(call, other)
+            return None
         return record
 
     def _diverge(self, call: Call, record: StepRecord) -> None:

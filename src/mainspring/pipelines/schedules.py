@@ -1,9 +1,9 @@
 """When flows start by themselves: cron fields in a time zone, or every so many seconds.
 
-Moments are computed by cronsim, which follows Debian's cron through the changes of daylight saving time: what falls into
-the hour that is skipped runs right after it, what falls into the hour that is repeated runs once. Each moment has a key of
-its own, unique in the database, so that any number of schedulers start it once, and a clock that is set back starts nothing
-again. Moments missed by less than a day are made up for by one start; older ones are passed over.
+Moments are computed by cronsim, which follows Debian's cron through the changes of daylight saving time: what falls
+into the hour that is skipped runs right after it, what falls into the hour that is repeated runs once. Each moment has
+a key of its own, unique in the database, so that any number of schedulers start it once, and a clock that is set back
+starts nothing again. Moments missed by less than a day are made up for by one start; older ones are passed over.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def next_moment(*, after: datetime, cron: str = "", every: float = 0.0, tz: str 
 
     Example:
         >>> from datetime import UTC
-        >>> next_moment(after=datetime(2026, 11, 1, 4, tzinfo=UTC), cron="15 1 * * *", tz="America/New_York").isoformat()
-        '2026-11-01T05:15:00+00:00'
+        >>> str(next_moment(after=datetime(2026, 11, 1, 4, tzinfo=UTC), cron="15 1 * * *", tz="America/New_York"))
+        '2026-11-01 05:15:00+00:00'
     """
     if bool(cron) == bool(every):
         raise InvalidInput("a schedule has either `cron` or `every`", hint='cron="0 3 * * *", or every=3600')

@@ -189,7 +189,8 @@ class Pipelines(RoomService, room="pipelines"):
         with self.store.read() as tx:
             return tx.fetch_one(
                 STEPS,
-                "JOIN flow_cache ON flow_cache.step_id = flow_step.id WHERE flow_cache.workspace = ? AND flow_cache.key = ?",
+                "JOIN flow_cache ON flow_cache.step_id = flow_step.id"
+                " WHERE flow_cache.workspace = ? AND flow_cache.key = ?",
                 (caller().workspace, key),
             )
 
@@ -250,7 +251,7 @@ class Pipelines(RoomService, room="pipelines"):
 
     @operation(permission="pipelines:write", writes=True, resource="run_id")
     def cancel(self, run_id: str) -> FlowRun:
-        """Stop a flow run; what executes it is killed, or stops at its next step. A run that has ended stays as it is."""
+        """Stop a flow run; what executes it is killed, or stops at its next step. One that has ended stays as it is."""
         with self.store.write() as tx:
             run = find_flow(tx, run_id)
             if run.state not in ("queued", "running"):
@@ -341,7 +342,7 @@ class Pipelines(RoomService, room="pipelines"):
 
     @operation(permission="pipelines:admin", writes=True)
     def tick(self) -> int:
-        """Start what is due and take up what lost its worker; how much was done. Schedulers call it every second or so."""
+        """Start what is due and take up what lost its worker; how much was done. To be called every second or so."""
         return tick(self.store)
 
 

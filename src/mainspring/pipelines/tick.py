@@ -33,7 +33,7 @@ def queue_flow(
     max_attempts: int = 5,
     fresh: bool = True,
 ) -> FlowRun:
-    """Enqueue the task that executes a flow run, and record it with the run. `fresh` for a run that is not stored yet."""
+    """Enqueue the task that executes a flow run, and record it with the run, which is `fresh` when not stored yet."""
     task_id = queue.enqueue(
         tx, TASK_KIND, {"run_id": run.id}, priority=priority, not_before=not_before, max_attempts=max_attempts
     )
@@ -42,7 +42,8 @@ def queue_flow(
         tx.insert(FLOW_RUNS, queued)
     else:
         tx.execute(
-            "UPDATE flow_run SET state = 'queued', task_id = ?, worker = '', error = NULL, finished_at = NULL WHERE id = ?",
+            "UPDATE flow_run SET state = 'queued', task_id = ?, worker = '', error = NULL, finished_at = NULL"
+            " WHERE id = ?",
             (task_id, run.id),
         )
     tx.note(f"run/{run.id}", flow=run.flow, key=run.key)
@@ -50,7 +51,7 @@ def queue_flow(
 
 
 def tick(store: Store) -> int:
-    """Take tasks of lost workers back, end runs that nobody will finish, start flows that are due; how much was done."""
+    """Take tasks of lost workers back, end runs that nobody will finish, start what is due; how much was done."""
     done = len(store.queue.reap())
     with store.read() as tx:
         orphans, moments = _orphans(tx), due(tx)

@@ -73,7 +73,7 @@ class StepRecord(msgspec.Struct, frozen=True):
     id: str
     run_id: str
     path: str
-    """The place of the call: `3` is the fourth call of the flow's body, `3.0` the first call inside a flow called there."""
+    """The place of the call: `3` is the fourth call of the flow's body, `3.0` the first inside a flow called there."""
     item: int
     """Which item of a map; -1 for a call that is not mapped."""
     name: str
@@ -85,7 +85,7 @@ class StepRecord(msgspec.Struct, frozen=True):
     arguments: dict[str, str] = {}
     """A short text of each argument, for people."""
     inputs: dict[str, str] = {}
-    """The digest of each argument, of its content or its origin; empty for one that has neither. A replay compares them."""
+    """The digest of each argument, of its content or its origin; empty where there is none. A replay compares them."""
     contents: dict[str, str] = {}
     """The digest of the content of each argument, of a step that asked for a cache."""
     code: dict[str, str] = {}

@@ -131,8 +131,8 @@ def digest(value: Any, *, known: Callable[[Any], str] | None = None) -> str:
 
     Args:
         value: Anything that `encode` takes, and more.
-        known: Gives the digest of parts whose origin is known, and an empty text for others. With it, parts whose content
-            has no canonical digest (models) count only by their origin.
+        known: Gives the digest of parts whose origin is known, and an empty text for others. With it, parts whose
+            content has no canonical digest (models) count only by their origin.
     """
 
     def leaf(part: Any) -> Any:

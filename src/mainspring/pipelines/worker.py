@@ -2,8 +2,8 @@
 
     python -m mainspring.pipelines.worker --store DIR
 
-On SIGTERM it claims nothing more, lets what runs finish for a while, then kills it and gives it back to the queue. When it
-is killed itself, its processes end with it, and the queue gives its tasks to another worker.
+On SIGTERM it claims nothing more, lets what runs finish for a while, then kills it and gives it back to the queue. When
+it is killed itself, its processes end with it, and the queue gives its tasks to another worker.
 """
 
 from __future__ import annotations

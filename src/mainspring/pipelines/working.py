@@ -1,4 +1,4 @@
-"""How a handler of queued tasks learns that it should stop: its worker is leaving, or the task was cancelled or lost."""
+"""How a handler of queued tasks learns that it should stop: its worker is leaving, its task was cancelled or lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ASK_SECONDS = 0.1
 _event: ContextVar[threading.Event | None] = ContextVar("mainspring.pipelines.working", default=None)
 
 
-class Stopped(Exception):  # noqa: N818 -- not an error: an order
+class Stopped(Exception):
     """The handler was told to stop."""
 
 
