@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring.engines.signature import DTYPES, Field, Signature
+from mainspring.kernel.context import OWNER, Caller
 from mainspring.protocols.oip import OpenInference
 from mainspring.serving.dataplane import Dataplane
 from mainspring.serving.fleet import Fleet
@@ -401,7 +402,9 @@ JSON = st.recursive(
 )
 
 
-def ask(app: OpenInference, body: bytes, **headers: str) -> tuple[int, bytes]:
+def ask(
+    app: OpenInference, body: bytes, *, path: str = "/v2/models/pair/infer", who: Caller = OWNER, **headers: str
+) -> tuple[int, bytes]:
     """One request straight into the application, without a socket."""
     sent: list[dict[str, Any]] = []
 
@@ -414,11 +417,22 @@ def ask(app: OpenInference, body: bytes, **headers: str) -> tuple[int, bytes]:
     scope = {
         "type": "http",
         "method": "POST",
-        "path": "/v2/models/pair/infer",
+        "path": path,
+        "mainspring.caller": who,
         "headers": [(key.replace("_", "-").encode(), value.encode()) for key, value in headers.items()],
     }
     asyncio.run(app(scope, receive, send))
     return sent[0]["status"], sent[1]["body"]
+
+
+def test_who_calls_decides_what_is_allowed(app, world):
+    viewer = Caller("ann", roles=("viewer",), method="token")
+    status, _ = ask(app, json.dumps(BASE).encode(), who=viewer, x_mainspring_caller="somebody else")
+    assert status == 200
+    assert world.entries[-1].caller == "ann"
+    assert ask(app, b"", path="/v2/repository/models/pair/unload", who=viewer)[0] == 403
+    assert ask(app, b"{}", path="/v2/repository/index", who=Caller("bob", roles=()))[0] == 403
+    assert ask(app, b"{}", path="/v2/repository/index", who=Caller("eve", workspace="other"))[0] == 403
 
 
 def proper(status: int, body: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -20,6 +19,8 @@ from sklearn.linear_model import LogisticRegression
 
 from mainspring.client.client import Client
 from mainspring.features.types import Aggregation, Entity, FeatureView
+from mainspring.kernel.errors import Unauthenticated
+from mainspring.protocols.oip_server import run
 
 pytestmark = pytest.mark.databases("sqlite")
 APRIL = datetime(2013, 4, 1, tzinfo=UTC)
@@ -84,7 +85,12 @@ def test_an_endpoint_appears_answers_and_is_sealed_at_the_end(client, store_fold
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     assert client.serving.segments("late")[0].rows == 2
-    assert os.listdir(store_folder / "spool" / "predictions") == []  # noqa: PTH208
+    assert list((store_folder / "spool" / "predictions").iterdir()) == []
+
+
+def test_it_does_not_leave_loopback_without_a_gatekeeper(tmp_path):
+    with pytest.raises(Unauthenticated, match="reachable from other machines"):
+        run(tmp_path, host="0.0.0.0")
 
 
 def test_features_come_from_the_store_as_of_each_row(client, store_folder):

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 import msgspec
 
 import mainspring
+from mainspring.kernel.context import OWNER, Caller
 from mainspring.kernel.errors import (
     CheckFailed,
     Conflict,
@@ -45,6 +46,7 @@ from mainspring.protocols.oip_codec import (
 )
 from mainspring.serving.dataplane import Answer, Call, Dataplane, Description
 from mainspring.serving.statistics import Timing
+from mainspring.trust.guard import RoleGuard
 
 __all__ = ["EXTENSIONS", "OpenInference"]
 
@@ -76,6 +78,7 @@ class _Request(msgspec.Struct):
     method: str
     path: list[str]
     headers: Mapping[bytes, bytes]
+    who: Caller
     body: bytes = b""
 
 
@@ -89,14 +92,21 @@ class _Reply(msgspec.Struct):
 class OpenInference:
     """The protocol as an ASGI application; mount it at the root.
 
+    Who calls is what a gatekeeper before it put into the scope as `mainspring.caller`, the owner otherwise.
+
     Args:
         dataplane: Who answers.
+        workspace: Whose endpoints these are; callers from another are refused.
         max_body: Bytes of a request, before and after decompression.
         threads: How many large requests, or such that need features, are worked on at a time.
     """
 
-    def __init__(self, dataplane: Dataplane, *, max_body: int = MAX_BODY, threads: int = 4) -> None:
+    def __init__(
+        self, dataplane: Dataplane, *, workspace: str = "default", max_body: int = MAX_BODY, threads: int = 4
+    ) -> None:
         self._plane = dataplane
+        self._workspace = workspace
+        self._guard = RoleGuard()
         self._max_body = max_body
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="inference")
         self.draining = False
@@ -145,7 +155,7 @@ class OpenInference:
             more = message.get("more_body", False)
         encoding = headers.get(b"content-encoding", b"").decode("latin-1")
         body = decompress(b"".join(pieces), encoding=encoding, limit=self._max_body)
-        return _Request(scope["method"], path, headers, body)
+        return _Request(scope["method"], path, headers, scope.get("mainspring.caller", OWNER), body)
 
     async def _route(self, request: _Request) -> _Reply:
         head, *rest = request.path
@@ -157,6 +167,7 @@ class OpenInference:
         if read and rest in (["health", "live"], ["health", "ready"]):
             yes = rest[1] == "live" or (self._plane.fleet.ready() and not self.draining)
             return _json({"live": yes, "ready": yes}, status=200 if yes else 503)
+        self._check(request.who, "serving:read")
         if read and rest == ["models", "stats"]:
             return self._stats(*sorted(self._plane.fleet.names()))
         if request.method == "POST" and rest == ["repository", "index"]:
@@ -164,8 +175,14 @@ class OpenInference:
         if len(rest) > 1 and rest[0] == "models":
             return await self._model(request, rest[1:])
         if request.method == "POST" and len(rest) > 3 and rest[:2] == ["repository", "models"]:
+            self._check(request.who, "serving:write")
             return await self._switch("/".join(rest[2:-1]), rest[-1])
         raise _no_route(request)
+
+    def _check(self, who: Caller, permission: str) -> None:
+        if who.workspace != self._workspace:
+            raise Forbidden(f"this server answers for the workspace {self._workspace!r}, not {who.workspace!r}")
+        self._guard.check(who, permission, "")
 
     async def _model(self, request: _Request, path: list[str]) -> _Reply:
         """`{name}[/versions/{version}][/infer|/ready|/stats|/config]`; a name may hold slashes."""
@@ -211,7 +228,9 @@ class OpenInference:
                 rows=rows,
                 id=call.id,
                 pin=_header(request, b"x-mainspring-pin") or version,
-                caller=_header(request, b"x-mainspring-caller"),
+                caller=request.who.principal
+                if request.who.method == "token"
+                else _header(request, b"x-mainspring-caller"),
                 at=_moment(call.parameters.get("at")),
             ),
         )

@@ -13,6 +13,7 @@ import signal
 import threading
 from typing import Any
 
+from mainspring.kernel.errors import Unauthenticated
 from mainspring.protocols.oip import Message, OpenInference, Receive, Scope, Send
 from mainspring.serving.plane import ServingProcess
 from mainspring.store.store import Store
@@ -25,7 +26,8 @@ class InferenceServer:
 
     def __init__(self, location: str | os.PathLike[str] = "", *, workspace: str = "default", **log: Any) -> None:
         self._location = location
-        self._options = {"workspace": workspace, **log}
+        self._workspace = workspace
+        self._options = log
         self._store: Store | None = None
         self._process: ServingProcess | None = None
         self.protocol: OpenInference | None = None
@@ -42,9 +44,9 @@ class InferenceServer:
     def open(self) -> None:
         """Open the store, recover the log, load the endpoints."""
         self._store = Store.open(self._location)
-        self._process = ServingProcess(self._store, **self._options)
+        self._process = ServingProcess(self._store, workspace=self._workspace, **self._options)
         self._process.start()
-        self.protocol = OpenInference(self._process.plane)
+        self.protocol = OpenInference(self._process.plane, workspace=self._workspace)
 
     def close(self) -> None:
         """Finish what is in flight, seal the log, close the store."""
@@ -84,9 +86,11 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT; then answer what is in flight for at most `grace` seconds and end.
 
+    On loopback only: beyond it a gatekeeper must ask for tokens, as `mainspring up` and `mainspring serve` set up.
+
     Args:
         location: The store.
-        host: Address to listen on.
+        host: Address to listen on, a loopback one.
         port: Port to listen on.
         workspace: Whose endpoints.
         grace: Seconds for requests in flight; orchestrators kill after 30.
@@ -94,6 +98,10 @@ def run(
     """
     import uvicorn
 
+    if host not in ("localhost", "::1") and not host.startswith("127."):
+        raise Unauthenticated(
+            f"{host} is reachable from other machines, and here nobody is asked for a token", hint="mainspring up"
+        )
     if threading.current_thread() is threading.main_thread():
         # After its graceful end uvicorn raises the signal once more; asked to stop and stopped is no failure.
         signal.signal(signal.SIGTERM, lambda *_: None)
