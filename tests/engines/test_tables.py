@@ -46,7 +46,10 @@ PREDICATES = [
     (t.In("x", ()), lambda rows, k: False),
     (t.Matches("s", "^a.$"), lambda rows, k: rows[k][1] is not None and bool(re.search(r"^a.$", rows[k][1]))),
     (t.Length("s", 1, 2), lambda rows, k: rows[k][1] is not None and 1 <= len(rows[k][1]) <= 2),
-    (t.Compare("x", "<", "i"), lambda rows, k: not missing(rows[k][0]) and rows[k][2] is not None and rows[k][0] < rows[k][2]),
+    (
+        t.Compare("x", "<", "i"),
+        lambda rows, k: not missing(rows[k][0]) and rows[k][2] is not None and rows[k][0] < rows[k][2],
+    ),
     (t.Compare("i", "!=", "i"), lambda rows, k: False),
     (t.Duplicated(("i",)), lambda rows, k: sum(r[2] == rows[k][2] for r in rows) > 1),
     (t.Duplicated(("i", "s")), lambda rows, k: sum(r[1:] == rows[k][1:] for r in rows) > 1),
@@ -58,8 +61,10 @@ PREDICATES = [
 ]
 
 
-@pytest.mark.parametrize(("predicate", "holds"), PREDICATES, ids=lambda p: str(p)[:40] if isinstance(p, t.Predicate) else "")
-@settings(max_examples=25)
+@pytest.mark.parametrize(
+    ("predicate", "holds"), PREDICATES, ids=lambda p: str(p)[:40] if isinstance(p, t.Predicate) else ""
+)
+@settings(max_examples=25, deadline=None)
 @given(rows=rows_of)
 def test_a_predicate_counts_selects_and_splits_the_rows_that_plain_python_finds(predicate, holds, rows):
     table = t.open_table(frame_of(rows))
@@ -70,7 +75,7 @@ def test_a_predicate_counts_selects_and_splits_the_rows_that_plain_python_finds(
     assert (good.height, bad.height) == (len(rows) - len(expected), len(expected))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(rows=rows_of)
 def test_ordered_compares_with_the_last_value_that_is_there(rows):
     expected, last = [], None
@@ -84,7 +89,7 @@ def test_ordered_compares_with_the_last_value_that_is_there(rows):
     assert [r["__row__"] for r in t.open_table(frame_of(rows)).rows(t.Ordered("x"), limit=100)] == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(rows=rows_of)
 def test_aggregates_are_those_of_plain_python(rows):
     table = t.open_table(frame_of(rows))
@@ -110,7 +115,11 @@ def test_aggregates_are_those_of_plain_python(rows):
     }  # fmt: skip
     assert table.compute(list(metrics)) == metrics
     rest = table.compute(
-        [t.Aggregate(column="i", function="mean"), t.Aggregate(column="i", function="std"), t.Quantile(column="i", q=0.5)]
+        [
+            t.Aggregate(column="i", function="mean"),
+            t.Aggregate(column="i", function="std"),
+            t.Quantile(column="i", q=0.5),
+        ]
     )
     mean, std, median = rest.values()
     assert mean == (pytest.approx(statistics.fmean(numbers)) if numbers else None)
@@ -118,7 +127,7 @@ def test_aggregates_are_those_of_plain_python(rows):
     assert median == (pytest.approx(statistics.median(numbers)) if numbers else None)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(rows=rows_of)
 def test_moments_leave_out_what_is_not_finite(rows):
     values = [v for v in present(rows, 0) if math.isfinite(v)]
@@ -226,7 +235,9 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(metric, error, words):
 
 def test_rows_are_json_and_a_metric_is_a_value():
     frame = pl.DataFrame({"x": [NAN], "b": [b"ab"], "l": [[1.5]]})
-    assert t.open_table(frame).rows(t.Missing("x"), limit=1) == [{"__row__": 0, "x": "nan", "b": "<2 bytes>", "l": [1.5]}]
+    assert t.open_table(frame).rows(t.Missing("x"), limit=1) == [
+        {"__row__": 0, "x": "nan", "b": "<2 bytes>", "l": [1.5]}
+    ]
     assert t.open_table(frame).rows(t.Missing("x"), limit=1, columns=["l"]) == [{"__row__": 0, "l": [1.5]}]
     assert len({t.Count(predicate=t.In("x", (1,))), t.Count(predicate=t.In("x", (1,)))}) == 1
 

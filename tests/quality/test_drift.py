@@ -57,9 +57,15 @@ def test_false_discoveries_over_many_columns_are_controlled():
 CHANGES = {
     "shift": (lambda d: d.gauss(0, 1), lambda d: d.gauss(1, 1)),
     "scale": (lambda d: d.gauss(0, 1), lambda d: d.gauss(0, 2.5)),
-    "one outlier does not hide a shift": (lambda d: d.gauss(0, 1), lambda d: d.gauss(1, 1) if d.random() > 0.001 else 1e5),
+    "one outlier does not hide a shift": (
+        lambda d: d.gauss(0, 1),
+        lambda d: d.gauss(1, 1) if d.random() > 0.001 else 1e5,
+    ),
     "nulls": (lambda d: d.gauss(0, 1), lambda d: None if d.random() < 0.3 else d.gauss(0, 1)),
-    "a twentieth in other units": (lambda d: d.gauss(50, 5), lambda d: d.gauss(50, 5) * (1000 if d.random() < 0.05 else 1)),
+    "a twentieth in other units": (
+        lambda d: d.gauss(50, 5),
+        lambda d: d.gauss(50, 5) * (1000 if d.random() < 0.05 else 1),
+    ),
     "a new category": (lambda d: d.choice("abc"), lambda d: d.choice("abcz")),
     "identifiers that turn over": (lambda d: f"id{d.randrange(300)}", lambda d: f"id{d.randrange(300) + 300}"),
     "flag": (lambda d: d.random() < 0.1, lambda d: d.random() < 0.5),

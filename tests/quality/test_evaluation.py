@@ -270,7 +270,9 @@ def test_a_gate_that_means_nothing_is_refused(conditions, words):
 
 def test_importance_finds_what_the_model_uses():
     random = np.random.default_rng(10)
-    frame = pl.DataFrame({"used": random.normal(size=2000), "little": random.normal(size=2000), "not": random.normal(size=2000)})
+    frame = pl.DataFrame(
+        {"used": random.normal(size=2000), "little": random.normal(size=2000), "not": random.normal(size=2000)}
+    )
     logit = 2 * frame["used"].to_numpy() + 0.5 * frame["little"].to_numpy()
     labels = (random.random(2000) < 1 / (1 + np.exp(-logit))).astype(int)
     found = permutation_importance(lambda f: 2 * f["used"] + 0.5 * f["little"], frame, labels, rows=1500)
@@ -279,7 +281,12 @@ def test_importance_finds_what_the_model_uses():
     assert found[2].importance == 0
     assert found[0].standard_error < 0.05
     by_loss = permutation_importance(
-        lambda f: 1 / (1 + np.exp(-f["used"].to_numpy())), frame, labels, metric="log_loss", features=["used"], repeats=1
+        lambda f: 1 / (1 + np.exp(-f["used"].to_numpy())),
+        frame,
+        labels,
+        metric="log_loss",
+        features=["used"],
+        repeats=1,
     )
     assert math.isinf(by_loss[0].standard_error)
     with pytest.raises(NotFound):

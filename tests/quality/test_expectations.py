@@ -61,9 +61,13 @@ def row_kind(kind, arguments, holds, *, column="", columns=(), asked=None):
 
 
 ROWS = [
-    row_kind("column_values_to_not_be_null", {}, lambda r, k: not missing(r[k]["x"]), column="x", asked=lambda row: True),
+    row_kind(
+        "column_values_to_not_be_null", {}, lambda r, k: not missing(r[k]["x"]), column="x", asked=lambda row: True
+    ),
     row_kind("column_values_to_be_null", {}, lambda r, k: missing(r[k]["x"]), column="x", asked=lambda row: True),
-    row_kind("column_values_to_be_between", {"min_value": 0, "max_value": 2}, lambda r, k: 0 <= r[k]["x"] <= 2, column="x"),
+    row_kind(
+        "column_values_to_be_between", {"min_value": 0, "max_value": 2}, lambda r, k: 0 <= r[k]["x"] <= 2, column="x"
+    ),
     row_kind(
         "column_values_to_be_between", {"min_value": 0, "strict_min": True}, lambda r, k: r[k]["x"] > 0, column="x"
     ),
@@ -73,9 +77,13 @@ ROWS = [
         lambda r, k: r[k]["y"] < 1,
         column="y",
     ),
-    row_kind("column_values_to_be_in_set", {"value_set": ["a", "é1"]}, lambda r, k: r[k]["s"] in {"a", "é1"}, column="s"),
+    row_kind(
+        "column_values_to_be_in_set", {"value_set": ["a", "é1"]}, lambda r, k: r[k]["s"] in {"a", "é1"}, column="s"
+    ),
     row_kind("column_values_to_not_be_in_set", {"value_set": [1, 2]}, lambda r, k: r[k]["y"] not in {1, 2}, column="y"),
-    row_kind("column_values_to_match_regex", {"regex": "^.b?$"}, lambda r, k: bool(re.search("^.b?$", r[k]["s"])), column="s"),
+    row_kind(
+        "column_values_to_match_regex", {"regex": "^.b?$"}, lambda r, k: bool(re.search("^.b?$", r[k]["s"])), column="s"
+    ),
     row_kind("column_values_to_not_match_regex", {"regex": "1"}, lambda r, k: "1" not in r[k]["s"], column="s"),
     row_kind("column_values_to_be_unique", {}, lambda r, k: there(r, "s").count(r[k]["s"]) == 1, column="s"),
     row_kind("column_value_lengths_to_be_between", {"min_value": 1}, lambda r, k: len(r[k]["s"]) >= 1, column="s"),
@@ -196,7 +204,9 @@ def test_checks_of_the_set_of_values(rows):
         "column_most_common_value_to_be_in_set": bool(words) and set(mode_of(there(rows, "s"))) <= wanted,
     }
     suite = [Expectation(kind=kind, column="s", arguments={"value_set": sorted(wanted)}) for kind in judged]
-    found = {result.expectation.kind: result.verdict == "passed" for result in validate_table(frame_of(rows), suite).results}
+    found = {
+        result.expectation.kind: result.verdict == "passed" for result in validate_table(frame_of(rows), suite).results
+    }
     assert found == judged
 
 

@@ -93,7 +93,10 @@ def test_a_pair_of_columns_is_found_as_the_key():
 
 def test_few_rows_promise_little():
     few = infer_suite(table(1, rows=8), name="few", confidence=0.9)
-    assert {each.kind for each in few.expectations} <= {"column_values_to_be_in_type_list", "table_columns_to_match_set"}
+    assert {each.kind for each in few.expectations} <= {
+        "column_values_to_be_in_type_list",
+        "table_columns_to_match_set",
+    }
     assert share_kept(0, 10) == 1.0
     assert share_kept(5, 10) == 0.0
     with pytest.raises(InvalidName):

@@ -23,7 +23,14 @@ number = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
     st.integers(-9, 9).map(float),
 )
-SCHEMA = {"x": pl.Float64, "i": pl.Int64, "s": pl.String, "b": pl.Boolean, "t": pl.Datetime("us"), "l": pl.List(pl.Int64)}
+SCHEMA = {
+    "x": pl.Float64,
+    "i": pl.Int64,
+    "s": pl.String,
+    "b": pl.Boolean,
+    "t": pl.Datetime("us"),
+    "l": pl.List(pl.Int64),
+}
 rows_of = st.lists(
     st.tuples(
         number,
@@ -164,7 +171,9 @@ def test_the_columnar_hash_is_the_written_one():
     assert column.distinct == pytest.approx(8000, rel=0.06)
     assert vals.hash_number(0) == 0xE220A8397B1DCDAF  # splitmix64's first output for seed 0
     words = [str(v) for v in values]
-    assert profile_frame(pl.DataFrame({"s": words})).columns[0].registers == vals.Registers.of(map(vals.hash_text, words))
+    assert profile_frame(pl.DataFrame({"s": words})).columns[0].registers == vals.Registers.of(
+        map(vals.hash_text, words)
+    )
 
 
 def test_zeros_have_one_key_and_their_bucket_is_known():

@@ -39,8 +39,15 @@ class Counting:
 
 def test_a_suite_that_holds_is_one_scan_and_each_metric_is_asked_once():
     table = Counting(FRAME)
-    suite = expect("t").column("price").between(-10, 10).mean(0, 9).minimum(-5).column("price").between(-10, 10).not_null(
-        mostly=0.7
+    suite = (
+        expect("t")
+        .column("price")
+        .between(-10, 10)
+        .mean(0, 9)
+        .minimum(-5)
+        .column("price")
+        .between(-10, 10)
+        .not_null(mostly=0.7)
     )
     assert validate_table(table, suite).verdict == "passed"
     assert len(table.asked) == 1
@@ -50,7 +57,9 @@ def test_a_suite_that_holds_is_one_scan_and_each_metric_is_asked_once():
 
 def test_only_what_failed_is_looked_at_a_second_time():
     table = Counting(FRAME)
-    report = validate_table(table, expect("t").column("price").between(0, 10).not_null(mostly=0.5).column("id").unique())
+    report = validate_table(
+        table, expect("t").column("price").between(0, 10).not_null(mostly=0.5).column("id").unique()
+    )
     assert [result.verdict for result in report.results] == ["failed", "passed", "failed"]
     # The values are asked once for all; rows once for each check that failed.
     assert (len(table.asked), table.looked) == (2, 2)
@@ -77,9 +86,7 @@ def test_what_cannot_be_asked_is_an_error_of_its_own_line():
     assert (report.verdict, report.rows, report.columns) == ("failed", 4, 4)
 
 
-@pytest.mark.parametrize(
-    ("severity", "verdict"), [("critical", "failed"), ("warning", "warning"), ("info", "passed")]
-)
+@pytest.mark.parametrize(("severity", "verdict"), [("critical", "failed"), ("warning", "warning"), ("info", "passed")])
 def test_severity_decides_the_verdict(severity, verdict):
     report = validate_table(FRAME, expect("t").column("id").unique(severity=severity))
     assert report.verdict == verdict
@@ -94,9 +101,18 @@ def test_severity_decides_the_verdict(severity, verdict):
 @pytest.mark.parametrize("rows", [0, 1])
 def test_a_table_of_no_row_and_of_one(rows):
     frame = FRAME.head(rows)
-    suite = expect("t").column("id").unique().between(0, 5).not_null().increasing().column("kind").in_set(["a"]).table.unique(
-        "id", "kind"
-    ).rows("id > 0")
+    suite = (
+        expect("t")
+        .column("id")
+        .unique()
+        .between(0, 5)
+        .not_null()
+        .increasing()
+        .column("kind")
+        .in_set(["a"])
+        .table.unique("id", "kind")
+        .rows("id > 0")
+    )
     assert validate_table(frame, suite).verdict == "passed"
     assert validate_table(frame, expect("t").table.row_count(1)).verdict == ("passed" if rows else "failed")
 
@@ -118,7 +134,11 @@ def test_quarantine_divides_the_rows_and_says_why():
 def test_the_report_is_json_and_says_its_verdict():
     report = validate_table(FRAME, expect("t").column("price").between(0, 10), dataset="prices")
     plain = report.to_dict()
-    assert (plain["verdict"], plain["dataset"], plain["results"][0]["unexpected_percent"]) == ("failed", "prices", 100 / 3)
+    assert (plain["verdict"], plain["dataset"], plain["results"][0]["unexpected_percent"]) == (
+        "failed",
+        "prices",
+        100 / 3,
+    )
     assert validate_table(FRAME, report.results[0].expectation and [report.results[0].expectation]).suite == "unnamed"
 
 

@@ -21,7 +21,14 @@ import msgspec
 
 from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.drift import statistics
-from mainspring.quality.drift.cells import Cell, cells_of, cells_to_test, greatest_distance, out_of_range, rare_categories
+from mainspring.quality.drift.cells import (
+    Cell,
+    cells_of,
+    cells_to_test,
+    greatest_distance,
+    out_of_range,
+    rare_categories,
+)
 from mainspring.quality.profiles.types import ColumnProfile, Profile
 
 __all__ = ["ColumnDrift", "DriftLimits", "DriftReport", "DriftVerdict", "drift"]

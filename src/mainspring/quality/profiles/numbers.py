@@ -24,7 +24,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-__all__ = ["CAPACITY", "Moments", "Sketch", "bounded_moments", "key_of", "merge_moments", "merge_sketches", "sketch_of", "value_of"]
+__all__ = [
+    "CAPACITY",
+    "Moments",
+    "Sketch",
+    "bounded_moments",
+    "key_of",
+    "merge_moments",
+    "merge_sketches",
+    "sketch_of",
+    "value_of",
+]
 
 CAPACITY = 2048  # buckets of a sketch: about 12 kB as JSON, rank error below 0.5 % on bell-shaped data
 _FLIP = 0x7FFF_FFFF_FFFF_FFFF
