@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,41 @@ def test_an_endpoint_appears_answers_and_is_sealed_at_the_end(client, store_fold
         assert process.wait(30) == 0
     assert client.serving.segments("late")[0].rows == 2
     assert list((store_folder / "spool" / "predictions").iterdir()) == []
+
+
+def test_what_is_answered_while_it_stops_is_in_the_log(client, store_folder):
+    deploy(client)
+    answered: list[str] = []
+    broken: list[httpx.Response] = []
+    running = threading.Event()
+
+    def ask(address: str) -> None:
+        with httpx.Client(base_url=address, timeout=30) as http:
+            while True:
+                try:
+                    answer = http.post("/v2/models/late/infer", json=body(x=[1.0], z=[0.0]))
+                except httpx.TransportError:  # it stopped: refused, or closed before an answer
+                    return
+                if answer.status_code != 200:
+                    broken.append(answer)
+                    return
+                answered.append(answer.headers["x-mainspring-prediction"])
+                running.set()
+
+    with server(store_folder) as (process, http):
+        assert http.get("/v2/models/late/ready").status_code == 200
+        threads = [threading.Thread(target=ask, args=(str(http.base_url),)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        assert running.wait(30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        for thread in threads:
+            thread.join()
+    assert broken == []
+    logged = set(client.serving.outcomes("late", columns=["output.label"])["request"].to_list())
+    assert set(answered) <= logged
+    assert sum(each.rows for each in client.serving.segments("late")) == len(logged)
 
 
 def test_it_does_not_leave_loopback_without_a_gatekeeper(tmp_path):

@@ -75,6 +75,10 @@ def test_a_broken_canary_costs_nobody_an_answer(world):
     plane = world.plane()
     assert plane.infer("fraud", call(world)).outputs["value"].tolist() == [1, 2, 3, 4, 5]
     assert plane.statistics.of("fraud").challenger_failures == 1
+    assert [(head.deployment_id, entry.arm, entry.rows) for head, entry in world.entries] == [
+        ("d1", "champion", 5),
+        ("d2", "failed", 5),
+    ]
 
 
 def test_a_shadow_sees_what_the_champion_saw_after_the_answer(world):

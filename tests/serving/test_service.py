@@ -207,6 +207,19 @@ def test_a_harmed_challenger_is_rolled_back_by_the_canary(client, process):
     assert client.serving.outcomes("late", model=bad)["arm"].unique().to_list() == ["challenger"]
 
 
+def test_a_challenger_that_breaks_is_rolled_back_without_any_label(client, process):
+    client.serving.deploy("late", model=register(client))
+    odd = LogisticRegression().fit(np.zeros((4, 1)), [0, 1, 0, 1])
+    version = client.models.log_model("late", odd, example=pl.DataFrame({"unknown": [0.0] * 4}))
+    client.serving.start_rollout("late", challenger=version.ref)
+    answer, _ = ask(process, 20, seed=1)
+    assert answer.version == 1
+    look = client.serving.evaluate_rollout("late")
+    assert look.decision.verdict == "rollback"
+    assert "failed at 1 of 1 requests" in look.decision.reason
+    assert client.serving.outcomes("late", shadow=True)["arm"].unique().to_list() == ["champion"]
+
+
 def test_a_shadow_is_compared_on_the_same_rows(client, process):
     client.serving.deploy("late", model=register(client))
     client.serving.start_rollout("late", challenger=register(client, harmed=True))

@@ -95,7 +95,7 @@ class _Part(msgspec.Struct, frozen=True):
     """What one arm answered."""
 
     target: Target
-    arm: Literal["champion", "challenger"]
+    arm: Literal["champion", "challenger", "failed"]
     outputs: dict[str, Any]
     rows: Any = None
     """The places of its rows in the request; None for all of them."""
@@ -202,15 +202,15 @@ class Dataplane:
         plan = live.endpoint.plan
         if taken is None or not taken.any() or live.challenger is None or plan.challenger is None:
             return [_Part(plan.champion, "champion", _run(live.champion, columns))]
+        theirs = np.flatnonzero(taken)
         try:
             if taken.all():
                 return [_Part(plan.challenger, "challenger", _run(live.challenger, columns))]
-            theirs = np.flatnonzero(taken)
             answered = _run(live.challenger, _at(columns, theirs))
         except Exception:  # noqa: BLE001 -- logged with its traceback; a bad canary must not cost its users an answer
             _LOG.exception("the challenger of endpoint %s failed; the champion answers", live.endpoint.name)
             self.statistics.challenger_failed(live.endpoint.name)
-            return self._predict(live, columns, None)
+            return [*self._predict(live, columns, None), _Part(plan.challenger, "failed", {}, theirs)]
         ours = np.flatnonzero(~taken)
         return [
             _Part(plan.champion, "champion", _run(live.champion, _at(columns, ours)), ours),
@@ -222,15 +222,16 @@ class Dataplane:
         challenger, target, begun = live.challenger, live.endpoint.plan.challenger, time.perf_counter_ns()
         if challenger is None or target is None:
             return
+        arm, found = "shadow", {}
         try:
             found = _run(challenger, columns)
-        except MainspringError as error:
-            _LOG.warning("the shadow of endpoint %s failed: %s", live.endpoint.name, error)
+        except Exception:  # noqa: BLE001 -- logged, and recorded: it counts against the challenger
+            _LOG.exception("the shadow of endpoint %s failed", live.endpoint.name)
             self.statistics.challenger_failed(live.endpoint.name)
-            return
+            arm = "failed"
         took = (time.perf_counter_ns() - begun) // 1000
         columns = {"at": moments} | {f"output.{name}": column for name, column in found.items()}
-        entry = Entry(request, "shadow", call.caller, took, call.rows, b"", pack(columns))
+        entry = Entry(request, arm, call.caller, took, call.rows, b"", pack(columns))
         self._recorder.record(_head(live.endpoint, target), entry)
 
 
@@ -299,6 +300,7 @@ def _merged(parts: Sequence[_Part], rows: int) -> dict[str, Array]:
     """The outputs of the arms, each row in its place; outputs that only one arm has are left out."""
     import numpy as np
 
+    parts = [part for part in parts if part.arm != "failed"]
     if len(parts) == 1:
         return parts[0].outputs
     merged: dict[str, Array] = {}

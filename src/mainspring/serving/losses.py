@@ -5,7 +5,8 @@ Outputs are those of the model port: `label` and `probability` of a classifier, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -17,8 +18,8 @@ _PROBABILITY = "output.probability"
 
 
 def _chosen() -> pl.Expr:
-    """The probability that was given to what turned out to be true; classes are numbered 0, 1, 2, ..."""
-    return pl.col(_PROBABILITY).list.get(pl.col("label").cast(pl.Int64), null_on_oob=True)
+    """The probability that was given to what turned out to be true."""
+    return pl.col(_PROBABILITY).list.get(pl.col("class"), null_on_oob=True)
 
 
 def _log_loss() -> pl.Expr:
@@ -33,10 +34,11 @@ def _brier() -> pl.Expr:
 
 
 def _error() -> pl.Expr:
-    return (pl.col("output.label").cast(pl.String).str.strip_suffix(".0") != _text("label")).cast(pl.Float64)
+    return (_text("output.label") != _text("label")).cast(pl.Float64)
 
 
 def _text(name: str) -> pl.Expr:
+    """A label as text, the same for 1, 1.0 and true."""
     return pl.col(name).cast(pl.String).str.strip_suffix(".0")
 
 
@@ -61,8 +63,17 @@ def output_columns(metric: str) -> list[str]:
     return [METRICS[metric][0]]
 
 
-def with_loss(frame: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """Add the column `loss`; raises `InvalidInput` when the outputs, or the labels, do not fit the metric."""
+def with_loss(frame: pl.DataFrame, metric: str, *, classes: Sequence[Any] = ()) -> pl.DataFrame:
+    """Add the column `loss`, and leave out rows that have none.
+
+    Args:
+        frame: Logged outputs with the column `label`.
+        metric: One of `METRICS`.
+        classes: What the classifier's probabilities are of, in order; 0, 1, 2, ... when left out.
+
+    Raises:
+        InvalidInput: The outputs or the labels do not fit the metric.
+    """
     (needed,) = output_columns(metric)
     if frame.is_empty():
         return frame.with_columns(pl.lit(None, dtype=pl.Float64).alias("loss"))
@@ -71,11 +82,23 @@ def with_loss(frame: pl.DataFrame, metric: str) -> pl.DataFrame:
             f"the metric {metric!r} needs the output {needed.removeprefix('output.')!r}; the model has none"
         )
     if needed == _PROBABILITY:
-        frame = frame.with_columns(pl.col(_PROBABILITY).cast(pl.List(pl.Float64)))
-        if frame.schema["label"] == pl.String:
-            raise InvalidInput(
-                f"the metric {metric!r} needs labels that number the classes: 0, 1, ...", hint="metric='error'"
-            )
+        frame = _numbered(frame.with_columns(pl.col(_PROBABILITY).cast(pl.List(pl.Float64))), classes)
     elif frame.schema[needed] == pl.Boolean:
         frame = frame.with_columns(pl.col(needed).cast(pl.Int8))
     return frame.with_columns(METRICS[metric][1]().alias("loss")).filter(pl.col("loss").is_not_null())
+
+
+def _numbered(frame: pl.DataFrame, classes: Sequence[Any]) -> pl.DataFrame:
+    """Add the column `class`: the place of the label among the model's classes."""
+    known = list(classes) or list(range(len(frame[_PROBABILITY][0])))
+    places = {str(int(each) if isinstance(each, bool | float) else each): place for place, each in enumerate(known)}
+    frame = frame.with_columns(
+        _text("label").replace_strict(places, default=None, return_dtype=pl.Int64).alias("class")
+    )
+    strange = frame.filter(pl.col("class").is_null() & pl.col("label").is_not_null())
+    if strange.height:
+        raise InvalidInput(
+            f"the label {strange['label'][0]!r} is none of the model's classes",
+            known=[str(each) for each in known[:20]],
+        )
+    return frame

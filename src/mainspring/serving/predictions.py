@@ -16,13 +16,16 @@ from mainspring.serving.spool import SpoolHead
 from mainspring.serving.types import Prediction
 from mainspring.store.store import Store
 
-__all__ = ["find_prediction", "newest", "outcomes"]
+__all__ = ["ANSWERED", "find_prediction", "newest", "outcomes"]
+
+ANSWERED = ("champion", "challenger")
+"""The arms whose answers somebody got."""
 
 
 def find_prediction(store: Store, prediction_id: str) -> Prediction:
     """The answer that was given for one row, with its label; `NotFound` when nobody logged it."""
     request, row = split_id(prediction_id)
-    answers = [found for found in find_rows(store, request, row) if found[2]["arm"] != "shadow"]
+    answers = [found for found in find_rows(store, request, row) if found[2]["arm"] in ANSWERED]
     if not answers:
         raise NotFound(f"there is no prediction {request}-{row}", hint="ids are <request id>-<row>, rows from 0")
     head, segment_id, found = answers[0]
@@ -38,7 +41,11 @@ def newest(
     """The newest predictions of a span, newest request first, its rows in order; without labels."""
     found: list[tuple[str, int, Prediction]] = []
     for part in read_log(store, Span(endpoint, since, until)):
-        rows = part.frame.filter(pl.col("arm") != "shadow").sort("request", "row", descending=[True, False]).head(limit)
+        rows = (
+            part.frame.filter(pl.col("arm").is_in(ANSWERED))
+            .sort("request", "row", descending=[True, False])
+            .head(limit)
+        )
         found += [
             (row["request"], -row["row"], _prediction(part.head, part.segment_id, row))
             for row in rows.iter_rows(named=True)
@@ -61,7 +68,9 @@ def outcomes(
     span = Span(endpoint, since, until, tuple(models))
     wanted = [] if columns is None else ["caller", "latency_us", *columns]
     frame = joined(store, span, columns=wanted, labelled=labelled)
-    return frame if shadow else frame.filter(pl.col("arm") != "shadow")
+    if shadow:
+        return frame.filter(pl.col("arm") != "failed")
+    return frame.filter(pl.col("arm").is_in(ANSWERED))
 
 
 def _prediction(

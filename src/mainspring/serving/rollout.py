@@ -12,15 +12,17 @@ import operator
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 import polars as pl
 
 from mainspring.kernel.clock import to_micros
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.ids import new_id
-from mainspring.serving.labels import joined
+from mainspring.lineage.graph import resolve
+from mainspring.serving.labels import joined, predictions_of
 from mainspring.serving.losses import output_columns, with_loss
 from mainspring.serving.segments import Span
-from mainspring.serving.sequential import Evidence, Moments, Stratum, decide
+from mainspring.serving.sequential import Decision, Evidence, Moments, Stratum, decide, rate_sequence
 from mainspring.serving.tables import ROLLOUTS
 from mainspring.serving.traffic import TrafficPlan
 from mainspring.serving.types import Rollout, RolloutEvidence
@@ -51,7 +53,7 @@ def look(store: Store, rollout: Rollout, plan: TrafficPlan, *, now: datetime) ->
             challenger_n=seen[1],
             champion_mean=_number(evidence.champion),
             challenger_mean=_number(evidence.challenger),
-            decision=decide(evidence, rule=rollout.rule),
+            decision=_guarded(decide(evidence, rule=rollout.rule), rollout, *_failures(store, rollout)),
         ),
         seen[2],
     )
@@ -123,6 +125,23 @@ def first_id_at(moment: datetime) -> str:
     return f"{text[:8]}-{text[8:]}"
 
 
+def _failures(store: Store, rollout: Rollout) -> tuple[int, int]:
+    """How many requests the challenger failed at, of how many that it was asked."""
+    span = Span(rollout.endpoint, models=(rollout.challenger,), since_id=first_id_at(rollout.started_at))
+    asked = predictions_of(store, span, columns=["arm"])
+    return asked.filter(pl.col("arm") == "failed")["request"].n_unique(), asked["request"].n_unique()
+
+
+def _guarded(decision: Decision, rollout: Rollout, failures: int, asked: int) -> Decision:
+    """The decision, unless the challenger fails at too many requests: then it goes, labels or not."""
+    at_least = rate_sequence(failures, asked, alpha=rollout.rule.guard_alpha).lower
+    if at_least <= rollout.rule.max_failures:
+        return decision
+    allowed = rollout.rule.max_failures
+    reason = f"it failed at {failures} of {asked} requests: at least {at_least:.2%}, where {allowed:.2%} is allowed"
+    return msgspec.structs.replace(decision, verdict="rollback", reason=reason)
+
+
 def _losses(store: Store, rollout: Rollout, *, arms: Sequence[str]) -> pl.DataFrame:
     """Rows since the rollout began that are labelled, with `arm`, `at`, `request`, `row`, `loss`."""
     span = Span(
@@ -132,7 +151,12 @@ def _losses(store: Store, rollout: Rollout, *, arms: Sequence[str]) -> pl.DataFr
     )
     columns = output_columns(rollout.metric)
     labelled = joined(store, span, columns=columns, labelled=True).filter(pl.col("arm").is_in(arms))
-    return with_loss(labelled, rollout.metric).select("request", "row", "arm", "at", "loss")
+    with store.read() as tx:
+        classes = {ref: resolve(tx, ref).metadata.get("classes", []) for ref in span.models}
+    parts = [
+        with_loss(labelled.filter(pl.col("model") == ref), rollout.metric, classes=classes[ref]) for ref in span.models
+    ]
+    return pl.concat([part.select("request", "row", "arm", "at", "loss") for part in parts])
 
 
 def _step(rollout: Rollout) -> pl.Expr:

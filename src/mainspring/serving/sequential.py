@@ -161,12 +161,14 @@ class Rule(msgspec.Struct, frozen=True):
     """No decision before this many observations of the smaller arm: the variance must be known a little."""
     max_n: int = 0
     """With this many and no decision, roll back for want of evidence; 0 waits for ever."""
+    max_failures: float = 0.01
+    """Share of requests at which the challenger may raise an error; above it, with confidence, it is rolled back."""
     planned_n: int = 2000
     """Where the bounds are tightest, in observations of the smaller arm. Any value is valid."""
 
     def check(self) -> None:
         """Raise `InvalidInput` for values that cannot be."""
-        for name in ("alpha", "guard_alpha"):
+        for name in ("alpha", "guard_alpha", "max_failures"):
             if not 0 < getattr(self, name) < 1:
                 raise InvalidInput(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
         for name in ("margin", "tolerance", "min_n", "max_n"):

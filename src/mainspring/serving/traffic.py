@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Arm", "Mode", "Target", "TrafficPlan", "check_steps", "share_of", "shares_of_keys", "shares_of_rows"]
 
 Mode = Literal["single", "shadow", "canary"]
-Arm = Literal["champion", "challenger", "shadow"]
+Arm = Literal["champion", "challenger", "shadow", "failed"]
+"""Who answered a logged row. `failed`: the challenger was asked and raised an error, which no caller saw."""
 
 _WHOLE = 2.0**64
 
