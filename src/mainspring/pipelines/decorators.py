@@ -79,7 +79,7 @@ class Step(Generic[P, R]):
         return self.function(*args, **kwargs) if session is None else session.call(self, args, kwargs)
 
     def map(self, *iterables: Iterable[Any], **broadcast: Any) -> list[R]:
-        """Call it for each item, in parallel; of several iterables, which must be equally long, for each tuple of items.
+        """Call it for each item, in parallel; of several, equally long iterables, for each tuple of items.
 
         Keywords are given to every call as they are. Results come in the order of the items. When items fail, those
         that succeeded are kept, and the error of the first is raised.
@@ -87,9 +87,8 @@ class Step(Generic[P, R]):
         items = _rows(iterables)
         session = _session()
         if session is None:
-            return [
-                cast("Any", self.function)(*item, **broadcast) for item in items
-            ]  # the types of items are not known
+            plain = cast("Callable[..., R]", self.function)  # nothing is known of the types of items
+            return [plain(*item, **broadcast) for item in items]
         return cast("list[R]", session.map(self, items, broadcast))
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:

@@ -1,4 +1,4 @@
-"""What a worker does with a queued flow: execute it in a fresh process, which has code, folder and crashes of its own."""
+"""What a worker does with a queued flow: execute it in a fresh process, with code, folder and crashes of its own."""
 
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ def tune(
     """Search `space` for the parameters with the best value of `objective`.
 
     Args:
-        objective: `objective(params) -> float`, or `objective(params, trial) -> float` to report on the way. An error of
-            its own fails the trial, not the study.
+        objective: `objective(params) -> float`, or `objective(params, trial) -> float` to report on the way. An error
+            of its own fails the trial, not the study.
         space: The parameters: `{"depth": Int(2, 8), "rate": Float(1e-3, 0.3, log=True), "kind": Choice(("a", "b"))}`.
         trials: How many trials the study has in the end, those of an earlier, interrupted call included.
         direction: `minimize` or `maximize`.
@@ -176,9 +176,8 @@ class _Search:
     def _ask(self, number: int) -> Any:
         seed = int(digest_value("trial-seed", [self._study.seed, number])[:8], 16)
         samplers = self._optuna.samplers
-        self._memory.sampler = (samplers.TPESampler if self._study.sampler == "tpe" else samplers.RandomSampler)(
-            seed=seed
-        )
+        kind = samplers.TPESampler if self._study.sampler == "tpe" else samplers.RandomSampler
+        self._memory.sampler = kind(seed=seed)
         return self._memory.ask(self._space)
 
     def _try(self, trial: Trial, asked: Any) -> Trial:

@@ -95,7 +95,7 @@ class Tuning(RoomService, room="tuning"):
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
     def discard(self, study_id: str, *, trial_id: str) -> None:
-        """Take a trial that lost its process out of its study, so that its number is tried again; its run has crashed."""
+        """Take a trial that lost its process out of its study; its number is tried again, its run has crashed."""
         with self.store.write() as tx:
             study = self._find(tx, study_id)
             gone = tx.execute(
