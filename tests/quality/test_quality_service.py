@@ -132,7 +132,7 @@ def test_a_report_of_another_sort_is_not_handed_out(weather):
     report = weather.quality.validate("weather@1", SUITE)
     with pytest.raises(NotFound, match="not a DriftReport"):
         weather.quality.drift_report(report.ref)
-    with pytest.raises(NotFound, match="no artifact|is not a"):
+    with pytest.raises(NotFound, match=r"no artifact|is not a"):
         weather.quality.validation("01900000-0000-7000-8000-000000000000")
 
 

@@ -1,4 +1,4 @@
-"""Reports for people: HTML that needs nothing else and escapes what it shows, a table on a terminal, lines in a pipe."""
+"""Reports for people: HTML that needs nothing else and escapes what it shows, a table on a terminal, lines else."""
 
 from __future__ import annotations
 
