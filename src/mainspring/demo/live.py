@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ask_why", "catch_harmed", "deploy", "replay_until_promoted", "show_months", "watch_the_rest"]
 
-_COOLDOWN = 60 * 86_400.0  # sixty days of the traffic's time
+_COOLDOWN = 30 * 86_400.0  # thirty days of the traffic's time
 _MARGIN = 0.01  # log loss: once it convinced as a shadow, the canary has to be no worse than this
 
 
@@ -121,7 +121,7 @@ def show_months(client: Client, show: Show) -> list[tuple[str, ...]]:
     outcomes = client.serving.outcomes(MODEL, labelled=True, columns=["output.probability"])
     local = outcomes.with_columns(
         month=pl.col("at").dt.convert_time_zone("America/New_York").dt.month(),
-        score=pl.col("output.probability").list.last().cast(pl.Float64),
+        score=pl.col("output.probability").cast(pl.List(pl.Float64)).list.last(),
     )
     rows: list[tuple[str, ...]] = []
     for (month,), part in sorted(local.group_by("month"), key=lambda each: each[0]):
