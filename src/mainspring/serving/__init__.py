@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from mainspring.serving.sequential import Decision, Evidence, Interval, Moments, Rule, Stratum, TwoRates
+from mainspring.serving.rates import Interval, TwoRates
+from mainspring.serving.sequential import Decision, Evidence, Moments, Rule, Stratum
 from mainspring.serving.traffic import Target, TrafficPlan
 from mainspring.serving.types import (
     Endpoint,

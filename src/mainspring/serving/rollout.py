@@ -21,8 +21,9 @@ from mainspring.kernel.ids import new_id
 from mainspring.lineage.graph import resolve
 from mainspring.serving.labels import joined, predictions_of
 from mainspring.serving.losses import output_columns, with_loss
+from mainspring.serving.rates import rate_sequence
 from mainspring.serving.segments import Span
-from mainspring.serving.sequential import Decision, Evidence, Moments, Stratum, decide, rate_sequence
+from mainspring.serving.sequential import Decision, Evidence, Moments, Stratum, decide
 from mainspring.serving.tables import ROLLOUTS
 from mainspring.serving.traffic import TrafficPlan
 from mainspring.serving.types import Rollout, RolloutEvidence

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Serving"]
 
+_PIECE = 1 << 20
+
 
 class Serving(RoomService, room="serving"):
     """Endpoints that answer, rollouts that are judged, predictions that can be asked about."""
@@ -310,7 +312,8 @@ class Serving(RoomService, room="serving"):
         )
         file = io.BytesIO()
         frame.write_parquet(file, compression="zstd", compression_level=1)
-        yield file.getvalue()
+        data = file.getbuffer()
+        return (bytes(data[start : start + _PIECE]) for start in range(0, len(data), _PIECE))
 
     # Below: what runs where the caller is, on both backends, composed of operations.
 
