@@ -19,6 +19,21 @@ FLAGS = [
     "--no-first-run",
 ]
 
+WIDE = (
+    "/",
+    "/runs",
+    "/runs/{trained}",
+    "/compare?run={trained}&run={trained_2}",
+    "/flows/{failed_flow}?step={failed_step}",
+    "/data/flights@2",
+    "/models/flight-delay@2",
+    "/endpoints/flight-delay",
+    "/alerts",
+    "/lineage/model/flight-delay@2",
+    "/reports/drift/flights@1",
+    "/audit",
+)
+
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
 
 
@@ -121,17 +136,32 @@ def test_a_live_page_shows_what_is_new_and_can_be_paused(tab, filled):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("path", ["/", "/lineage", "/lineage/model/flight-delay@1", "/audit"])
-def test_no_page_is_wider_than_the_window(tab, width, path):
+def test_no_page_is_wider_than_the_window(tab, filled, width):
     tab.set_viewport_size({"width": width, "height": 844})
-    tab.goto(path)
-    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    for path in WIDE:
+        tab.goto(path.format(**filled[1]))
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_a_chart_tells_its_values_under_the_pointer(tab, filled):
+    tab.goto(f"/runs/{filled[1]['trained']}")
+    chart = tab.locator("svg.chart-line").first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.wait_for_selector(".tip:visible")
+    name, value = tab.locator(".tip div").nth(1).inner_text().split("\n")
+    assert name
+    assert 0 < float(value) < 2
+    assert tab.locator("line.cross").count() == tab.locator("svg.chart-line[data-plot]").count()
+    tab.mouse.move(1, 1)
+    assert tab.locator("line.cross").count() == 0
 
 
 def test_pages_can_be_read_without_scripts(chromium, address):
     context = chromium.new_context(java_script_enabled=False, base_url=address)
     page = context.new_page()
-    page.goto("/lineage/model/flight-delay@1")
+    page.goto("/lineage/model/flight-delay@2")
     page.set_default_timeout(10_000)
     assert page.locator("svg.chart-dag g.node").count() >= 5
     assert page.locator("button.copy:visible, button.live:visible").count() == 0

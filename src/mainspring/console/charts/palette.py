@@ -26,7 +26,7 @@ _TONES = {
     "good": "finished succeeded passed ok approved resolved promoted healthy completed memoised cached active champion",
     "busy": "running started open pending-approval rolling shadow canary claimed leased",
     "warn": "warning warn waiting retrying degraded suppressed acknowledged medium",
-    "bad": "failed crashed error firing rejected rolled_back rolled-back critical high quarantined damaged lost",
+    "bad": "failed drift crashed error firing rejected rolled_back rolled-back critical high quarantined damaged lost",
 }
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in (tone, *words.split())}
 

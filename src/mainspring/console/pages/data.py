@@ -11,7 +11,7 @@ from mainspring.console.page import Ask, Crumb, Entry, Page
 from mainspring.console.pages.distributions import ColumnCard, column_cards
 from mainspring.console.pages.lineage import Drawing, draw_graph
 from mainspring.console.pages.reports import ValidationView, newest_report, validation_view
-from mainspring.data.diff import diff_schema
+from mainspring.data.differences import diff_schema
 from mainspring.data.types import DatasetVersion, FilesDiff, LogEntry, SchemaDiff
 from mainspring.lineage.types import Edge, File
 

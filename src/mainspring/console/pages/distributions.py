@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from mainspring.console.charts.scale import number_label
+
 if TYPE_CHECKING:
+    from mainspring.quality.drift.cells import Cell
     from mainspring.quality.drift.compare import ColumnDrift
     from mainspring.quality.profiles.types import ColumnProfile, Profile
 
@@ -48,6 +53,8 @@ class DriftRow(msgspec.Struct, frozen=True, kw_only=True):
     """Edges of the numeric cells; empty where the column is drawn as categories."""
     reference: list[float] = []
     current: list[float] = []
+    numeric: bool = False
+    """Whether the categories are stretches of numbers and stand in their order."""
     labels: list[str] = []
     """Cells that are no interval: categories, missing, beyond the reference's range."""
     label_reference: list[float] = []
@@ -61,7 +68,7 @@ def column_cards(profile: Profile) -> list[ColumnCard]:
 
 def _card(column: ColumnProfile) -> ColumnCard:
     numeric = column.family in ("number", "moment")
-    edges, counts, trimmed = _binned(column) if numeric else ([], [], 0)
+    edges, counts, trimmed = _binned(column) if numeric and not _few(column) else ([], [], 0)
     return ColumnCard(
         name=column.name,
         type=column.dtype,
@@ -77,8 +84,31 @@ def _card(column: ColumnProfile) -> ColumnCard:
         edges=edges,
         counts=counts,
         trimmed=trimmed,
-        top=list(column.frequent.values[:_TOP]) if not numeric else [],
+        top=_few(column) if numeric else list(column.frequent.values[:_TOP]),
     )
+
+
+def _few(column: ColumnProfile) -> list[tuple[str, int]]:
+    """The values of a column of numbers that has hardly any different ones, in their order."""
+    if column.family != "number" or not column.sketch.is_exact or len(column.sketch.counts) > _TOP:
+        return []
+    return [(number_label(value), count) for value, count in column.sketch.points()]
+
+
+def _labels(cells: Sequence[Cell]) -> list[str]:
+    """Names of cells; a stretch that begins where the one before ended says so, and not with the next double."""
+    names, before = [], math.nan
+    for cell in cells:
+        if cell.low is None or cell.high is None:
+            names.append(cell.label)
+        elif cell.low == cell.high:
+            names.append(number_label(cell.high))
+        elif math.nextafter(before, math.inf) == cell.low:
+            names.append(f"over {number_label(before)} to {number_label(cell.high)}")
+        else:
+            names.append(f"{number_label(cell.low)} to {number_label(cell.high)}")
+        before = math.nan if cell.high is None else cell.high
+    return names
 
 
 def _binned(column: ColumnProfile) -> tuple[list[float], list[float], int]:
@@ -121,7 +151,8 @@ def _drift_row(column: ColumnDrift) -> DriftRow:
         edges=edges,
         reference=[float(cell.reference) for _, _, cell in spans] if solid else [],
         current=[float(cell.current) for _, _, cell in spans] if solid else [],
-        labels=[cell.label for cell in others],
+        numeric=bool(spans),
+        labels=_labels(others),
         label_reference=[float(cell.reference) for cell in others],
         label_current=[float(cell.current) for cell in others],
     )

@@ -25,6 +25,8 @@ _PAGE = 50
 _STEPS = 2000
 _ROWS = 120
 """Rows of the Gantt chart and of the table; a filter by state finds the others."""
+_GATHERED = 200
+"""Results of one name that are looked for together in an argument."""
 _FAN = 8
 """A map of more items than this is one node of the graph."""
 STATES = ("queued", "running", "finished", "failed", "cancelled", "crashed")
@@ -197,24 +199,30 @@ def _node(identity: str, inside: list[StepRecord], ask: Ask) -> Node:
 
 
 def step_edges(steps: Sequence[StepRecord]) -> list[tuple[str, str]]:
-    """Which step's result was an argument of which: by the digests of blobs, or of the value where it is plain JSON.
+    """Which step's result was an argument of which, from oldest to newest.
 
+    Told by digests: of blobs, of the value where it is plain JSON, and of the list of what calls of one name gave.
     True, False and None are too common to tell where they came from and make no edge.
     """
-    makers: dict[str, str] = {}
+    makers: dict[str, tuple[str, ...]] = {}
+    lists: dict[str, list[StepRecord]] = {}
+    told: dict[str, int] = {}
     found = []
-    for step in sorted(steps, key=lambda each: each.started_at):
-        known = {makers[token] for token in (*step.uses, *step.inputs.values()) if token in makers}
-        found += [(maker, step.id) for maker in sorted(known)]
+    for step in sorted(steps, key=lambda each: (each.started_at, each.id)):
+        for name, group in lists.items():
+            if name == step.name or told.get(name) == len(group) or len(group) > _GATHERED:
+                continue
+            told[name] = len(group)
+            makers.setdefault(digest([each.output for each in group]), tuple(each.id for each in group))
+        tokens = [token for token in (*step.uses, *step.inputs.values()) if token and token in makers]
+        found += [(maker, step.id) for maker in dict.fromkeys(maker for token in tokens for maker in makers[token])]
         for blob in blobs_in(step.output):
-            makers.setdefault(str(blob["digest"]), step.id)
-        if (
-            step.output is not None
-            and not isinstance(step.output, bool)
-            and _plain(step.output)
-            and (token := digest(step.output))
-        ):
-            makers.setdefault(token, step.id)
+            makers.setdefault(str(blob["digest"]), (step.id,))
+        if step.output is None or isinstance(step.output, bool) or not _plain(step.output):
+            continue
+        lists.setdefault(step.name, []).append(step)
+        if token := digest(step.output):
+            makers.setdefault(token, (step.id,))
     return found
 
 

@@ -91,6 +91,7 @@ def home(client: Client, ask: Ask) -> HomePage:
                 ask.link("/runs", status="running"),
                 "busy" if running else "",
             ),
+            Count("Alerts", str(len(firing)), "firing", ask.link("/alerts", state="firing"), "bad" if firing else ""),
             Count(
                 "Failed",
                 str(len(wrong)),

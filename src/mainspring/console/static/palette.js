@@ -8,6 +8,7 @@ export function setUpPalette() {
   let found = [];
   let at = 0;
   let asked = 0;
+  let typing = 0;
 
   const draw = () => {
     list.replaceChildren(...found.map((item, index) => {
@@ -28,15 +29,19 @@ export function setUpPalette() {
   const go = (index) => {
     if (found[index]) location.href = found[index].href;
   };
-  const search = async () => {
+  // Pages are filtered at once, so that Enter right after the last letter goes where it says; the store is asked a moment later.
+  const filter = () => {
     const words = input.value.trim().toLowerCase();
     found = pages.filter((page) => page.label.toLowerCase().includes(words));
     at = 0;
     draw();
+    clearTimeout(typing);
+    if (words) typing = setTimeout(() => search(words), 120);
+  };
+  const search = async (words) => {
     const turn = ++asked;
-    if (!words) return;
     const answer = await fetch(`${base}/search.json?q=${encodeURIComponent(words)}`).catch(() => null);
-    if (!answer?.ok || turn !== asked) return;
+    if (!answer?.ok || turn !== asked || input.value.trim().toLowerCase() !== words) return;
     const page = await answer.json();
     found = [...found, ...page.results.map((each) => ({ label: each.label, kind: each.kind, href: each.href }))];
     draw();
@@ -44,12 +49,11 @@ export function setUpPalette() {
   const open = () => {
     input.value = "";
     if (!dialog.open) dialog.showModal();
-    search();
+    filter();
     input.focus();
   };
 
-  let typing = 0;
-  input.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, 120); });
+  input.addEventListener("input", filter);
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
