@@ -45,7 +45,7 @@ def test_type_checkers_see_the_functions_themselves(tmp_path: Path) -> None:
     path = tmp_path / "snippet.py"
     path.write_text(_SNIPPET)
     options = ["--strict", "--follow-imports=silent", "--hide-error-context", "--no-error-summary"]
-    output, _, _ = api.run([*options, "--cache-dir", str(tmp_path / "cache"), str(path)])
+    output, _, _ = api.run([*options, str(path)])
     wrong = {number for number, line in enumerate(_SNIPPET.splitlines(), 1) if "# WRONG" in line}
     found = {int(line.split(":")[1]) for line in output.splitlines() if "error:" in line}
     assert found == wrong, output

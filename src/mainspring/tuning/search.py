@@ -154,7 +154,7 @@ class _Search:
         self._client.tuning.finish(self._study.id)
 
     def _restore(self) -> int:
-        """Tell Optuna what is recorded; how many trials there are. One that was lost is tried again under its number."""
+        """Tell Optuna what is recorded; how many trials there are. A lost one is tried again under its number."""
         states = self._optuna.trial.TrialState
         recorded: list[Trial] = self._client.tuning.trials(self._study.id, limit=100_000)
         while recorded and recorded[-1].state == "running":
