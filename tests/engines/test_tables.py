@@ -64,7 +64,7 @@ PREDICATES = [
 @pytest.mark.parametrize(
     ("predicate", "holds"), PREDICATES, ids=lambda p: str(p)[:40] if isinstance(p, t.Predicate) else ""
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(rows=rows_of)
 def test_a_predicate_counts_selects_and_splits_the_rows_that_plain_python_finds(predicate, holds, rows):
     table = t.open_table(frame_of(rows))

@@ -29,7 +29,7 @@ DRAWS = {
 
 
 @pytest.mark.parametrize("law", DRAWS)
-@pytest.mark.parametrize(("n", "m"), [(1000, 50), (400, 400), (200, 1200)])
+@pytest.mark.parametrize(("n", "m"), [(1000, 50), (200, 800)])
 def test_nothing_changed_and_the_p_value_is_uniform(law, n, m):
     draw = random.Random(f"{law} {n} {m}")
     runs, limits = 80, DriftLimits(rows=20)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import hypothesis.strategies as st
 import polars as pl
 import pytest
@@ -87,10 +85,10 @@ def test_delong_is_the_bootstrap_and_its_interval_holds():
 def test_intervals_cover_the_truth_about_as_often_as_they_say(name):
     truth = evaluate_binary(*sample(99, 200_000)[:2], replicates=2)[name].value
     covered = 0
-    for seed in range(80):
-        each = evaluate_binary(*sample(seed, 400)[:2], replicates=60)[name]
+    for seed in range(60):
+        each = evaluate_binary(*sample(seed, 400)[:2], replicates=40)[name]
         covered += each.low <= truth <= each.high
-    assert covered >= 67  # 95 % of 80 is 76; four standard deviations of 2 below
+    assert covered >= 50  # 95 % of 60 is 57; four standard deviations of 1.7 below
 
 
 def test_wilson_is_right_at_the_ends():
@@ -289,7 +287,7 @@ def test_importance_finds_what_the_model_uses():
         features=["used"],
         repeats=1,
     )
-    assert math.isinf(by_loss[0].standard_error)
+    assert by_loss[0].standard_error is None
     with pytest.raises(NotFound):
         permutation_importance(lambda f: f["used"], frame, labels, features=["uses"])
     with pytest.raises(InvalidInput, match="returned 1 scores"):

@@ -126,7 +126,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("expectation", "holds", "asked"), ROWS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(rows=rows_of, mostly=st.sampled_from([0.0, 0.5, 0.9, 1.0]))
 def test_a_check_of_rows_counts_what_plain_python_counts(expectation, holds, asked, rows, mostly):
     expectation = Expectation(
@@ -151,7 +151,7 @@ def test_a_check_of_rows_counts_what_plain_python_counts(expectation, holds, ask
         assert dict(result.values) == dict(values)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(rows=rows_of)
 def test_a_condition_leaves_only_its_rows_to_be_asked(rows):
     expectation = Expectation(kind="column_values_to_be_unique", column="s", where="y > 0")
@@ -203,7 +203,7 @@ AGGREGATES = [
 
 
 @pytest.mark.parametrize(("kind", "column", "arguments", "value", "holds"), AGGREGATES, ids=lambda p: str(p)[:50])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(rows=rows_of)
 def test_a_check_of_an_aggregate_judges_what_plain_python_works_out(kind, column, arguments, value, holds, rows):
     expectation = Expectation(kind=f"{kind}_to_be_between", column=column, arguments=arguments)

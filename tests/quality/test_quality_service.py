@@ -143,4 +143,6 @@ def test_what_cannot_be_recorded_changes_nothing(weather):
         weather.quality.record_validation(report, dataset="weathr@1")
     with pytest.raises(NotFound):
         weather.quality.validate("weather@9", SUITE)
+    with pytest.raises(InvalidInput, match="not a dataset"):
+        weather.quality.validate("model/delay@1", SUITE)
     assert len(weather.quality.reports()) == before

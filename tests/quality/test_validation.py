@@ -168,3 +168,20 @@ def test_the_builder_writes_the_expectations_and_refuses_nonsense_at_once():
         expect("t").column("a").in_set([object()])
     with pytest.raises(InvalidInput):
         expect("../t")
+
+
+def test_infinities_are_judged_and_written_as_text():
+    frame = pl.DataFrame({"x": [float("inf"), float("nan"), 1.0]})
+    report = validate_table(frame, expect("t").column("x").maximum(0, 5).minimum(1).mean(0))
+    assert [(each.verdict, each.observed) for each in report.results] == [
+        ("failed", "inf"),
+        ("passed", 1.0),
+        ("passed", "inf"),
+    ]
+
+
+def test_numbers_of_every_width_are_compared_by_value():
+    for dtype in (pl.Int8, pl.UInt8, pl.UInt64, pl.Float32, pl.Decimal(10, 2)):
+        frame = pl.DataFrame({"x": pl.Series([1, 2, 3]).cast(dtype)})
+        suite = expect("t").column("x").in_set([1, 2.0, 2.5, 2**63, -1, 10**30]).between(-(10**30), 2.5)
+        assert [each.unexpected for each in validate_table(frame, suite).results] == [1, 1]

@@ -177,7 +177,7 @@ def _answer(metric: Metric, column: pl.Series) -> Any:
     if isinstance(metric, ir.Histogram):
         below = [0, *value]
         return [after - before for before, after in itertools.pairwise(below)]
-    return json_value(value)
+    return value if isinstance(value, float) else json_value(value)
 
 
 def _collect(plans: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:

@@ -251,7 +251,11 @@ def _members(column: str, values: Iterable[ir.Scalar], schema: Mapping[str, Colu
     plain = [_literal(value, column, kind) for value in values]
     if kind.kind == "integer":
         # 1.5 is in no set of whole numbers; 1.0 is the number 1.
-        return pl.Series([int(value) for value in plain if value == int(value)], dtype=pl.Int64)
+        unsigned = kind.dtype == "UInt64"
+        least, most = (0, 2**64 - 1) if unsigned else (-(2**63), 2**63 - 1)
+        whole = [int(value) for value in plain if isinstance(value, int) or value.is_integer()]
+        inside = [value for value in whole if least <= value <= most]
+        return pl.Series(inside, dtype=pl.UInt64 if unsigned else pl.Int64)
     if kind.kind in {"float", "decimal"}:
         return pl.Series([float(value) for value in plain], dtype=pl.Float64)
     types: dict[str, Any] = {"bool": pl.Boolean, "text": pl.String, "date": pl.Date, "time": pl.Time}

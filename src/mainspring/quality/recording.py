@@ -15,11 +15,14 @@ from mainspring.store.transaction import Transaction
 
 __all__ = ["add", "add_report", "dataset_name", "outcomes", "resolve", "resolve_used"]
 
+_KINDS = {"dataset", "feature-view", "model", "predictions", "training-set"}
+"""What may be validated, profiled or evaluated; a reference that begins with none of these is of the default kind."""
+
 
 def resolve(tx: Transaction, ref: str, kind: str) -> Artifact:
     """An artifact by a reference whose kind may be left out, for a kind of the name's own or `kind`."""
     first = ref.partition("/")[0]
-    return graph.resolve(tx, ref, kind="" if first in {"dataset", "model", "feature-view", "training-set"} else kind)
+    return graph.resolve(tx, ref, kind="" if first in _KINDS else kind)
 
 
 def resolve_used(tx: Transaction, **refs: str) -> list[tuple[Artifact, str]]:

@@ -318,6 +318,12 @@ class Quality(RoomService, room="quality"):
         """What to scan, and the full reference when it is a dataset version."""
         if not isinstance(data, str):
             return (str(data) if isinstance(data, Path) else data), ""
+        kind = data.partition("/")[0]
+        if kind in {"training-set", "model", "predictions", "feature-view"}:
+            raise InvalidInput(
+                f"{data} is not a dataset, and only its maker can read it as a table",
+                hint="pass its frame, or record_profile(profile_frame(frame), of=...) once",
+            )
         datasets = Data(self._backend)
         version = datasets.describe(data)
         return datasets.load(version.ref), version.ref

@@ -6,6 +6,7 @@ time, for its most frequent unexpected values and a few of its rows. `quarantine
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -164,7 +165,7 @@ class _Job:
             expectation=self.expectation,
             verdict=verdict,  # type: ignore[arg-type]  # one of the three literals
             expected=self.check.expected(),
-            observed=judgement.observed if judgement else None,
+            observed=_plain(judgement.observed) if judgement else None,
             message=judgement.message if judgement else self.error,
             rows=answers.get(_WHOLE, 0),
             evaluated=judgement.evaluated if judgement else None,
@@ -197,6 +198,13 @@ def _explain(table: Table, jobs: Sequence[_Job], answers: Mapping[Metric, Any], 
         rows = table.rows(bad, where=job.target.where, limit=sample) if bad is not None else []
         results.append(job.result(answers, counted[metric][:sample] if metric in counted else [], rows))
     return results
+
+
+def _plain(observed: Any) -> Any:
+    """What was observed as JSON, which has no infinities."""
+    if isinstance(observed, list):
+        return [_plain(each) for each in observed]
+    return str(observed) if isinstance(observed, float) and not math.isfinite(observed) else observed
 
 
 def _sentence(error: MainspringError) -> str:

@@ -80,6 +80,6 @@ def permutation_importance(
         for _ in range(repeats):
             shuffled = frame.with_columns(frame.get_column(name)[random.permutation(truth.size)])
             drops.append(loss(predict(shuffled)) - whole)
-        error = float(np.std(drops, ddof=1)) / math.sqrt(repeats) if repeats > 1 else math.inf
+        error = float(np.std(drops, ddof=1)) / math.sqrt(repeats) if repeats > 1 else None
         found.append(Importance(name, float(np.mean(drops)), error))
     return sorted(found, key=lambda each: each.importance, reverse=True)

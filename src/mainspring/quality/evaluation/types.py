@@ -187,8 +187,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Importance(msgspec.Struct, frozen=True):
-    """How much worse the metric gets when a feature is shuffled: mean over the repeats, and its standard error."""
+    """How much worse the metric gets when a feature is shuffled: mean over the repeats, and its standard error.
+
+    One repeat has no standard error.
+    """
 
     feature: str
     importance: float
-    standard_error: float
+    standard_error: float | None = None
