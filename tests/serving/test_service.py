@@ -235,6 +235,24 @@ def test_a_shadow_is_compared_on_the_same_rows(client, process):
     assert client.serving.endpoint("late").plan.mode == "single"
 
 
+def test_a_good_shadow_waits_for_its_approval(client, process):
+    client.serving.deploy("late", model=register(client, worse=True))
+    better = register(client, approve=False)
+    rollout = client.serving.start_rollout("late", challenger=better)
+    answer, label = ask(process, 1500, seed=3)
+    nothing = client.serving.evaluate_rollout("late")
+    assert client.serving.evaluate_rollout("late") == nothing  # nothing new: nothing kept
+    tell(client, answer, label)
+    look = client.serving.evaluate_rollout("late")
+    assert look.decision.verdict == "promote"
+    assert "waits for its approval" in look.decision.reason
+    assert client.serving.endpoint("late").plan.mode == "shadow"
+    assert client.serving.evidence(rollout.id) == [nothing, look]
+    client.models.approve(better)
+    client.serving.evaluate_rollout("late")
+    assert client.serving.endpoint("late").plan.champion.reference == better
+
+
 def test_an_unapproved_shadow_is_not_promoted(client, process):
     client.serving.deploy("late", model=register(client, worse=True))
     better = register(client, approve=False)

@@ -29,12 +29,15 @@ __all__ = [
     "check_approved",
     "end_rollout",
     "find_endpoint",
+    "is_unapproved_shadow",
     "new_endpoint",
+    "nothing_new",
     "put_on",
     "save_evidence",
     "save_plan",
     "save_rollout",
     "take_off",
+    "takes_next_step",
 ]
 
 
@@ -154,3 +157,24 @@ def save_rollout(tx: Transaction, rollout: Rollout) -> None:
     """Keep the mode and the steps of a running rollout."""
     row = dict(zip(ROLLOUTS.columns, ROLLOUTS.to_row(rollout), strict=True))
     tx.execute("UPDATE rollout SET mode = ?, stepped = ? WHERE id = ?", (row["mode"], row["stepped"], rollout.id))
+
+
+def is_unapproved_shadow(tx: Transaction, endpoint: Endpoint) -> bool:
+    """Whether the challenger is a shadow that may not come before users yet."""
+    challenger = endpoint.plan.challenger
+    return (
+        endpoint.plan.mode == "shadow" and challenger is not None and not approval_of(tx, resolve(tx, challenger.model))
+    )
+
+
+def takes_next_step(rollout: Rollout, evidence: RolloutEvidence, seen: int) -> bool:
+    """Whether an undecided canary takes its next step: the present one has shown enough to see harm."""
+    undecided = evidence.mode == "canary" and evidence.decision.verdict == "continue"
+    return undecided and len(rollout.stepped) < len(rollout.steps) and seen >= rollout.rule.min_n
+
+
+def nothing_new(tx: Transaction, rollout: Rollout, evidence: RolloutEvidence) -> RolloutEvidence | None:
+    """The look before, when this one shows the same and decides nothing."""
+    before = tx.fetch_one(EVIDENCE, "WHERE rollout_id = ? ORDER BY id DESC LIMIT 1", (rollout.id,))
+    same = before is not None and msgspec.structs.replace(evidence, id=before.id, at=before.at) == before
+    return before if same and evidence.decision.verdict == "continue" else None

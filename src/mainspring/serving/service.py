@@ -15,17 +15,21 @@ from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Download, operation
 from mainspring.lineage.graph import resolve, start_run, use
 from mainspring.lineage.queries import why
-from mainspring.lineage.types import Artifact, Graph
+from mainspring.lineage.types import Graph
 from mainspring.serving.deployments import (
+    approval_of,
     check_approved,
     end_rollout,
     find_endpoint,
+    is_unapproved_shadow,
     new_endpoint,
+    nothing_new,
     put_on,
     save_evidence,
     save_plan,
     save_rollout,
     take_off,
+    takes_next_step,
 )
 from mainspring.serving.sequential import Rule
 from mainspring.serving.tables import ENDPOINTS, EVIDENCE, ROLLOUTS, SEGMENTS
@@ -142,7 +146,9 @@ class Serving(RoomService, room="serving"):
                 raise Conflict(f"{artifact.ref} answers at endpoint {endpoint!r} already")
             allowed = allow_unapproved or mode == "shadow"
             approval = (
-                check_approved(tx, artifact, allow_unapproved=allowed) if mode == "canary" else _known(tx, artifact)
+                check_approved(tx, artifact, allow_unapproved=allowed)
+                if mode == "canary"
+                else approval_of(tx, artifact)
             )
             run = start_run(tx, "rollout", endpoint, metadata={"challenger": artifact.ref, "mode": mode})
             use(tx, run.id, held.plan.champion.model, role="champion")
@@ -203,9 +209,18 @@ class Serving(RoomService, room="serving"):
             held = find_endpoint(tx, endpoint)
             if find_rollout(tx, endpoint) != rollout or held.plan != plan:
                 raise Conflict(f"the rollout at endpoint {endpoint!r} changed meanwhile", hint="look again")
+            if (before := nothing_new(tx, rollout, evidence)) and not (
+                apply and takes_next_step(rollout, evidence, seen)
+            ):
+                return before
+            waits = evidence.decision.verdict == "promote" and is_unapproved_shadow(tx, held)
+            if waits:
+                reason = f"{evidence.decision.reason}; it waits for its approval"
+                decision = msgspec.structs.replace(evidence.decision, reason=reason)
+                evidence = msgspec.structs.replace(evidence, decision=decision)
             save_evidence(tx, evidence)
             tx.note(f"rollout/{rollout.id}", verdict=evidence.decision.verdict, n=evidence.decision.n)
-            if apply:
+            if apply and not waits:
                 self._follow(tx, held, rollout, evidence, seen)
         return evidence
 
@@ -358,12 +373,10 @@ class Serving(RoomService, room="serving"):
         if verdict == "rollback":
             save_plan(tx, endpoint, end_rollout(tx, rollout, plan, promoted=False, reason=reason))
             return
-        waits = len(rollout.stepped) < len(rollout.steps)
-        grows = waits and verdict == "continue" and plan.mode == "canary" and seen >= rollout.rule.min_n
         if verdict == "promote" and not (plan.mode == "shadow" and rollout.steps):
             self._check_challenger(tx, endpoint, allow_unapproved=False)
             save_plan(tx, endpoint, end_rollout(tx, rollout, plan, promoted=True, reason=reason))
-        elif verdict == "promote" or grows:
+        elif verdict == "promote" or takes_next_step(rollout, evidence, seen):
             self._check_challenger(tx, endpoint, allow_unapproved=False)
             stepped = msgspec.structs.replace(rollout, mode="canary", stepped=(*rollout.stepped, tx.now))
             save_rollout(tx, stepped)
@@ -380,9 +393,3 @@ class Serving(RoomService, room="serving"):
             )
             if approval:
                 use(tx, endpoint.plan.challenger.deployment, approval, role="approval")
-
-
-def _known(tx: Transaction, model: Artifact) -> str:
-    from mainspring.serving.deployments import approval_of
-
-    return approval_of(tx, model)
