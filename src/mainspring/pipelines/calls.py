@@ -51,7 +51,7 @@ class Call(msgspec.Struct, frozen=True):
     inputs: dict[str, str]
     contents: dict[str, str]
     uses: tuple[str, ...]
-    code: dict[str, str]
+    code: str
     environment: str
     key: str
     uncached: str
@@ -93,7 +93,7 @@ class Calls:
         self._codes: dict[Any, Code] = {}
         self._engine: ProcessEngine | None = None
         self._lock = threading.Lock()
-        self._noted = False
+        self._fresh: dict[str, dict[str, str]] = {}
 
     def of(
         self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], path: str, item: int = -1
@@ -185,10 +185,10 @@ class Calls:
 
     def save(self, records: list[StepRecord], logs: dict[str, str]) -> None:
         """Record; durable when it returns."""
-        if not self._noted:
-            self._noted = True
-            self._service.note_environment(current_environment())
-        self._service.record(self.run_record.id, attempt=self.run_record.attempt, steps=records, logs=logs)
+        run = self.run_record
+        with self._lock:
+            codes, self._fresh = self._fresh, {}
+        self._service.record(run.id, attempt=run.attempt, steps=records, logs=logs, codes=codes)
 
     def value_of(self, record: StepRecord, step: Step[..., Any]) -> Any:
         """The value that a record holds."""
@@ -299,6 +299,7 @@ class Calls:
         code = self._codes.get(step.function)
         if code is None:
             code = self._codes[step.function] = step.code()
+            self._fresh[code.fingerprint] = code.parts
         contents = {name: digest(value) for name, value in given.items()} if step.options.cache else {}
         key, uncached = self._key(step, code, contents) if step.options.cache else ("", "")
         return Call(
@@ -312,7 +313,7 @@ class Calls:
             inputs=inputs,
             contents=contents,
             uses=tuple(dict.fromkeys(token for value in given.values() for token in self._tokens(value))),
-            code=code.parts,
+            code=code.fingerprint,
             environment=current_environment().digest,
             key=key,
             uncached=uncached,

@@ -20,7 +20,7 @@ from mainspring.kernel.hooks import load
 from mainspring.pipelines.decorators import Flow
 from mainspring.pipelines.logs import caught_descriptors
 from mainspring.pipelines.remote import failure_of, resolve_step
-from mainspring.pipelines.runtime import execute_flow
+from mainspring.pipelines.runtime import begin, execute_flow
 from mainspring.pipelines.types import Location
 from mainspring.pipelines.working import Stopped, wait_for
 from mainspring.store.queue_tables import Task
@@ -89,14 +89,13 @@ def execute(payload: bytes) -> bytes:
 def _execute(client: Any, order: Order) -> Outcome:
     try:
         flow = _import(order.location)
-        code = flow.code().digest
     except Exception as error:  # noqa: BLE001 -- the user's module may raise anything as it is imported
         failure = failure_of(error).payload
         opened = client.pipelines.begin(client.pipelines.get(order.run_id).flow, run_id=order.run_id)
         client.pipelines.finish(order.run_id, attempt=opened.run.attempt, state="failed", error=failure)
         return Outcome("failed", failure)
     try:
-        opened = client.pipelines.begin(flow.name, run_id=order.run_id, code=code)
+        opened = begin(client.pipelines, flow, run_id=order.run_id)
         execute_flow(client.pipelines, flow, opened, quiet=True)
     except LostLease as error:
         return Outcome("lost", error.payload())

@@ -19,7 +19,7 @@ from mainspring.pipelines.types import FlowRun, FlowState, StepRecord
 from mainspring.pipelines.values import blobs_in
 from mainspring.store.transaction import Transaction
 
-__all__ = ["begin_attempt", "end_flow", "fence", "find_flow", "save_log", "save_steps"]
+__all__ = ["begin_attempt", "end_flow", "fence", "find_flow", "note_origin", "save_log", "save_steps"]
 
 _STEP_SQL = f"{STEPS.insert_sql} ON CONFLICT (run_id, path, item) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in STEPS.columns if column not in ("run_id", "path", "item")
@@ -102,8 +102,30 @@ def end_flow(
     return ended
 
 
-def save_steps(tx: Transaction, run: FlowRun, steps: Sequence[StepRecord], logs: dict[str, str]) -> None:
-    """Record steps as they are now, with their lineage, their cache entries and the ends of their logs."""
+def note_origin(tx: Transaction, run_id: str, name: str, code: str, parts: dict[str, str], environment: str) -> None:
+    """Record that a run used this code and this environment."""
+    if code:
+        made = add_artifact(tx, "code", name, digest=code, metadata={"parts": parts}, reuse=True)
+        use(tx, run_id, made.id, role="code")
+    if environment and (found := _artifact_of(tx, environment)):
+        use(tx, run_id, found, role="environment")
+
+
+def save_steps(
+    tx: Transaction,
+    run: FlowRun,
+    steps: Sequence[StepRecord],
+    logs: dict[str, str],
+    codes: dict[str, dict[str, str]],
+) -> None:
+    """Record steps as they are now, with their lineage, their cache entries and the ends of their logs.
+
+    `codes` has the parts of each code digest that this run has not recorded before.
+    """
+    names = {step.code: step.name for step in steps}
+    for code, parts in codes.items():
+        if code in names:
+            add_artifact(tx, "code", f"{run.flow}/{names[code]}", digest=code, metadata={"parts": parts}, reuse=True)
     tx.many(_RUN_SQL, [RUNS.to_row(_lineage_run(run, step)) for step in steps])
     tx.many(_STEP_SQL, [STEPS.to_row(step) for step in steps])
     for step_id, text in logs.items():
@@ -111,9 +133,11 @@ def save_steps(tx: Transaction, run: FlowRun, steps: Sequence[StepRecord], logs:
     finished = [step for step in steps if step.state == "finished"]
     known: dict[str, str] = {}
     for step in finished:
-        for token in step.uses:
-            if artifact_id := known.setdefault(token, _artifact_of(tx, token)):
-                use(tx, step.id, artifact_id)
+        for token in (step.code, *step.uses):
+            if token not in known:
+                known[token] = _artifact_of(tx, token)
+            if known[token]:
+                use(tx, step.id, known[token], role="code" if token == step.code else "")
         for blob in blobs_in(step.output):
             if not blob["inline"] or blob["codec"] in _WORTH_A_NODE:
                 _add_result(tx, run, step, blob)

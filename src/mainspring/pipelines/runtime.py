@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mainspring.pipelines.decorators import Flow, Step
     from mainspring.pipelines.service import Pipelines
 
-__all__ = ["Diverged", "Session", "blob_port", "current_session", "execute_flow", "run_here"]
+__all__ = ["Diverged", "Session", "begin", "blob_port", "current_session", "execute_flow", "run_here"]
 
 _THREADS = 8
 
@@ -84,8 +84,6 @@ class Session:
         self._threads: ThreadPoolExecutor | None = None
         for record in opened.steps:
             self._known.setdefault(record.path, {})[record.item] = record
-        if opened.steps:
-            service.note_environment(current_environment())
 
     def call(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One call of a step in the body."""
@@ -184,15 +182,31 @@ def run_here(service: Pipelines, flow: Flow[..., Any], arguments: dict[str, Any]
     with present(service) as worker:
         blobs = blob_port(service)
         params = {} if arguments is None else {name: encode(value, blobs) for name, value in arguments.items()}
-        opened = service.begin(
-            flow.name,
-            run_id=run_id,
-            location=flow.location() if not run_id else Location(),
-            params=params,
-            code=flow.code().digest,
-            worker=worker,
-        )
+        opened = begin(service, flow, run_id=run_id, params=params, worker=worker)
         return execute_flow(service, flow, opened, arguments)
+
+
+def begin(
+    service: Pipelines,
+    flow: Flow[..., Any],
+    *,
+    run_id: str = "",
+    params: dict[str, Any] | None = None,
+    worker: str = "",
+) -> Opened:
+    """Become the one that executes a run of `flow`, with its code and environment recorded."""
+    environment, code = current_environment(), flow.code()
+    service.note_environment(environment)
+    return service.begin(
+        flow.name,
+        run_id=run_id,
+        location=flow.location() if not run_id else Location(),
+        params=params or {},
+        code=code.fingerprint,
+        parts=code.parts,
+        environment=environment.digest,
+        worker=worker,
+    )
 
 
 def execute_flow(

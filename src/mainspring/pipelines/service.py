@@ -12,9 +12,10 @@ from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
-from mainspring.pipelines.records import begin_attempt, end_flow, fence, find_flow, save_log, save_steps
+from mainspring.lineage.graph import add_artifact
+from mainspring.pipelines.records import begin_attempt, end_flow, fence, find_flow, note_origin, save_log, save_steps
 from mainspring.pipelines.schedules import find_schedule, next_moment
-from mainspring.pipelines.tables import ENVIRONMENTS, FLOW_RUNS, SCHEDULES, STEPS
+from mainspring.pipelines.tables import FLOW_RUNS, SCHEDULES, STEPS
 from mainspring.pipelines.tick import queue_flow, tick
 from mainspring.pipelines.types import (
     Environment,
@@ -62,7 +63,7 @@ class Pipelines(RoomService, room="pipelines"):
             flow.name,
             location=flow.location(),
             params=encoded,
-            code=flow.code().digest,
+            code=flow.code().fingerprint,
             key=key,
             priority=priority,
             not_before=not_before,
@@ -111,6 +112,8 @@ class Pipelines(RoomService, room="pipelines"):
         location: Location = Location(),  # noqa: B008 -- frozen
         params: dict[str, Any] = {},  # noqa: B006 -- an operation's defaults are copied
         code: str = "",
+        parts: dict[str, str] = {},  # noqa: B006 -- an operation's defaults are copied
+        environment: str = "",
         key: str = "",
         worker: str = "",
     ) -> Opened:
@@ -129,6 +132,7 @@ class Pipelines(RoomService, room="pipelines"):
             if run.state == "finished":
                 return Opened(run, [])
             opened = begin_attempt(tx, run, worker=worker, code=code)
+            note_origin(tx, opened.id, f"flow/{flow}", code, parts, environment)
             steps = tx.fetch(STEPS, "WHERE run_id = ? AND state IN ('finished', 'cached') ORDER BY id", (run.id,))
         return Opened(opened, steps, changed=bool(steps) and run.code != code)
 
@@ -140,11 +144,12 @@ class Pipelines(RoomService, room="pipelines"):
         attempt: int,
         steps: list[StepRecord],
         logs: dict[str, str] = {},  # noqa: B006 -- an operation's defaults are copied
+        codes: dict[str, dict[str, str]] = {},  # noqa: B006 -- an operation's defaults are copied
     ) -> None:
         """Record steps as they are now, all or none; `LostLease` when another attempt took over."""
         with self.store.write() as tx:
             run = fence(tx, run_id, attempt)
-            save_steps(tx, run, steps, logs)
+            save_steps(tx, run, steps, logs, codes)
             tx.note(f"run/{run_id}", steps=len(steps))
 
     @operation(permission="pipelines:write", writes=True, resource="run_id")
@@ -196,10 +201,10 @@ class Pipelines(RoomService, room="pipelines"):
 
     @operation(permission="pipelines:write", writes=True)
     def note_environment(self, environment: Environment) -> None:
-        """Remember what an environment's digest stands for."""
-        with self.store.bookkeeping() as tx:
-            row = ENVIRONMENTS.to_row(environment)
-            tx.execute(f"{ENVIRONMENTS.insert_sql} ON CONFLICT (digest) DO NOTHING", row)
+        """Record what an environment's digest stands for, as an artifact."""
+        with self.store.write() as tx:
+            packages = {"packages": environment.packages}
+            add_artifact(tx, "environment", "python", digest=environment.digest, metadata=packages, reuse=True)
 
     @operation(permission="pipelines:read", resource="run_id")
     def get(self, run_id: str) -> FlowRun:

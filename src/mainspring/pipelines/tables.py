@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from mainspring.pipelines.types import Environment, FlowRun, Schedule, StepRecord
+from mainspring.pipelines.types import FlowRun, Schedule, StepRecord
 from mainspring.store.records import Table
 
-__all__ = ["ENVIRONMENTS", "FLOW_RUNS", "MIGRATIONS", "SCHEDULES", "STEPS"]
+__all__ = ["FLOW_RUNS", "MIGRATIONS", "SCHEDULES", "STEPS"]
 
 FLOW_RUNS = Table("flow_run", FlowRun)
 SCHEDULES = Table("flow_schedule", Schedule)
-ENVIRONMENTS = Table("flow_environment", Environment)
 STEPS = Table("flow_step", StepRecord)
 
 MIGRATIONS: tuple[str, ...] = (
@@ -69,10 +68,6 @@ CREATE TABLE flow_cache (
   step_id TEXT NOT NULL,
   at BIGINT NOT NULL,
   PRIMARY KEY (workspace, key)
-);
-CREATE TABLE flow_environment (
-  digest TEXT PRIMARY KEY,
-  packages TEXT NOT NULL
 );
 CREATE TABLE flow_schedule (
   id TEXT PRIMARY KEY,

@@ -88,10 +88,10 @@ class StepRecord(msgspec.Struct, frozen=True):
     """The digest of each argument, of its content or its origin; empty where there is none. A replay compares them."""
     contents: dict[str, str] = {}
     """The digest of the content of each argument, of a step that asked for a cache."""
-    code: dict[str, str] = {}
-    """The digest of each first-party function and constant that the step reaches."""
+    code: str = ""
+    """Digest of the code that the step reaches: that of an artifact of the kind `code`, which names its parts."""
     environment: str = ""
-    """Digest of the installed packages."""
+    """Digest of what is installed: that of an artifact of the kind `environment`."""
     key: str = ""
     """Under which other runs may reuse the result; empty when they may not."""
     uncached: str = ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mainspring.pipelines.tables import ENVIRONMENTS, STEPS
+from mainspring.kernel.context import caller
+from mainspring.lineage.tables import ARTIFACTS
+from mainspring.pipelines.tables import STEPS
 from mainspring.pipelines.types import FlowRun, StepRecord, StepWhy, Why
 from mainspring.store.transaction import Transaction
 
@@ -22,12 +24,13 @@ def explain(tx: Transaction, run: FlowRun, step: StepRecord) -> StepWhy:
     )
     if previous is None:
         return StepWhy(step, "", [Why("first run", "", "no run before this one got to this step")])
-    reasons = [Why(f"code: {name}", before, now) for name, before, now in _changes(previous.code, step.code)]
+    codes = [_named(tx, "code", each.code, "parts") for each in (previous, step)]
+    reasons = [Why(f"code: {name}", before, now) for name, before, now in _changes(*codes)]
     same_kind = bool(previous.contents) and bool(step.contents)
     before, now = (previous.contents, step.contents) if same_kind else (previous.inputs, step.inputs)
     reasons += [Why(f"input: {name}", old, new) for name, old, new in _changes(before, now)]
     if previous.environment != step.environment:
-        packages = [_packages(tx, each.environment) for each in (previous, step)]
+        packages = [_named(tx, "environment", each.environment, "packages") for each in (previous, step)]
         reasons += [Why(f"environment: {name}", old, new) for name, old, new in _changes(*packages)]
     if not reasons:
         asked = step.uncached or ("" if step.key else "the step does not ask for a cache")
@@ -44,6 +47,9 @@ def _changes(before: dict[str, str], now: dict[str, str]) -> list[tuple[str, str
     ]
 
 
-def _packages(tx: Transaction, digest: str) -> dict[str, str]:
-    found = tx.fetch_one(ENVIRONMENTS, "WHERE digest = ?", (digest,))
-    return found.packages if found else {}
+def _named(tx: Transaction, kind: str, digest: str, field: str) -> dict[str, str]:
+    """What the artifact with a digest says that it consists of."""
+    found = tx.fetch_one(
+        ARTIFACTS, "WHERE workspace = ? AND kind = ? AND digest = ? LIMIT 1", (caller().workspace, kind, digest)
+    )
+    return dict(found.metadata.get(field, {})) if found else {}
