@@ -24,7 +24,7 @@ def fill(client) -> dict[str, str]:
     _runs(client, names)
     _models(client, names)
     _flow(client, names)
-    _serving(client)
+    _serving(client, names)
     _rest(client, names)
     return names
 
@@ -195,7 +195,7 @@ def _flow(client, names) -> None:
     names.update(flow=finished.id, failed_flow=failed.id, failed_step=client.pipelines.steps(failed.id)[-1].id)
 
 
-def _serving(client) -> None:
+def _serving(client, names) -> None:
     from mainspring.monitoring.types import Limits
     from mainspring.monitoring.watch import watch
     from mainspring.serving.plane import ServingProcess
@@ -223,6 +223,7 @@ def _serving(client) -> None:
         watch(client.backend, "flight-delay")
     finally:
         process.close()
+    names["prediction"] = client.serving.predictions("flight-delay", limit=1)[0].id
     client.loop.set_policy(
         "flight-delay", flow="retrain", location=Location(address="shop.flows:retrain"), needs_approval=True
     )

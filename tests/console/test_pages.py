@@ -26,8 +26,9 @@ PAGES = {
     "/flows/{flow}": 3,
     "/flows/{failed_flow}?step={failed_step}": 5,
     "/endpoints": 3,
-    "/endpoints/flight-delay": 13,
-    "/endpoints/flight-delay?span=30d": 13,
+    "/endpoints/flight-delay": 14,
+    "/endpoints/flight-delay?span=30d": 14,
+    "/predictions/{prediction}": 3,
     "/alerts": 1,
     "/alerts?state=firing": 1,
     "/reports/evaluation/flight-delay@2": 2,
@@ -170,6 +171,57 @@ def test_home_of_an_empty_store_teaches(empty):
     page = empty.page("/")
     snippets = [code.text for code in page.all("code")]
     assert any(str(empty.client.address) in snippet for snippet in snippets)
+
+
+def test_an_endpoint_tells_its_story(full):
+    page = full.page("/endpoints/flight-delay")
+    text = page.all("main")[0].text
+    assert "drifted" in page.all("div", role="alert")[0].text
+    assert "promoted" in text
+    labels = {
+        chart.attributes["aria-label"].partition(".")[0] for chart in page.all("svg") if chart.attributes.get("role")
+    }
+    assert {"Traffic split of flight-delay", "Latency in milliseconds", "auc over time", "Drift over time"} <= labels
+    split = next(
+        chart for chart in page.all("svg") if chart.attributes.get("aria-label", "").startswith("Traffic split")
+    )
+    assert split.attributes["aria-label"].endswith("now flight-delay@1 0%, flight-delay@2 100%")
+
+
+def test_a_prediction_knows_its_label_and_where_it_came_from(full):
+    page = full.page(f"/predictions/{full.names['prediction']}")
+    nodes = {node.text for node in page.all("g", class_="node")}
+    assert any("flights@2" in node for node in nodes)
+    assert "hour" in page.all("main")[0].text
+
+
+def test_a_flow_run_shows_where_it_failed_and_why_the_step_ran(full):
+    page = full.page(f"/flows/{full.names['failed_flow']}?step={full.names['failed_step']}")
+    assert "target registry is not reachable" in page.all("div", role="alert")[0].text
+    assert len(page.all("rect", class_="bar")) == 7
+    assert len(page.all("path", class_="edge")) == 8
+    step = next(card for card in page.all("section") if card.attributes.get("id") == "step")
+    assert "first run" in step.text
+
+
+def test_a_dataset_version_shows_its_profile_and_what_changed(full):
+    page = full.page("/data/flights@2")
+    text = page.all("main")[0].text
+    assert "1 modified" in text
+    assert "origin" in text
+    assert "expectations passed" in text
+    assert any(
+        chart.attributes["aria-label"].startswith("Distribution of distance. 900 values")
+        for chart in page.all("svg", role="img")
+    )
+
+
+def test_a_model_version_shows_its_card(full):
+    page = full.page("/models/flight-delay@2")
+    labels = {chart.attributes["aria-label"].partition(".")[0] for chart in page.all("svg", role="img")}
+    assert {"Calibration of flight-delay@2", "Importances", "Lineage of flight-delay@2"} <= labels
+    for part in ("exact", "carrier = EV", "better on every slice", "gate release", "champion"):
+        assert part in page.all("main")[0].text
 
 
 def test_lineage_shows_both_sides(full):

@@ -16,7 +16,7 @@ from mainspring.store.ledger import ChainReport, Event
 if TYPE_CHECKING:
     from mainspring.client.client import Client
 
-__all__ = ["ENTRIES", "ChangeRow", "EventRow", "event_rows"]
+__all__ = ["ENTRIES", "ChangeRow", "EventRow", "event_rows", "together"]
 
 _PAGE = 100
 
@@ -44,6 +44,8 @@ class EventRow(msgspec.Struct, frozen=True):
     """How many changes are not listed."""
     request_id: str
     hash: str
+    times: int = 1
+    """How many events in a row did the same to the same, where they are drawn together."""
 
 
 class AuditPage(Page, frozen=True, kw_only=True):
@@ -78,6 +80,22 @@ def event_rows(events: list[Event], ask: Ask, *, changes: int = 4) -> list[Event
         )
         for event in events
     ]
+
+
+def together(rows: list[EventRow]) -> list[EventRow]:
+    """Events in a row by one actor that did the same to the same, as one with their number; the newest stays."""
+    found: list[EventRow] = []
+    for row in rows:
+        last = found[-1] if found else None
+        if last and (last.actor, last.action, _about(last)) == (row.actor, row.action, _about(row)):
+            found[-1] = msgspec.structs.replace(last, times=last.times + 1)
+        else:
+            found.append(row)
+    return found
+
+
+def _about(row: EventRow) -> str:
+    return row.changes[0].resource.partition("@")[0] if row.changes else ""
 
 
 def _change(resource: str, detail: dict[str, Any], ask: Ask) -> ChangeRow:

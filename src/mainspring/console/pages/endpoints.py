@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -24,6 +24,7 @@ __all__ = ["ENTRIES", "performance"]
 
 _WINDOWS = 60
 _HEAT = 15
+_PREDICTIONS = 8
 
 
 class EndpointRow(msgspec.Struct, frozen=True):
@@ -66,6 +67,17 @@ class RolloutView(msgspec.Struct, frozen=True, kw_only=True):
     last: RolloutEvidence | None
 
 
+class PredictionRow(msgspec.Struct, frozen=True):
+    """A prediction in the list of the newest."""
+
+    id: str
+    at: datetime
+    model: str
+    arm: str
+    outputs: dict[str, Any]
+    href: str
+
+
 class EndpointPage(Page, frozen=True, kw_only=True):
     """The context of `endpoint.html`."""
 
@@ -91,6 +103,7 @@ class EndpointPage(Page, frozen=True, kw_only=True):
     rollout: RolloutView | None
     rollouts: list[Rollout]
     alerts: list[Alert]
+    predictions: list[PredictionRow]
     policy: Policy | None
     episodes: list[Episode]
 
@@ -151,6 +164,10 @@ def endpoint(client: Client, ask: Ask) -> EndpointPage:
         rollout=_rollout(client, rollouts[0], ask) if rollouts else None,
         rollouts=rollouts,
         alerts=alerts,
+        predictions=[
+            PredictionRow(each.id, each.at, each.model, each.arm, each.outputs, ask.link(f"/predictions/{each.id}"))
+            for each in client.serving.predictions(name, limit=_PREDICTIONS)
+        ],
         policy=policy,
         episodes=client.loop.episodes(endpoint=name, limit=20) if policy else [],
     )

@@ -10,7 +10,7 @@ import msgspec
 from mainspring.console.links import run_path
 from mainspring.console.page import Ask, Entry, Page
 from mainspring.console.pages.alerts import AlertRow, alert_rows
-from mainspring.console.pages.audit import EventRow, event_rows
+from mainspring.console.pages.audit import EventRow, event_rows, together
 from mainspring.console.words import counted
 from mainspring.lineage.types import Run
 from mainspring.serving.types import Rollout
@@ -66,8 +66,10 @@ class HomePage(Page, frozen=True, kw_only=True):
 def home(client: Client, ask: Ask) -> HomePage:
     """The state of the store on one screen."""
     runs = client.lineage.runs(limit=_SEEN)
-    running = client.lineage.runs(status="running", limit=50)
-    events = client.storage.events(limit=12)
+    # A deployment runs as long as it answers: it is counted with the endpoints.
+    running = [run for run in client.lineage.runs(status="running", limit=100) if run.kind != "deployment"]
+    endpoints = client.serving.endpoints()
+    events = client.storage.events(limit=60)
     firing = client.monitoring.alerts(state="firing", limit=100)
     rollouts = [each for each in client.serving.rollouts(limit=50) if each.status == "running"]
     tops = [run for run in runs if not run.parent_id]
@@ -81,7 +83,7 @@ def home(client: Client, ask: Ask) -> HomePage:
         title="Home",
         section="home",
         live=True,
-        empty=not runs and not datasets and not models,
+        empty=not runs and not datasets and not models and not endpoints,
         address=client.address,
         counts=[
             Count(
@@ -111,13 +113,14 @@ def home(client: Client, ask: Ask) -> HomePage:
                 counted(sum(each.version for each in models), "version"),
                 ask.link("/models"),
             ),
+            Count("Endpoints", str(len(endpoints)), "answering", ask.link("/endpoints")),
         ],
         alerts=alert_rows(firing[:6], ask),
         rollouts=rollouts,
         running=[_link(run, ask) for run in running[:8]],
         wrong=[_link(run, ask) for run in wrong[:8]],
         recent=[_link(run, ask) for run in tops[:10]],
-        events=event_rows(events, ask, changes=2),
+        events=together(event_rows(events, ask, changes=2))[:12],
     )
 
 

@@ -12,7 +12,7 @@ from mainspring.console.pages.distributions import DriftRow, drift_rows
 from mainspring.lineage.types import Artifact, Node
 from mainspring.quality.drift.compare import DriftReport
 from mainspring.quality.evaluation.report import EvaluationReport
-from mainspring.quality.evaluation.types import Estimate, Slice
+from mainspring.quality.evaluation.types import Estimate, Importance, Slice
 from mainspring.quality.types import ExpectationResult, ValidationReport
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
     hidden_slices: int
     features: list[str]
     importances: list[float]
-    importance_low: list[float]
-    importance_high: list[float]
+    importance_low: list[float | None]
+    importance_high: list[float | None]
     passed: bool | None
     """What the gate decided; None without one."""
 
@@ -90,10 +90,14 @@ def evaluation_view(report: EvaluationReport, *, href: str = "") -> EvaluationVi
         hidden_slices=max(len(slices) - _SLICES, 0),
         features=[each.feature for each in ranked],
         importances=[each.importance for each in ranked],
-        importance_low=[each.importance - 2 * each.standard_error for each in ranked],
-        importance_high=[each.importance + 2 * each.standard_error for each in ranked],
+        importance_low=[_beside(each, -2) for each in ranked],
+        importance_high=[_beside(each, 2) for each in ranked],
         passed=report.decision.passed if report.decision else None,
     )
+
+
+def _beside(each: Importance, errors: int) -> float | None:
+    return None if each.standard_error is None else each.importance + errors * each.standard_error
 
 
 def validation_view(report: ValidationReport, *, href: str = "") -> ValidationView:
