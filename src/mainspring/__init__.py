@@ -8,37 +8,69 @@ with ms.run("flight-delay", params={"depth": 6}) as run:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+__all__ = [
+    "Client",
+    "connect",
+    "current_step",
+    "data",
+    "expect",
+    "features",
+    "flow",
+    "log",
+    "loop",
+    "models",
+    "monitor",
+    "run",
+    "serve",
+    "step",
+    "tune",
+]
+
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mainspring import data, features, loop, models
     from mainspring.client.client import Client, connect
     from mainspring.pipelines.context import current_step
     from mainspring.pipelines.decorators import flow, step
     from mainspring.quality.suite import expect
+    from mainspring.tracking.run import log
+    from mainspring.tuning.search import tune
 
-__all__ = ["Client", "connect", "current_step", "expect", "flow", "step"]
+    _default = cast("Client", None)
+    monitor = _default.monitoring.configure
+    run = _default.tracking.run
+    serve = _default.serving.deploy
+else:
+    _PLACES = {
+        "Client": "mainspring.client.client",
+        "connect": "mainspring.client.client",
+        "current_step": "mainspring.pipelines.context",
+        "expect": "mainspring.quality.suite",
+        "flow": "mainspring.pipelines.decorators",
+        "log": "mainspring.tracking.run",
+        "step": "mainspring.pipelines.decorators",
+        "tune": "mainspring.tuning.search",
+    }
+    _VERBS = {"monitor": ("monitoring", "configure"), "run": ("tracking", "run"), "serve": ("serving", "deploy")}
 
-__version__ = "0.1.0"
+    def __getattr__(name: str) -> Any:
+        import importlib
 
-_LAZY = {
-    "Client": "mainspring.client.client",
-    "connect": "mainspring.client.client",
-    "current_step": "mainspring.pipelines.context",
-    "expect": "mainspring.quality.suite",
-    "flow": "mainspring.pipelines.decorators",
-    "step": "mainspring.pipelines.decorators",
-}
+        if name in _VERBS:
+            from mainspring.kernel.verbs import verb
 
+            value = verb(*_VERBS[name], name=name)
+        elif name in _PLACES:
+            value = getattr(importlib.import_module(_PLACES[name]), name)
+        elif name in __all__:
+            return importlib.import_module(f"mainspring.{name}")
+        else:
+            raise AttributeError(f"module 'mainspring' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
-def __getattr__(name: str) -> Any:
-    module = _LAZY.get(name)
-    if module is None:
-        raise AttributeError(f"module 'mainspring' has no attribute {name!r}")
-    value = getattr(importlib.import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

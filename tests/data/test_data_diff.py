@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainspring.data.diff import diff_files, diff_rows, diff_schema, without_common
+from mainspring.data.differences import diff_files, diff_rows, diff_schema, without_common
 from mainspring.kernel.errors import InvalidInput
 from mainspring.lineage.types import File
 

@@ -10,7 +10,7 @@ import pytest
 from mainspring.client import Client, connect
 from mainspring.data.types import DatasetVersion
 from mainspring.features import Aggregation, Entity, Feature, FeatureView
-from mainspring.features.join import join
+from mainspring.features.point_in_time import join
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
 
 pytestmark = pytest.mark.databases("sqlite")  # what speaks SQL of its own runs on both

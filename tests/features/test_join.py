@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mainspring.features import steps
 from mainspring.features.facts import facts_of
-from mainspring.features.join import join
+from mainspring.features.point_in_time import join
 from mainspring.features.state import ViewState
 from mainspring.features.types import Aggregation, Entity, Feature, FeatureView
 from mainspring.kernel.errors import InvalidInput

@@ -15,8 +15,7 @@ import msgspec
 
 from mainspring.data.bundle import BUNDLED_BELOW, bundle, unbundle
 from mainspring.data.cache import Cache, default_folder
-from mainspring.data.checkout import Checkout
-from mainspring.data.diff import diff_files, diff_rows, diff_schema, no_rows_differ, without_common
+from mainspring.data.differences import diff_files, diff_rows, diff_schema, no_rows_differ, without_common
 from mainspring.data.sources import Source, gather, origin_of
 from mainspring.data.tabular import scan_files, summarise, table_files
 from mainspring.data.transfer import receive, send
@@ -42,6 +41,7 @@ from mainspring.data.versions import (
     versions_of,
     with_digest,
 )
+from mainspring.data.working_copy import Checkout
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, nearest
 from mainspring.kernel.hashing import digest_tree

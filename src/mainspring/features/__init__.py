@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from mainspring.features.types import (
     Aggregation,
     Entity,
@@ -12,6 +14,7 @@ from mainspring.features.types import (
     FeatureViewVersion,
     TrainingSet,
 )
+from mainspring.kernel.verbs import verbs as _verbs
 
 __all__ = [
     "Aggregation",
@@ -22,4 +25,29 @@ __all__ = [
     "FeatureView",
     "FeatureViewVersion",
     "TrainingSet",
+    "apply",
+    "get",
+    "join",
+    "load_training_set",
+    "lookup",
+    "materialize",
+    "push",
+    "training_set",
+    "views",
 ]
+
+if TYPE_CHECKING:
+    from mainspring.features.service import Features
+
+    _default = cast("Features", None)
+    apply = _default.apply
+    get = _default.get
+    join = _default.join
+    load_training_set = _default.load_training_set
+    lookup = _default.lookup
+    materialize = _default.materialize
+    push = _default.push
+    training_set = _default.training_set
+    views = _default.views
+else:
+    __getattr__ = _verbs(__name__, __all__)

@@ -19,7 +19,7 @@ from polars.exceptions import PolarsError
 
 from mainspring.features.definitions import KIND, find_view
 from mainspring.features.facts import facts_schema
-from mainspring.features.join import check_columns
+from mainspring.features.point_in_time import check_columns
 from mainspring.features.state import ViewState
 from mainspring.features.tables import STATES
 from mainspring.features.types import FeatureState, FeatureView

@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from mainspring.data.service import Data
-from mainspring.features import definitions
+from mainspring.features.definitions import KIND, add_view, find_view
 from mainspring.features.facts import facts_of
-from mainspring.features.join import check_columns, read_views
-from mainspring.features.materialize import JOIN_RULES, Part, store_state, store_training_set
 from mainspring.features.online import decode_facts, encode_facts, online
+from mainspring.features.point_in_time import check_columns, read_views
+from mainspring.features.recording import JOIN_RULES, Part, store_state, store_training_set
 from mainspring.features.state import ViewState, moments_of
 from mainspring.features.types import FeatureState, FeatureVectors, FeatureView, FeatureViewVersion, TrainingSet
 from mainspring.kernel.clock import from_micros, now, to_micros
@@ -35,7 +35,7 @@ class Features(RoomService, room="features"):
     def apply(self, definition: FeatureView) -> FeatureViewVersion:
         """Store a definition as the newest version of its view; nothing happens when it is that already."""
         with self.store.write() as tx:
-            return definitions.add_view(tx, definition)
+            return add_view(tx, definition)
 
     @operation(permission="features:read")
     def views(self) -> list[FeatureViewVersion]:
@@ -43,15 +43,15 @@ class Features(RoomService, room="features"):
         with self.store.read() as tx:
             names = tx.rows(
                 "SELECT DISTINCT name FROM artifact WHERE workspace = ? AND kind = ? ORDER BY name",
-                (tx.workspace, definitions.KIND),
+                (tx.workspace, KIND),
             )
-            return [definitions.find_view(tx, name) for (name,) in names]
+            return [find_view(tx, name) for (name,) in names]
 
     @operation(permission="features:read")
     def get(self, ref: str) -> FeatureViewVersion:
         """One version of a view: `name` (the newest), `name@version`, `name@alias` or an id."""
         with self.store.read() as tx:
-            return definitions.find_view(tx, ref)
+            return find_view(tx, ref)
 
     @operation(permission="features:write", writes=True, resource="view")
     def put_state(
@@ -67,7 +67,7 @@ class Features(RoomService, room="features"):
             append: Add them to what is online instead; see `push`.
         """
         with self.store.read() as tx:
-            version = definitions.find_view(tx, view)
+            version = find_view(tx, view)
         data = b"".join(bytes(piece) for piece in body)
         facts = decode_facts(version.definition, data)
         before = version.state if append else None
@@ -189,7 +189,7 @@ class Features(RoomService, room="features"):
         timestamp: str,
         sources: dict[str, str] | None = None,
     ) -> pl.DataFrame:
-        """Add the features of `views` to `rows`, each as of the row's `timestamp`; see `mainspring.features.join`.
+        """Add the features of `views` to `rows`, each as of the row's `timestamp`; see `features.point_in_time`.
 
         Args:
             rows: Has the join keys and the timestamp; comes back with its rows in the same order.

@@ -15,8 +15,24 @@ from mainspring.kernel.errors import Damaged, InvalidInput, NotFound, nearest
 from mainspring.kernel.operations import Download, operation
 from mainspring.lineage import graph, queries
 from mainspring.lineage.types import AliasChange, File
-from mainspring.models import registry
 from mainspring.models.policy import LoadPolicy
+from mainspring.models.registry import (
+    DATA_KINDS,
+    add_version,
+    alias_history,
+    annotate,
+    approvals_of,
+    approve,
+    attach,
+    attached_to,
+    describe_version,
+    find_model,
+    find_version,
+    move_alias,
+    policy,
+    set_policy,
+    versions_of,
+)
 from mainspring.models.tables import MODELS
 from mainspring.models.types import (
     Approval,
@@ -79,7 +95,7 @@ class Models(RoomService, room="models"):
         """
         described = self._manifest(files, manifest)
         with self.store.write() as tx:
-            artifact = registry.add_version(
+            artifact = add_version(
                 tx,
                 name,
                 manifest=described,
@@ -93,13 +109,13 @@ class Models(RoomService, room="models"):
                 description=description,
                 tags=tags,
             )
-            return registry.describe_version(tx, artifact)
+            return describe_version(tx, artifact)
 
     @operation(permission="models:read", resource="ref")
     def get(self, ref: str) -> ModelVersion:
         """A version: `name@3`, `name@champion`, `name` (the newest), or an artifact's id."""
         with self.store.read() as tx:
-            return registry.find_version(tx, ref)
+            return find_version(tx, ref)
 
     @operation(permission="models:read")
     def models(self, *, limit: int = 100, after: str = "") -> list[Model]:
@@ -112,19 +128,19 @@ class Models(RoomService, room="models"):
     def versions(self, name: str, *, limit: int = 100) -> list[ModelVersion]:
         """The versions of a model, newest first."""
         with self.store.read() as tx:
-            return registry.versions_of(tx, name, limit=max(1, min(limit, 1000)))
+            return versions_of(tx, name, limit=max(1, min(limit, 1000)))
 
     @operation(permission="models:read", resource="ref")
     def files(self, ref: str) -> list[File]:
         """The files of a version."""
         with self.store.read() as tx:
-            return graph.files_of(tx, registry.find_version(tx, ref).id)
+            return graph.files_of(tx, find_version(tx, ref).id)
 
     @operation(permission="models:read", resource="ref")
     def file(self, ref: str, path: str) -> Download:
         """The bytes of one file of a version."""
         with self.store.read() as tx:
-            version = registry.find_version(tx, ref)
+            version = find_version(tx, ref)
             found = {file.path: file for file in graph.files_of(tx, version.id)}
         if path not in found:
             raise NotFound(f"{version.ref} has no file {path!r}", known=nearest(path, found))
@@ -136,27 +152,27 @@ class Models(RoomService, room="models"):
         if version < 1:
             raise InvalidInput("versions start at 1", hint="remove_alias(name, alias) takes an alias away")
         with self.store.write() as tx:
-            registry.move_alias(tx, name, alias, version)
-            return registry.find_version(tx, f"model/{name}@{version}")
+            move_alias(tx, name, alias, version)
+            return find_version(tx, f"model/{name}@{version}")
 
     @operation(permission="models:write", writes=True, resource="name")
     def remove_alias(self, name: str, alias: str) -> None:
         """Take an alias away."""
         with self.store.write() as tx:
-            registry.move_alias(tx, name, alias, 0)
+            move_alias(tx, name, alias, 0)
 
     @operation(permission="models:read", resource="name")
     def alias_history(self, name: str) -> list[AliasChange]:
         """Every move of the aliases of a model, newest first."""
         with self.store.read() as tx:
-            registry.find_model(tx, name)
-            return registry.alias_history(tx, name)
+            find_model(tx, name)
+            return alias_history(tx, name)
 
     @operation(permission="models:write", writes=True, resource="name")
     def describe(self, name: str, *, description: str | None = None, tags: dict[str, str] | None = None) -> Model:
         """Set the description of a model, or its tags, or both; None leaves as it is."""
         with self.store.write() as tx:
-            model = registry.find_model(tx, name)
+            model = find_model(tx, name)
             changed = msgspec.structs.replace(
                 model,
                 description=model.description if description is None else description,
@@ -176,58 +192,58 @@ class Models(RoomService, room="models"):
     ) -> ModelVersion:
         """Set the description of a version, or its tags, or both; None leaves as it is."""
         with self.store.write() as tx:
-            version = registry.find_version(tx, ref)
-            registry.annotate(
+            version = find_version(tx, ref)
+            annotate(
                 tx,
                 version,
                 description=version.description if description is None else description,
                 tags=version.tags if tags is None else tags,
             )
-            return registry.find_version(tx, version.id)
+            return find_version(tx, version.id)
 
     @operation(permission="models:approve", writes=True, resource="ref")
     def approve(self, ref: str, *, comment: str = "") -> Approval:
         """Approve the content of a version; its author may not, except the owner of an embedded store."""
         with self.store.write() as tx:
-            return registry.approve(tx, ref, comment=comment)
+            return approve(tx, ref, comment=comment)
 
     @operation(permission="models:write", writes=True, resource="ref")
     def attach_report(self, ref: str, report: str, *, metrics: dict[str, Metric] = {}) -> Attached:  # noqa: B006
         """Attach an evaluation report (an artifact of kind `report`) to a version, with the figures that count."""
         with self.store.write() as tx:
-            return registry.attach(tx, ref, report, metrics=metrics)
+            return attach(tx, ref, report, metrics=metrics)
 
     @operation(permission="models:read", resource="ref")
     def card(self, ref: str) -> ModelCard:
         """Everything that is known about a version, read from the graph."""
         with self.store.read() as tx:
-            version = registry.find_version(tx, ref)
+            version = find_version(tx, ref)
             came_from = queries.why(tx, version.id)
             return ModelCard(
-                model=registry.find_model(tx, version.name),
+                model=find_model(tx, version.name),
                 version=version,
                 files=graph.files_of(tx, version.id),
-                data=came_from.of_kind(*registry.DATA_KINDS),
+                data=came_from.of_kind(*DATA_KINDS),
                 features=came_from.of_kind("feature-view", "feature-state"),
                 code=came_from.of_kind("code"),
                 environment=came_from.of_kind("environment"),
                 runs=[node for node in came_from.nodes if node.type == "run"],
-                approvals=registry.approvals_of(tx, version.digest),
-                reports=registry.attached_to(tx, version),
-                alias_history=registry.alias_history(tx, version.name),
+                approvals=approvals_of(tx, version.digest),
+                reports=attached_to(tx, version),
+                alias_history=alias_history(tx, version.name),
             )
 
     @operation(permission="models:read")
     def policy(self) -> LoadPolicy:
         """What this workspace lets its models be made of."""
         with self.store.read() as tx:
-            return registry.policy(tx)
+            return policy(tx)
 
     @operation(permission="models:admin", writes=True)
     def set_policy(self, *, pickle: bool = False, trusted: list[str] = []) -> LoadPolicy:  # noqa: B006
         """Say what this workspace lets its models be made of; replaces what was said before."""
         with self.store.write() as tx:
-            return registry.set_policy(tx, LoadPolicy(pickle=pickle, trusted=tuple(sorted(set(trusted)))))
+            return set_policy(tx, LoadPolicy(pickle=pickle, trusted=tuple(sorted(set(trusted)))))
 
     def log_model(
         self,
@@ -267,11 +283,13 @@ class Models(RoomService, room="models"):
             tags: Free labels of the version.
             compiled: Whether to compile to ONNX.
         """
-        from mainspring.models import provenance, saving
+        from mainspring.models.provenance import code as code_of
+        from mainspring.models.provenance import environment as environment_here
+        from mainspring.models.saving import parameters_of, write
 
         with tempfile.TemporaryDirectory(prefix="mainspring-model-") as made:
             folder = Path(made)
-            saving.write(
+            write(
                 model,
                 folder,
                 example=example,
@@ -289,10 +307,10 @@ class Models(RoomService, room="models"):
                 metrics={
                     key: each if isinstance(each, Metric) else Metric(each) for key, each in (metrics or {}).items()
                 },
-                parameters=dict(saving.parameters_of(model) if parameters is None else parameters),
+                parameters=dict(parameters_of(model) if parameters is None else parameters),
                 data=list(data),
-                code=provenance.code(source),
-                environment=provenance.environment(),
+                code=code_of(source),
+                environment=environment_here(),
                 description=description,
                 tags=dict(tags or {}),
             )
@@ -327,12 +345,12 @@ class Models(RoomService, room="models"):
 
     def load_object(self, ref: str) -> Any:
         """The object that was logged: an estimator, a booster, or the bytes of a graph; where the policy allows it."""
-        from mainspring.models import formats
+        from mainspring.models.formats import load_object
         from mainspring.models.package import read_manifest
 
         with tempfile.TemporaryDirectory(prefix="mainspring-model-") as made:
             self.download(ref, made)
-            return formats.load_object(read_manifest(Path(made)).format, Path(made), policy=self.policy())
+            return load_object(read_manifest(Path(made)).format, Path(made), policy=self.policy())
 
     def _upload(self, folder: Path) -> list[File]:
         from mainspring.models.package import digest_file
