@@ -72,17 +72,7 @@ def confidence_plot(
     if len(points.x) == 1:
         body.append(element("circle", cx=xs(points.x[0]), cy=ys(points.y[0]), r=3.5, fill=colour))
     if shown_bound is not None:
-        at, tone = ys(shown_bound), status_colour("warn")
-        body.append(muted_line(area.left, at, area.right, at, colour=tone))
-        body.append(
-            text(
-                shorten(bound_label or f"bound {number_label(shown_bound)}", area.width),
-                area.right - 4,
-                at - 5,
-                anchor="end",
-                fill=tone,
-            )
-        )
+        body += _bound(shown_bound, bound_label or f"bound {number_label(shown_bound)}", ys, area)
     if decision:
         body.append(text(decision, area.right, 14, anchor="end", fill=status_colour(decision), font_weight="600"))
     last = (points.y[-1], points.low[-1], points.high[-1])
@@ -91,6 +81,12 @@ def confidence_plot(
     return figure(
         body, width=width, height=height, title=title, description=f"{described}. {decision}".strip(), kind="confidence"
     )
+
+
+def _bound(bound: float, label: str, ys: Scale, area: Area) -> list[str]:
+    at, tone = ys(bound), status_colour("warn")
+    named = text(shorten(label, area.width), area.right - 4, at - 5, anchor="end", fill=tone)
+    return [muted_line(area.left, at, area.right, at, colour=tone), named]
 
 
 def _trimmed(edge: Sequence[float], centre: Sequence[float]) -> list[float]:

@@ -120,25 +120,18 @@ def overlaid_bars(
         y = area.top + 26.0 * index
         body.append(text(shorten(label, area.left - 12), area.left - 6, y + 16, anchor="end", fill=INK))
         for offset, value, colour in ((3.0, before, _REFERENCE), (13.0, after, _CURRENT)):
-            tip = element("title", clean(f"{label}: {value * 100:.2f}%"))
-            body.append(
-                element(
-                    "rect",
-                    tip,
-                    x=area.left,
-                    y=y + offset,
-                    width=max(xs(value) - area.left, 0.5),
-                    height=9,
-                    rx=1.5,
-                    fill=colour,
-                    fill_opacity="0.8",
-                )
-            )
+            body.append(_bar(f"{label}: {value * 100:.2f}%", area.left, y + offset, xs(value), colour=colour))
         body.append(text(f"{after * 100:.3g}%", xs(max(before, after)) + 5, y + 16))
     if len(shares) > limit:
         body.append(text(f"and {len(shares) - limit} smaller categories", area.left, height - 6))
     described = "; ".join(f"{label} {before * 100:.1f}% to {after * 100:.1f}%" for label, before, after in kept[:6])
     return figure(body, width=width, height=height, title=title, description=described, kind="overlay")
+
+
+def _bar(tip: str, left: float, y: float, right: float, *, colour: str) -> str:
+    wide = max(right - left, 0.5)
+    named = element("title", clean(tip))
+    return element("rect", named, x=left, y=y, width=wide, height=9, rx=1.5, fill=colour, fill_opacity="0.8")
 
 
 def _shares(bins: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
