@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import time
@@ -22,6 +23,7 @@ from mainspring.pipelines.environment import current_environment
 from mainspring.pipelines.logs import caught
 from mainspring.pipelines.origins import Origins
 from mainspring.pipelines.remote import Answer, Request, failure_of
+from mainspring.pipelines.starts import Starts
 from mainspring.pipelines.types import FlowRun, StepRecord
 from mainspring.pipelines.values import BlobPort, decode, digest, encode
 from mainspring.store.queue import backoff
@@ -90,6 +92,7 @@ class Calls:
         self.run_record = run
         self.blobs = blobs
         self.origins = origins
+        self._starts = Starts(self.announce)
         self._codes: dict[Any, Code] = {}
         self._engine: ProcessEngine | None = None
         self._lock = threading.Lock()
@@ -128,7 +131,10 @@ class Calls:
             return value[0]
         outside = self.goes_outside(step, spread=spread)
         started = now()
-        self.announce([call], started)
+        if outside:
+            self.announce([call], started)
+        else:
+            self._starts.expect(call, started)
         for attempt in range(1, step.options.retries + 2):
             if outside:
                 record, log, error, value = self._run_outside(step, call, started, attempt)
@@ -136,6 +142,7 @@ class Calls:
                 record, log, error, value = self._run_inside(step, call, started, attempt)
             last = error is None or attempt > step.options.retries or not isinstance(error, step.options.retry_on)
             if last:
+                self._starts.forget(call)
                 self.save([record], {record.id: log} if log else {})
                 break
             time.sleep(backoff(attempt, base=step.options.delay))
@@ -255,6 +262,7 @@ class Calls:
 
     def close(self) -> None:
         """End the processes."""
+        self._starts.close()
         if self._engine is not None:
             self._engine.close()
 
@@ -267,7 +275,8 @@ class Calls:
         self, step: Step[..., Any], call: Call, started: datetime, attempt: int
     ) -> tuple[StepRecord, str, BaseException | None, tuple[Any] | None]:
         run_id = self.run_record.id
-        with caught() as tail, inside_step(self._context(call, attempt)):
+        show = functools.partial(self._starts.show, call)
+        with caught() as tail, inside_step(self._context(call, attempt), on_look=show):
             try:
                 value = step.function(*call.args, **call.kwargs)
                 output = encode(value, self.blobs, allow_pickle=step.options.allow_pickle, known=self.origins.written)

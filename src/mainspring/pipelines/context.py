@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -14,7 +14,7 @@ from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.hooks import load
 
-__all__ = ["StepContext", "current_client", "current_step", "inside_step"]
+__all__ = ["StepContext", "current_client", "current_step", "inside_step", "is_inside_step"]
 
 
 class StepContext(msgspec.Struct, frozen=True):
@@ -39,12 +39,24 @@ class StepContext(msgspec.Struct, frozen=True):
         return digest_value("idempotency", [self.run_id, self.path, self.item])
 
 
-_step: ContextVar[StepContext | None] = ContextVar("mainspring.pipelines.step", default=None)
+_Running = tuple[StepContext, Callable[[], None] | None]
+_step: ContextVar[_Running | None] = ContextVar("mainspring.pipelines.step", default=None)
 
 
 def current_step() -> StepContext | None:
-    """The step that runs now, or None outside of any."""
-    return _step.get()
+    """The step that runs now, or None outside of any. From now on it is in the lineage, so that its id can be used."""
+    found = _step.get()
+    if found is None:
+        return None
+    context, on_look = found
+    if on_look is not None:
+        on_look()
+    return context
+
+
+def is_inside_step() -> bool:
+    """Whether a step runs here."""
+    return _step.get() is not None
 
 
 def current_client() -> Any:
@@ -53,7 +65,7 @@ def current_client() -> Any:
     Raises:
         InvalidInput: No step runs here.
     """
-    context = _step.get()
+    context = current_step()
     if context is None or not context.store:
         raise InvalidInput("there is no running step whose store could be meant", hint="ms.connect(...)")
     return _client_of(context.store)
@@ -65,9 +77,9 @@ def _client_of(store: str) -> Any:
 
 
 @contextmanager
-def inside_step(context: StepContext) -> Iterator[StepContext]:
-    """Make `context` the step that runs inside the block."""
-    token = _step.set(context)
+def inside_step(context: StepContext, *, on_look: Callable[[], None] | None = None) -> Iterator[StepContext]:
+    """Make `context` the step that runs inside the block; `on_look` is called whenever somebody asks for it."""
+    token = _step.set((context, on_look))
     try:
         yield context
     finally:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mainspring.kernel.errors import Conflict, InvalidInput, LostLease
 from mainspring.pipelines.calls import Call, Calls
-from mainspring.pipelines.context import current_step
+from mainspring.pipelines.context import is_inside_step
 from mainspring.pipelines.environment import current_environment
 from mainspring.pipelines.logs import caught
 from mainspring.pipelines.mapping import run_map
@@ -67,7 +67,7 @@ _current: ContextVar[tuple[Session, _Scope] | None] = ContextVar("mainspring.pip
 def current_session() -> Session | None:
     """The session that this call belongs to: none inside a step, where other steps are ordinary functions."""
     found = _current.get()
-    return found[0] if found is not None and current_step() is None else None
+    return found[0] if found is not None and not is_inside_step() else None
 
 
 class Session:
