@@ -55,7 +55,7 @@ def _pipeline(family: str, seed: int, params: dict[str, Any]) -> Any:
     if family == "logistic":
         numbers = make_pipeline(SimpleImputer(), StandardScaler())
         texts: Any = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-        learner: Any = LogisticRegression(**{"max_iter": 300, "C": 0.5, **params})
+        learner: Any = LogisticRegression(**{"solver": "newton-cholesky", "C": 0.5, **params})
     elif family == "forest":
         numbers = SimpleImputer()
         texts = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)

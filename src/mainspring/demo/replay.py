@@ -30,6 +30,8 @@ __all__ = ["Replay"]
 _LABEL_DELAY = timedelta(days=2)
 _TEXTS = ("carrier", "origin", "dest")
 _PATIENCE = 90.0
+_WEEK = 7
+_GLANCE = 3.0
 
 
 class Replay:
@@ -71,6 +73,8 @@ class Replay:
         while self.send_day():
             progress()
             self.wait_for_training(progress)
+            if self.requests % _WEEK == 0:
+                self._wait_for_watchers()
             if done():
                 return True
         return done()
@@ -83,6 +87,20 @@ class Replay:
             time.sleep(0.1)
             if monotonic() - begun > _PATIENCE:
                 raise DeadlineExceeded(f"a successor was not made in {_PATIENCE:.0f} s", hint="mainspring flow list")
+        self.waited += monotonic() - begun
+
+    def _wait_for_watchers(self) -> None:
+        """Once a week, let monitors and rollouts see what they would have seen in seven days."""
+        begun, told = monotonic(), self.told
+        rollout = self._client.serving.rollouts(endpoint=MODEL, limit=1)
+        looks = len(self._client.serving.evidence(rollout[0].id)) if rollout and rollout[0].status == "running" else None
+        while monotonic() - begun < _GLANCE:
+            monitor = self._client.monitoring.monitor(MODEL)
+            seen = monitor.watermark.date() >= self.day - timedelta(days=14) or told == 0
+            looked = looks is None or len(self._client.serving.evidence(rollout[0].id)) > looks
+            if seen and looked:
+                break
+            time.sleep(0.05)
         self.waited += monotonic() - begun
 
     def close(self) -> None:

@@ -88,11 +88,11 @@ def _run_stages(client: ms.Client, show: Show, endpoints: str, *, seed: int) -> 
         live.deploy(client, show, endpoints)
     replay = Replay(client, endpoints, begin=date(2013, 4, 1))
     try:
-        with show.stage("Monitoring and the loop: the year begins"):
-            live.replay_until_promoted(client, show, replay)
+        with show.stage("Monitoring and the loop: spring and summer"):
+            live.replay_spring_and_summer(client, show, replay)
         with show.stage("The loop: a harmed challenger is caught"):
             live.catch_harmed(client, show, replay)
-        with show.stage("The rest of the year"):
+        with show.stage("Autumn and winter"):
             live.watch_the_rest(client, show, replay)
     finally:
         replay.close()
@@ -142,7 +142,7 @@ def _everything_up(folder: Path, *, port: int) -> Iterator[tuple[str, str, subpr
     folder.mkdir(parents=True, exist_ok=True)
     chosen = port or _free_port()
     log = (folder / "up.log").open("wb")
-    environment = {**os.environ, "MAINSPRING_MONITOR_SECONDS": "0.5", "MAINSPRING_LEASE_SECONDS": "2"}
+    environment = {**os.environ, "MAINSPRING_MONITOR_SECONDS": "0.2", "MAINSPRING_LEASE_SECONDS": "2"}
     command = [sys.executable, "-m", "mainspring", "up", "--store", str(folder), "--port", str(chosen)]
     process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     url, endpoints = f"http://127.0.0.1:{chosen}", f"http://127.0.0.1:{chosen + 1}"
