@@ -184,10 +184,8 @@ def test_a_flow_that_always_kills_its_process_crashes_in_the_end(
         "deadly", location=type(location)("flows_under_test:deadly", location.sys_path, location.cwd), max_attempts=1
     )
     start_worker()
-    while client.backend.store.queue.get(run.task_id).state != "dead":  # type: ignore[attr-defined]
-        time.sleep(0.02)
-    assert client.pipelines.tick() == 1
-    ended_run = client.pipelines.get(run.id)
+    ended_run = ended(client, run.id)
+    assert client.backend.store.queue.get(run.task_id).state == "dead"  # type: ignore[attr-defined]
     assert ended_run.state == "crashed"
     assert "exited with code 7" in ended_run.error["details"]["last"]["message"]  # type: ignore[index]
     assert client.lineage.runs(kind="flow")[0].status == "crashed"

@@ -24,12 +24,14 @@ from mainspring.kernel.errors import LostLease, MainspringError
 from mainspring.kernel.hooks import HANDLERS, load, registered
 from mainspring.pipelines.handler import engine_kept
 from mainspring.pipelines.remote import failure_of
+from mainspring.pipelines.tick import tick
 from mainspring.pipelines.working import working
 from mainspring.store.queue_tables import Task
 
 __all__ = ["Worker", "run_worker"]
 
 _LOOK_SECONDS = 0.5
+_TICK_SECONDS = 1.0
 _GRACE_SECONDS = 10.0
 _log = logging.getLogger("mainspring.worker")
 
@@ -138,20 +140,24 @@ class Worker:
             _log.warning("the failure of task %s could not be recorded: %s", task.id, second)
 
     def _beat(self) -> None:
-        while not self._ending.wait(self._lease / 3) or self._running:
+        """Every second look at what is due and what was lost; every third of the lease say that this worker lives."""
+        last = monotonic()
+        while not self._ending.wait(min(_TICK_SECONDS, self._lease / 3)) or self._running:
             try:
-                held = self._queue.heartbeat(self._id)
-                self._queue.reap()
+                if monotonic() - last >= self._lease / 3:
+                    last = monotonic()
+                    self._stop_what_is_not_held(self._queue.heartbeat(self._id))
+                tick(self._store)
             except LostLease:
                 self._rejoin()
-                continue
             except MainspringError as error:
-                _log.warning("no heartbeat: %s", error)
-                continue
-            with self._lock:
-                for task_id, stop in self._running.items():
-                    if task_id not in held:
-                        stop.set()
+                _log.warning("the store could not be looked at, it is tried again: %s", error)
+
+    def _stop_what_is_not_held(self, held: frozenset[str]) -> None:
+        with self._lock:
+            for task_id, stop in self._running.items():
+                if task_id not in held:
+                    stop.set()
 
     def _rejoin(self) -> None:
         """The others gave this worker up: stop what it runs, and be a new one."""
