@@ -12,23 +12,27 @@ from collections.abc import Sequence
 import msgspec
 
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import CheckFailed, Forbidden, NotFound, nearest
+from mainspring.kernel.errors import CheckFailed, Conflict, Forbidden, NotFound, nearest
 from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.ids import new_id
-from mainspring.lineage.graph import add_artifact, finish_run, resolve, start_run, use
+from mainspring.lineage.graph import add_artifact, aliases, finish_run, resolve, start_run, use
 from mainspring.lineage.types import Artifact, RunStatus
-from mainspring.models.registry import approvals_of
+from mainspring.models.registry import approvals_of, move_alias
+from mainspring.serving.sequential import Rule
 from mainspring.serving.tables import ENDPOINTS, EVIDENCE, ROLLOUTS
-from mainspring.serving.traffic import Target, TrafficPlan
+from mainspring.serving.traffic import Mode, Target, TrafficPlan
 from mainspring.serving.types import Endpoint, Rollout, RolloutEvidence, RolloutStatus
 from mainspring.store.transaction import Transaction
 from mainspring.trust.types import ROLES
 
 __all__ = [
     "approval_of",
+    "begin_rollout",
     "check_approved",
+    "check_challenger",
     "end_rollout",
     "find_endpoint",
+    "follow",
     "is_unapproved_shadow",
     "new_endpoint",
     "nothing_new",
@@ -120,6 +124,80 @@ def save_plan(tx: Transaction, endpoint: Endpoint, plan: TrafficPlan) -> Endpoin
     return changed
 
 
+def begin_rollout(
+    tx: Transaction,
+    endpoint: str,
+    *,
+    challenger: str,
+    mode: Mode,
+    steps: tuple[float, ...],
+    metric: str,
+    rule: Rule,
+    allow_unapproved: bool = False,
+) -> Rollout:
+    """Put a challenger beside the champion; see `Serving.start_rollout`, which checks its arguments first."""
+    held = find_endpoint(tx, endpoint)
+    if held.plan.mode != "single":
+        raise Conflict(f"a rollout runs at endpoint {endpoint!r} already", hint="promote or roll it back first")
+    artifact = resolve(tx, challenger, kind="model")
+    if artifact.id == held.plan.champion.model:
+        raise Conflict(f"{artifact.ref} answers at endpoint {endpoint!r} already")
+    if mode == "canary":
+        approval = check_approved(tx, artifact, allow_unapproved=allow_unapproved)
+    else:
+        approval = approval_of(tx, artifact)
+    run = start_run(tx, "rollout", endpoint, metadata={"challenger": artifact.ref, "mode": mode})
+    use(tx, run.id, held.plan.champion.model, role="champion")
+    use(tx, run.id, artifact.id, role="challenger")
+    target = put_on(tx, endpoint, artifact, approval=approval, features=held.features, parent_id=run.id)
+    rollout = Rollout(
+        id=run.id,
+        workspace=tx.workspace,
+        endpoint=endpoint,
+        champion=held.plan.champion.reference,
+        challenger=artifact.ref,
+        mode=mode,
+        steps=steps,
+        stepped=(tx.now,) if mode == "canary" else (),
+        metric=metric,
+        rule=rule,
+        status="running",
+        reason="",
+        started_at=tx.now,
+        finished_at=None,
+        created_by=caller().principal,
+    )
+    tx.insert(ROLLOUTS, rollout)
+    save_plan(tx, held, TrafficPlan(held.plan.champion, target, mode, rollout.weight, salt=run.id))
+    return rollout
+
+
+def follow(tx: Transaction, endpoint: Endpoint, rollout: Rollout, evidence: RolloutEvidence, seen: int) -> None:
+    """Do what the evidence says; `seen` are the challenger's labels in the present step."""
+    verdict, reason, plan = evidence.decision.verdict, evidence.decision.reason, endpoint.plan
+    if verdict == "rollback":
+        save_plan(tx, endpoint, end_rollout(tx, rollout, plan, promoted=False, reason=reason))
+        return
+    if verdict == "promote" and not (plan.mode == "shadow" and rollout.steps):
+        check_challenger(tx, endpoint, allow_unapproved=False)
+        save_plan(tx, endpoint, end_rollout(tx, rollout, plan, promoted=True, reason=reason))
+    elif verdict == "promote" or takes_next_step(rollout, evidence, seen):
+        check_challenger(tx, endpoint, allow_unapproved=False)
+        stepped = msgspec.structs.replace(rollout, mode="canary", stepped=(*rollout.stepped, tx.now))
+        save_rollout(tx, stepped)
+        save_plan(tx, endpoint, msgspec.structs.replace(plan, mode="canary", weight=stepped.weight))
+
+
+def check_challenger(tx: Transaction, endpoint: Endpoint, *, allow_unapproved: bool) -> None:
+    """The challenger may come before users: it is approved, or was allowed to be a canary without."""
+    if endpoint.plan.challenger is None:
+        raise Conflict(f"endpoint {endpoint.name!r} has no challenger")
+    if endpoint.plan.mode == "shadow":
+        approval = check_approved(tx, resolve(tx, endpoint.plan.challenger.model), allow_unapproved=allow_unapproved)
+        if approval:
+            use(tx, endpoint.plan.challenger.deployment, approval, role="approval")
+
+
 def save_evidence(tx: Transaction, evidence: RolloutEvidence) -> None:
     """Keep one look at a rollout."""
     tx.insert(EVIDENCE, evidence)
@@ -150,6 +228,7 @@ def end_rollout(tx: Transaction, rollout: Rollout, plan: TrafficPlan, *, promote
         return TrafficPlan(champion=plan.champion)
     use(tx, plan.challenger.deployment, report.id, role="evidence")
     take_off(tx, plan.champion, reason=f"replaced by {plan.challenger.reference}")
+    _pass_alias(tx, plan.champion, plan.challenger)
     return TrafficPlan(champion=plan.challenger)
 
 
@@ -178,3 +257,10 @@ def nothing_new(tx: Transaction, rollout: Rollout, evidence: RolloutEvidence) ->
     before = tx.fetch_one(EVIDENCE, "WHERE rollout_id = ? ORDER BY id DESC LIMIT 1", (rollout.id,))
     same = before is not None and msgspec.structs.replace(evidence, id=before.id, at=before.at) == before
     return before if same and evidence.decision.verdict == "continue" else None
+
+
+def _pass_alias(tx: Transaction, old: Target, new: Target) -> None:
+    """Let the alias `champion` follow a promotion, where it named the version that was replaced."""
+    names_old = old.name == new.name and aliases(tx, "model", old.name).get("champion") == old.version
+    if names_old and approval_of(tx, resolve(tx, new.model)):
+        move_alias(tx, new.name, "champion", new.version)

@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from mainspring.kernel.clock import now
-from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Download, operation
-from mainspring.lineage.graph import resolve, start_run, use
+from mainspring.lineage.graph import resolve
 from mainspring.lineage.queries import why
 from mainspring.lineage.types import Graph
 from mainspring.serving.deployments import (
-    approval_of,
+    begin_rollout,
     check_approved,
+    check_challenger,
     end_rollout,
     find_endpoint,
+    follow,
     is_unapproved_shadow,
     new_endpoint,
     nothing_new,
     put_on,
     save_evidence,
     save_plan,
-    save_rollout,
     take_off,
     takes_next_step,
 )
@@ -36,7 +36,6 @@ from mainspring.serving.tables import ENDPOINTS, EVIDENCE, ROLLOUTS, SEGMENTS
 from mainspring.serving.traffic import TrafficPlan, check_steps
 from mainspring.serving.types import Endpoint, LabelBatch, Prediction, PredictionSegment, Rollout, RolloutEvidence
 from mainspring.store.service import RoomService
-from mainspring.store.transaction import Transaction
 
 if TYPE_CHECKING:
     import polars as pl
@@ -138,43 +137,16 @@ class Serving(RoomService, room="serving"):
         rule.check()
         weights = check_steps(steps if steps is not None else [0.1, 0.3, 0.5]) if steps or mode == "canary" else ()
         with self.store.write() as tx:
-            held = find_endpoint(tx, endpoint)
-            if held.plan.mode != "single":
-                raise Conflict(f"a rollout runs at endpoint {endpoint!r} already", hint="promote or roll it back first")
-            artifact = resolve(tx, challenger, kind="model")
-            if artifact.id == held.plan.champion.model:
-                raise Conflict(f"{artifact.ref} answers at endpoint {endpoint!r} already")
-            allowed = allow_unapproved or mode == "shadow"
-            approval = (
-                check_approved(tx, artifact, allow_unapproved=allowed)
-                if mode == "canary"
-                else approval_of(tx, artifact)
-            )
-            run = start_run(tx, "rollout", endpoint, metadata={"challenger": artifact.ref, "mode": mode})
-            use(tx, run.id, held.plan.champion.model, role="champion")
-            use(tx, run.id, artifact.id, role="challenger")
-            target = put_on(tx, endpoint, artifact, approval=approval, features=held.features, parent_id=run.id)
-            rollout = Rollout(
-                id=run.id,
-                workspace=tx.workspace,
-                endpoint=endpoint,
-                champion=held.plan.champion.reference,
-                challenger=artifact.ref,
+            return begin_rollout(
+                tx,
+                endpoint,
+                challenger=challenger,
                 mode=mode,
                 steps=weights,
-                stepped=(tx.now,) if mode == "canary" else (),
                 metric=metric,
                 rule=rule,
-                status="running",
-                reason="",
-                started_at=tx.now,
-                finished_at=None,
-                created_by=caller().principal,
+                allow_unapproved=allow_unapproved,
             )
-            tx.insert(ROLLOUTS, rollout)
-            plan = TrafficPlan(held.plan.champion, target, mode, rollout.weight, salt=run.id)
-            save_plan(tx, held, plan)
-            return rollout
 
     @operation(permission="serving:read")
     def rollouts(self, *, endpoint: str = "", limit: int = 100) -> list[Rollout]:
@@ -221,7 +193,7 @@ class Serving(RoomService, room="serving"):
             save_evidence(tx, evidence)
             tx.note(f"rollout/{rollout.id}", verdict=evidence.decision.verdict, n=evidence.decision.n)
             if apply and not waits:
-                self._follow(tx, held, rollout, evidence, seen)
+                follow(tx, held, rollout, evidence, seen)
         return evidence
 
     @operation(permission="serving:write", writes=True, resource="endpoint")
@@ -231,7 +203,7 @@ class Serving(RoomService, room="serving"):
 
         with self.store.write() as tx:
             held, rollout = find_endpoint(tx, endpoint), find_rollout(tx, endpoint)
-            self._check_challenger(tx, held, allow_unapproved=allow_unapproved)
+            check_challenger(tx, held, allow_unapproved=allow_unapproved)
             return save_plan(tx, held, end_rollout(tx, rollout, held.plan, promoted=True, reason=reason))
 
     @operation(permission="serving:write", writes=True, resource="endpoint")
@@ -364,32 +336,3 @@ class Serving(RoomService, room="serving"):
             endpoint, since=since, until=until, model=model, labelled=labelled, shadow=shadow, columns=columns
         )
         return pl.read_parquet(io.BytesIO(b"".join(file)))
-
-    def _follow(
-        self, tx: Transaction, endpoint: Endpoint, rollout: Rollout, evidence: RolloutEvidence, seen: int
-    ) -> None:
-        """Do what the evidence says."""
-        verdict, reason, plan = evidence.decision.verdict, evidence.decision.reason, endpoint.plan
-        if verdict == "rollback":
-            save_plan(tx, endpoint, end_rollout(tx, rollout, plan, promoted=False, reason=reason))
-            return
-        if verdict == "promote" and not (plan.mode == "shadow" and rollout.steps):
-            self._check_challenger(tx, endpoint, allow_unapproved=False)
-            save_plan(tx, endpoint, end_rollout(tx, rollout, plan, promoted=True, reason=reason))
-        elif verdict == "promote" or takes_next_step(rollout, evidence, seen):
-            self._check_challenger(tx, endpoint, allow_unapproved=False)
-            stepped = msgspec.structs.replace(rollout, mode="canary", stepped=(*rollout.stepped, tx.now))
-            save_rollout(tx, stepped)
-            save_plan(tx, endpoint, msgspec.structs.replace(plan, mode="canary", weight=stepped.weight))
-
-    @staticmethod
-    def _check_challenger(tx: Transaction, endpoint: Endpoint, *, allow_unapproved: bool) -> None:
-        """The challenger may come before users: it is approved, or was allowed to be a canary without."""
-        if endpoint.plan.challenger is None:
-            raise Conflict(f"endpoint {endpoint.name!r} has no challenger")
-        if endpoint.plan.mode == "shadow":
-            approval = check_approved(
-                tx, resolve(tx, endpoint.plan.challenger.model), allow_unapproved=allow_unapproved
-            )
-            if approval:
-                use(tx, endpoint.plan.challenger.deployment, approval, role="approval")
