@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -140,6 +141,22 @@ def test_an_empty_store_has_pages_too(empty, parsed, path):
     answer = empty.get(path)
     assert answer.status_code == 200, answer.text[-900:]
     check(parsed(answer.text))
+
+
+def test_pages_of_many_runs_stay_within_the_budget(client, empty):
+    ids = []
+    for number in range(41):
+        params = {f"parameter_{index}": number * index for index in range(6)}
+        run = client.tracking.run("many", params=params, tags={"family": "lightgbm", "month": "january"}, source=False)
+        for at in range(60 if number < 10 else 30):
+            run.log(step=at, **{f"metric_{index}": math.sin(at * index + number) for index in range(6)})
+        run.finish()
+        ids.append(run.id)
+    for path in ("/runs", "/compare?" + "&".join(f"run={each}" for each in ids[:10])):
+        answer = empty.get(path)
+        assert answer.status_code == 200
+        assert len(answer.content) <= HTML_LIMIT, path
+        assert len(empty.operations) <= 16
 
 
 def test_links_of_the_pages_lead_somewhere(full, parsed):

@@ -1,7 +1,7 @@
 """Line charts: several series with bands, smoothing, logarithmic and time axes, thresholds and marks.
 
-Each series' path carries its values in `data-y` (four significant digits), and the plot its
-geometry in `data-plot`, so that the page's script can show a crosshair and a tooltip without
+Each series carries its values in `data-y` (four significant digits), one for each point of its last path, and the
+plot its geometry in `data-plot`, so that the page's script can show a crosshair and a tooltip without
 asking for the numbers again. Without the script the chart is complete.
 """
 
@@ -161,7 +161,6 @@ def _line(drawn: _Drawn, xs: Scale, ys: Scale) -> str:
         parts.append(element("path", d=polyline([*upper, *reversed(lower)]) + "Z", fill=colour, fill_opacity="0.16"))
     raw = polyline((xs(x), ys(y)) for x, y in zip(points.x, points.y, strict=True))
     values = " ".join(f"{y:.4g}" for y in points.y)
-    at = " ".join(number(xs(x)) for x in points.x)
     stroke = {"fill": "none", "stroke": colour, "stroke_linejoin": "round"}
     if drawn.smoothed:
         parts.append(element("path", d=raw, stroke_width=1, stroke_opacity="0.3", **stroke))
@@ -177,7 +176,6 @@ def _line(drawn: _Drawn, xs: Scale, ys: Scale) -> str:
         *parts,
         class_="series",
         data_name=drawn.name,
-        data_at=at,
         data_y=values,
     )
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Curve", "CurveOptions", "curves", "options"]
 
-_BUCKETS = 200
+_BUCKETS, _LEAST, _POINTS = 200, 24, 2400
+"""Of one line at most, at least; of all lines of a page together, which keeps it under a hundred kilobytes."""
+_BANDS = 3
+"""More runs than this in one frame have no band: it would hide the others."""
 _WEIGHTS = (0.0, 0.6, 0.9, 0.97)
 
 
@@ -87,20 +90,30 @@ def curves(
         having: The runs, where some may lack some of the metrics.
     """
     found = []
+    buckets = max(_LEAST, min(_BUCKETS, _POINTS // max(len(keys) * len(labels), 1)))
     for key in keys:
         ids = [run.id for run in having if key in run.metrics] if having else list(labels)
-        series = client.tracking.series(ids, key=key, buckets=_BUCKETS)
+        series = client.tracking.series(ids, key=key, buckets=buckets)
         found.append(
             Curve(
                 key,
-                [_line(labels[each.run_id], each.run_id, each.buckets, by_time=chosen.x == "time") for each in series],
+                [
+                    _line(
+                        labels[each.run_id],
+                        each.run_id,
+                        each.buckets,
+                        by_time=chosen.x == "time",
+                        bands=len(labels) <= _BANDS,
+                    )
+                    for each in series
+                ],
             )
         )
     return found
 
 
-def _line(name: str, run_id: str, buckets: list[Bucket], *, by_time: bool) -> Series:
-    spread = any(bucket.count > 1 for bucket in buckets)
+def _line(name: str, run_id: str, buckets: list[Bucket], *, by_time: bool, bands: bool) -> Series:
+    spread = bands and any(bucket.count > 1 for bucket in buckets)
     return Series(
         name=name,
         key=run_id,

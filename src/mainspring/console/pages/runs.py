@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRIES", "RunPage", "RunsPage"]
 
-_PAGE = 50
+_PAGE = 40
 _COLUMNS = 5
+_SPARK = 28
+"""Points of a small history in a row of the table."""
 _CHARTS = 12
 """Charts of one page of a run; each asks for one history. The table under them has every metric."""
 STATUSES = ("running", "finished", "failed", "cancelled", "crashed")
@@ -152,7 +154,7 @@ def _histories(client: Client, found: list[TrackedRun], key: str) -> dict[str, l
         return {}
     return {
         each.run_id: [bucket.last for bucket in each.buckets]
-        for each in client.tracking.series(having, key=key, buckets=48)
+        for each in client.tracking.series(having, key=key, buckets=_SPARK)
     }
 
 

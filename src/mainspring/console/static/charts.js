@@ -1,5 +1,5 @@
 // One crosshair over all line charts of a page that share an x axis, one tooltip with the values under it.
-// The numbers come from the chart itself: data-at (pixels) and data-y (values) of each series.
+// The numbers come from the chart itself: the points of each series' last path (pixels) and its data-y (values).
 const SVG = "http://www.w3.org/2000/svg";
 let tip = null;
 
@@ -62,25 +62,34 @@ function cross(chart, plot, x) {
 
 function nearest(chart, x) {
   return [...chart.querySelectorAll("g.series")].map((group) => {
-    const at = group.dataset.at.split(" ").map(Number);
+    const points = pointsOf(group.querySelector("path:last-of-type").getAttribute("d"));
     let best = 0;
-    for (let index = 1; index < at.length; index += 1) if (Math.abs(at[index] - x) < Math.abs(at[best] - x)) best = index;
-    return { group, name: group.dataset.name, value: Number(group.dataset.y.split(" ")[best]), at: at[best] };
+    for (let index = 1; index < points.length; index += 1) if (Math.abs(points[index][0] - x) < Math.abs(points[best][0] - x)) best = index;
+    return { group, name: group.dataset.name, value: Number(group.dataset.y.split(" ")[best]), y: points[best][1] };
   }).filter((row) => Number.isFinite(row.value));
+}
+
+// "M1 2l1.5-1 1.5 0": a start, then steps from where the pen is.
+function pointsOf(path) {
+  const points = [];
+  for (const piece of path.split("M").slice(1)) {
+    const [start, steps = ""] = piece.split("l");
+    let [x, y] = start.split(" ").map(Number);
+    points.push([x, y]);
+    const numbers = (steps.match(/-?[\d.]+/g) ?? []).map(Number);
+    for (let index = 0; index + 1 < numbers.length; index += 2) {
+      x += numbers[index];
+      y += numbers[index + 1];
+      points.push([x, y]);
+    }
+  }
+  return points;
 }
 
 function closest(chart, event, box, rows) {
   const y = ((event.clientY - box.top) / box.height) * chart.viewBox.baseVal.height;
   let best = null;
-  let gap = 24;
-  for (const row of rows) {
-    const path = row.group.querySelector("path:last-of-type");
-    const points = path.getAttribute("d").match(/[ML][^ML]*/g) ?? [];
-    for (const each of points) {
-      const [px, py] = each.slice(1).split(" ").map(Number);
-      if (Math.abs(px - row.at) < 0.6 && Math.abs(py - y) < gap) { gap = Math.abs(py - y); best = row; }
-    }
-  }
+  for (const row of rows) if (Math.abs(row.y - y) < 24 && (!best || Math.abs(row.y - y) < Math.abs(best.y - y))) best = row;
   return best;
 }
 
