@@ -16,12 +16,20 @@ from mainspring.kernel.errors import InternalError, MainspringError, nearest
 __all__ = ["GROUPS", "cli", "main"]
 
 GROUPS: dict[str, str] = {
+    "alert": "mainspring.cli.alert:alert",
     "audit": "mainspring.cli.audit:audit",
     "completion": "mainspring.cli.completion:completion",
     "config": "mainspring.cli.config:config",
+    "data": "mainspring.cli.data:data",
     "demo": "mainspring.cli.demo:demo",
     "doctor": "mainspring.cli.doctor:doctor",
+    "endpoint": "mainspring.cli.endpoint:endpoint",
+    "flow": "mainspring.cli.flow:flow",
     "impact": "mainspring.cli.lineage:impact",
+    "loop": "mainspring.cli.loop:loop",
+    "model": "mainspring.cli.model:model",
+    "run": "mainspring.cli.run:run",
+    "suite": "mainspring.cli.suite:suite",
     "token": "mainspring.cli.token:token",
     "up": "mainspring.cli.up:up",
     "verify": "mainspring.cli.verify:verify",
@@ -46,14 +54,22 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(f"{error.message}  Nearest: {', '.join(nearest(args[0], GROUPS, limit=3))}.", ctx) from None
+            raise click.UsageError(
+                f"{error.message}  Nearest: {', '.join(nearest(args[0], GROUPS, limit=3))}.", ctx
+            ) from None
 
 
-@click.group(cls=_LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="mainspring", message="mainspring %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -65,7 +81,7 @@ def cli(ctx: click.Context) -> None:
     mainspring why REF         everything that something came from
     """
     if ctx.invoked_subcommand is None:
-        from mainspring.cli.state import show_state  # noqa: PLC0415 -- only the bare command needs it
+        from mainspring.cli.state import show_state
 
         show_state()
 
@@ -104,5 +120,6 @@ def _expected(error: Exception) -> MainspringError:
     if isinstance(error, MainspringError):
         return error
     return InternalError(
-        f"{type(error).__name__}: {error}", hint="set MAINSPRING_DEBUG=1 for the traceback, and report it with `mainspring doctor`"
+        f"{type(error).__name__}: {error}",
+        hint="set MAINSPRING_DEBUG=1 for the traceback, and report it with `mainspring doctor`",
     )

@@ -32,7 +32,10 @@ def list_events(limit: int, action: str, actor: str, resource: str, store: str, 
     if as_json:
         echo_json(events)
         return
-    rows = [(event.seq, event.at, event.actor, event.action, _touched([change.resource for change in event.changes])) for event in events]
+    rows = [
+        (event.seq, event.at, event.actor, event.action, _touched([change.resource for change in event.changes]))
+        for event in events
+    ]
     show_table(("seq", "at", "actor", "action", "changed"), rows, empty="nothing has been changed yet")
 
 

@@ -16,7 +16,7 @@ def completion(shell: str) -> None:
     \b
     mainspring completion bash > ~/.local/share/bash-completion/completions/mainspring
     """
-    from mainspring.cli.app import cli  # noqa: PLC0415 -- it lists this command
+    from mainspring.cli.app import cli
 
     found = get_completion_class(shell)
     if found is not None:

@@ -21,8 +21,11 @@ def config(*, as_json: bool) -> None:
     mainspring config
     mainspring config --json
     """
-    settings = [each for each in describe_settings(find_store())]
-    rows = [(each.name, "***" if each.name in _SECRET and each.value else each.value, each.origin, each.description) for each in settings]
+    settings = describe_settings(find_store())
+    rows = [
+        (each.name, "***" if each.name in _SECRET and each.value else each.value, each.origin, each.description)
+        for each in settings
+    ]
     if as_json:
         echo_json([dict(zip(("name", "value", "origin", "description"), row, strict=True)) for row in rows])
         return

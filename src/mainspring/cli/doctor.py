@@ -6,7 +6,6 @@ import importlib.metadata
 import platform
 import shutil
 import socket
-import sys
 from typing import Any
 
 import click
@@ -29,7 +28,12 @@ _EXTRAS = {
 
 
 @click.command()
-@click.option("--store", default="", metavar="DIR", help="Folder of the store.  [env: MAINSPRING_STORE; default: .mainspring, found upward]")
+@click.option(
+    "--store",
+    default="",
+    metavar="DIR",
+    help="Folder of the store.  [env: MAINSPRING_STORE; default: .mainspring, found upward]",
+)
 @json_option
 def doctor(store: str, *, as_json: bool) -> int:
     """What is installed and healthy; made to be pasted into a report of a problem.
@@ -48,13 +52,17 @@ def doctor(store: str, *, as_json: bool) -> int:
 
 
 def _software() -> list[tuple[str, str, str]]:
-    from mainspring.store.sqlite import driver_report, wal_is_safe  # noqa: PLC0415 -- loads the database driver
+    from mainspring.store.sqlite import driver_report, wal_is_safe
 
     driver = driver_report()
     found = [
         ("mainspring", "ok", _version("mainspring")),
         ("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
-        ("sqlite", "ok" if wal_is_safe() and driver["page_checksums"] else "warn", ", ".join(f"{name} {value}" for name, value in driver.items())),
+        (
+            "sqlite",
+            "ok" if wal_is_safe() and driver["page_checksums"] else "warn",
+            ", ".join(f"{name} {value}" for name, value in driver.items()),
+        ),
         ("polars", "ok", _version("polars")),
     ]
     for extra, packages in _EXTRAS.items():
@@ -68,7 +76,7 @@ def _software() -> list[tuple[str, str, str]]:
 
 
 def _store(location: str) -> list[tuple[str, str, str]]:
-    from mainspring.store.store import Store  # noqa: PLC0415 -- loads the database driver
+    from mainspring.store.store import Store
 
     try:
         with Store.open(location, create=False) as store:
@@ -98,7 +106,3 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return ""
-
-
-if sys.version_info < (3, 11):  # pragma: no cover
-    raise ImportError("Mainspring needs Python 3.11 or newer")

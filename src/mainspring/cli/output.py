@@ -15,7 +15,19 @@ from mainspring.kernel import errors
 from mainspring.kernel.clock import now
 from mainspring.kernel.errors import MainspringError
 
-__all__ = ["ago", "echo_json", "exit_code_of", "json_option", "show_error", "show_fields", "show_table", "store_options", "use_client"]
+__all__ = [
+    "ago",
+    "bytes_text",
+    "echo_json",
+    "exit_code_of",
+    "json_option",
+    "seconds_text",
+    "show_error",
+    "show_fields",
+    "show_table",
+    "store_options",
+    "use_client",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,8 +58,15 @@ def show_error(error: MainspringError) -> int:
 
 def store_options(command: F) -> F:
     """`--store` and `--url`, for every command that works on a store."""
-    command = click.option("--url", default="", help="Address of a Mainspring server, instead of a folder.  [env: MAINSPRING_URL]")(command)
-    return click.option("--store", default="", metavar="DIR", help="Folder of the store.  [env: MAINSPRING_STORE; default: .mainspring, found upward]")(command)
+    command = click.option(
+        "--url", default="", help="Address of a Mainspring server, instead of a folder.  [env: MAINSPRING_URL]"
+    )(command)
+    return click.option(
+        "--store",
+        default="",
+        metavar="DIR",
+        help="Folder of the store.  [env: MAINSPRING_STORE; default: .mainspring, found upward]",
+    )(command)
 
 
 def json_option(command: F) -> F:
@@ -75,8 +94,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: 
         for line in lines:
             click.echo("\t".join(line))
         return
-    from rich.console import Console  # noqa: PLC0415 -- 40 ms that a pipe need not pay
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in columns:
@@ -103,6 +122,38 @@ def ago(moment: datetime | None) -> str:
         if seconds < limit:
             return f"{max(0, round(seconds / size))} {unit} ago"
     return "long ago"
+
+
+def bytes_text(size: int) -> str:
+    """A number of bytes in a readable unit.
+
+    Example:
+        >>> bytes_text(999), bytes_text(1_500_000)
+        ('999 B', '1.5 MB')
+    """
+    if size < 1000:
+        return f"{size} B"
+    amount = float(size)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        amount /= 1000
+        if amount < 999.5 or unit == "PB":
+            break
+    return f"{amount:.3g} {unit}"
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration in a readable unit.
+
+    Example:
+        >>> seconds_text(0.0123), seconds_text(75)
+        ('12 ms', '1 min 15 s')
+    """
+    if seconds < 1:
+        return f"{max(0, round(seconds * 1000))} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _text(value: Any) -> str:

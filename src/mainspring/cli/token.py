@@ -40,10 +40,15 @@ def list_tokens(store: str, url: str, *, as_json: bool) -> None:
     with use_client(store, url) as client:
         tokens = client.trust.tokens()
     if as_json:
-        echo_json([{name: value for name, value in _public(each).items()} for each in tokens])
+        echo_json([_public(each) for each in tokens])
         return
-    rows = [(each.id, each.principal, each.roles, each.workspace, each.expires_at, "revoked" if each.revoked_at else "") for each in tokens]
-    show_table(("id", "principal", "roles", "workspace", "expires", ""), rows, empty="no tokens: mainspring token create NAME")
+    rows = [
+        (each.id, each.principal, each.roles, each.workspace, each.expires_at, "revoked" if each.revoked_at else "")
+        for each in tokens
+    ]
+    show_table(
+        ("id", "principal", "roles", "workspace", "expires", ""), rows, empty="no tokens: mainspring token create NAME"
+    )
 
 
 @token.command()
@@ -56,4 +61,7 @@ def revoke(token_id: str, store: str, url: str) -> None:
 
 
 def _public(each: object) -> dict[str, object]:
-    return {name: getattr(each, name) for name in ("id", "principal", "workspace", "roles", "created_at", "expires_at", "revoked_at")}
+    return {
+        name: getattr(each, name)
+        for name in ("id", "principal", "workspace", "roles", "created_at", "expires_at", "revoked_at")
+    }

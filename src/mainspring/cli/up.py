@@ -12,9 +12,18 @@ __all__ = ["up"]
 
 
 @click.command()
-@click.option("--store", default="", metavar="DIR", help="Folder of the store.  [env: MAINSPRING_STORE; default: .mainspring, found upward]")
-@click.option("--host", default=None, help="Address to listen on; any other than loopback needs a token.  [default: 127.0.0.1]")
-@click.option("--port", default=None, type=int, help="Port of the API and the console; 0 for any free one.  [default: 7300]")
+@click.option(
+    "--store",
+    default="",
+    metavar="DIR",
+    help="Folder of the store.  [env: MAINSPRING_STORE; default: .mainspring, found upward]",
+)
+@click.option(
+    "--host", default=None, help="Address to listen on; any other than loopback needs a token.  [default: 127.0.0.1]"
+)
+@click.option(
+    "--port", default=None, type=int, help="Port of the API and the console; 0 for any free one.  [default: 7300]"
+)
 @click.option("--serve-port", default=None, type=int, help="Port of the endpoints.  [default: the next one]")
 @click.option("--workers", default=None, type=click.IntRange(0, 256), help="Worker processes.  [default: 1]")
 def up(store: str, host: str | None, port: int | None, serve_port: int | None, workers: int | None) -> int:
@@ -26,7 +35,7 @@ def up(store: str, host: str | None, port: int | None, serve_port: int | None, w
 
     Ctrl-C ends all of them, after what they are doing.
     """
-    from mainspring.server.up import up as run  # noqa: PLC0415 -- the server loads when it is started
+    from mainspring.server.up import up as run
 
     folder = Path(store).expanduser().resolve() if store else find_store()
     flags = {"host": host, "port": port, "serve_port": serve_port, "workers": workers}
