@@ -141,15 +141,15 @@ def test_the_driver_is_checked() -> None:
 
 
 def test_who_gave_up_waiting_takes_the_lock_from_nobody(tmp_path: Path) -> None:
-    holder, impatient = WriteLock(tmp_path / "lock"), WriteLock(tmp_path / "lock", timeout=0.05)
-    holder.acquire()
+    holder, impatient = WriteLock(tmp_path / "lock"), WriteLock(tmp_path / "lock")
+    holder.acquire(timeout=0)
     with pytest.raises(MainspringError, match="held the store's write lock"):
-        impatient.acquire()
+        impatient.acquire(timeout=0.05)
     holder.release()
     for thread in threading.enumerate():
         if thread.name == "mainspring-write-lock":
             thread.join(10)  # it has the lock now, and too late
-    impatient.acquire()
+    impatient.acquire(timeout=0)
     with pytest.raises(BlockingIOError), (tmp_path / "lock").open("r+") as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     impatient.release()
@@ -158,9 +158,9 @@ def test_who_gave_up_waiting_takes_the_lock_from_nobody(tmp_path: Path) -> None:
 
 
 def test_a_write_lock_waited_for_is_held(tmp_path: Path) -> None:
-    holder, waiter = WriteLock(tmp_path / "lock"), WriteLock(tmp_path / "lock", timeout=10)
-    holder.acquire()
-    thread = threading.Thread(target=waiter.acquire)
+    holder, waiter = WriteLock(tmp_path / "lock"), WriteLock(tmp_path / "lock")
+    holder.acquire(timeout=0)
+    thread = threading.Thread(target=waiter.acquire, kwargs={"timeout": 10})
     thread.start()
     while not any(each.name == "mainspring-write-lock" for each in threading.enumerate()):
         pass
@@ -169,19 +169,19 @@ def test_a_write_lock_waited_for_is_held(tmp_path: Path) -> None:
     with pytest.raises(BlockingIOError), (tmp_path / "lock").open("r+") as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     waiter.release()
-    holder.acquire()
+    holder.acquire(timeout=0)
     for lock in (holder, waiter):
         lock.close()
 
 
 def test_a_write_lock_is_given_up_after_its_time_and_not_lost(tmp_path: Path) -> None:
-    first, second = WriteLock(tmp_path / "lock"), WriteLock(tmp_path / "lock", timeout=0.05)
-    first.acquire()
+    first, second = WriteLock(tmp_path / "lock"), WriteLock(tmp_path / "lock")
+    first.acquire(timeout=0)
     with pytest.raises(MainspringError, match="held the store's write lock"):
-        second.acquire()
+        second.acquire(timeout=0.05)
     first.release()
-    patient = WriteLock(tmp_path / "lock", timeout=10)
-    patient.acquire()
+    patient = WriteLock(tmp_path / "lock")
+    patient.acquire(timeout=10)
     patient.release()
     for lock in (first, second, patient):
         lock.close()

@@ -26,7 +26,13 @@ class StoreReport(msgspec.Struct, frozen=True):
     @property
     def intact(self) -> bool:
         """Whether nothing is damaged, missing or edited."""
-        return not self.database and self.blobs is not None and not self.blobs.findings and self.ledger is not None and self.ledger.intact
+        return (
+            not self.database
+            and self.blobs is not None
+            and not self.blobs.findings
+            and self.ledger is not None
+            and self.ledger.intact
+        )
 
 
 def verify_store(store: Store, *, progress: Callable[[int, int], None] | None = None) -> StoreReport:

@@ -11,26 +11,28 @@ Database Systems", SIGMOD 1984.
 
 from __future__ import annotations
 
-import asyncio
+import copy
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from mainspring.kernel.clock import monotonic
-from mainspring.kernel.errors import InternalError, MainspringError, StorageError
-from mainspring.store.transaction import Connection, Transaction
+from mainspring.kernel.errors import InternalError, MainspringError, StorageError, StoreBusy
+from mainspring.store.submissions import Submissions
+from mainspring.store.transaction import Connection, Seal, Transaction
 
 __all__ = ["Database", "Engine", "SqliteEngine"]
 
 R = TypeVar("R")
-Seal = Callable[[Transaction], None]
 
 _GROUP_MEMBERS = 512
 _GROUP_SECONDS = 0.005
+_RESCUE_SECONDS = 0.1
+_BUSY_SECONDS = 60.0
 _IDLE_READERS = 8
 
 
@@ -40,9 +42,18 @@ class Engine(Protocol):
     dialect: str
 
     def connect(self, *, readonly: bool) -> Connection: ...
-    def acquire_write(self) -> None: ...
-    def release_write(self) -> None: ...
-    def backup(self, connection: Connection, label: str) -> str: ...
+    def begin_write(self, connection: Connection, *, patience: float) -> None:
+        """Begin the one transaction that may write; `StoreBusy` when another process keeps it from us so many seconds."""
+        ...
+
+    def end_write(self) -> None:
+        """Let others write; nothing happens when nobody was kept from it."""
+        ...
+
+    def backup(self, connection: Connection, label: str) -> str:
+        """Copy what is committed, while `connection` is inside a write transaction; where the copy is."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -52,28 +63,34 @@ class _Group:
     def __init__(self) -> None:
         self.born = monotonic()
         self.members = 0
+        self.whole = True
+        """False while a member is between its statements: what is there then must not be committed."""
         self.done = threading.Event()
         self.error: MainspringError | None = None
 
 
 class Database:
-    """One database, shared by the threads of this process and by other processes."""
+    """One database, shared by the threads of this process and by other processes.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        busy_seconds: How long a caller waits for the right to write before `StoreBusy`.
+    """
+
+    def __init__(self, engine: Engine, *, busy_seconds: float = _BUSY_SECONDS) -> None:
         self._engine = engine
+        self._busy_seconds = busy_seconds
         self._process = os.getpid()
+        self._closed = False
         self._turn = threading.Lock()
-        self._count = threading.Lock()
-        self._waiting = 0
+        self._waiting: set[object] = set()
         self._group: _Group | None = None
         self._writer: Connection | None = None
         self._readers: list[Connection] = []
         self._mine = threading.local()
-        self._submitted: list[tuple[Callable[[Transaction], Any], asyncio.Future[Any], Seal | None]] = []
-        self._pumping = False
-        self._pump: ThreadPoolExecutor | None = None
+        self._submissions = Submissions(self.write)
         self.committed = threading.Condition()
         """Notified after every commit of this process; waiters use it as a hint, never as the truth."""
+        _databases.add(self)
 
     @property
     def dialect(self) -> str:
@@ -83,22 +100,14 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A consistent snapshot of what is committed."""
-        self._check_process()
+        self._check_usable()
+        connection = self._begin_read()
+        transaction = Transaction(connection, writes=False)
         try:
-            connection = self._readers.pop()
-        except IndexError:
-            connection = self._engine.connect(readonly=True)
-        try:
-            connection.begin(write=False)
-            yield Transaction(connection, writes=False)
-            connection.rollback()
-        except BaseException:
-            connection.close()  # its state is unknown; the next reader opens a fresh one
-            raise
-        if len(self._readers) < _IDLE_READERS:
-            self._readers.append(connection)
-        else:
-            connection.close()
+            yield transaction
+        finally:
+            transaction.end()
+            self._end_read(connection)
 
     @contextmanager
     def write(self, seal: Seal | None = None) -> Iterator[Transaction]:
@@ -111,128 +120,190 @@ class Database:
             StoreBusy: Another process held the right to write too long.
             StorageFull, ReadOnlyStore, Damaged, StorageError: Nothing of this block was kept.
         """
-        self._check_process()
+        self._check_usable()
         if getattr(self._mine, "writing", False):
             raise InternalError("a write transaction was begun inside another one of the same thread")
-        with self._count:
-            self._waiting += 1
-        self._turn.acquire()
-        with self._count:
-            self._waiting -= 1
-        self._mine.writing = True
+        ticket, arrived = object(), monotonic()
+        self._waiting.add(ticket)
         try:
-            group = self._join_group()
-            yield from self._as_member(group, seal)
+            with self._turn:
+                self._waiting.discard(ticket)
+                self._mine.writing = True
+                try:
+                    group = self._join_group(self._busy_seconds - (monotonic() - arrived))
+                    yield from self._as_member(group, seal)
+                finally:
+                    self._mine.writing = False
+                    self._end_turn()
         finally:
-            self._mine.writing = False
-            self._finish_turn()
+            self._waiting.discard(ticket)
         self._await_durable(group)
 
     async def submit(self, change: Callable[[Transaction], R], seal: Seal | None = None) -> R:
         """`write` for callers on an event loop: runs `change(tx)` in a group with the others that wait, off the loop.
 
-        What the callers of one loop submit while a commit is under way becomes the next commit.
+        The change runs in the context (the caller, the operation) of whoever submitted it. A caller that is cancelled before its
+        change began takes it back; after that, what it changed stands.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[R] = loop.create_future()
-        self._submitted.append((change, future, seal))
-        if not self._pumping:
-            self._pumping = True
-            self._pump = self._pump or ThreadPoolExecutor(1, thread_name_prefix="mainspring-commit")
-            task = loop.create_task(self._pump_submitted(loop))
-            task.add_done_callback(lambda done: done.exception())
-        return await future
+        self._check_usable()
+        return await self._submissions.submit(change, seal)
 
     def backup(self, label: str) -> str:
         """Copy the whole database, consistently; where the copy is."""
         with self.write() as tx:
-            return self._engine.backup(tx._connection, label)  # noqa: SLF001 -- a backup is of the connection itself
+            return self.backup_inside(tx, label)
+
+    def backup_inside(self, tx: Transaction, label: str) -> str:
+        """`backup` for who is inside a write transaction and has changed nothing yet."""
+        return self._engine.backup(tx._connection, label)  # noqa: SLF001 -- a backup is of the connection itself
 
     def close(self) -> None:
-        """Close every connection; transactions under way in other threads must have ended."""
-        if self._pump is not None:
-            self._pump.shutdown()
+        """Finish what was submitted and close every connection; other threads get a `StorageError` from then on."""
+        if self._closed or os.getpid() != self._process:
+            return
+        if getattr(self._mine, "writing", False):
+            raise InternalError("a store was closed inside one of its own transactions")
+        self._submissions.close()
+        self._closed = True
         with self._turn:
-            for connection in [*self._readers, *([self._writer] if self._writer else [])]:
-                connection.close()
-            self._readers.clear()
-            self._writer = None
+            if self._group is not None:
+                self._commit(self._group)
+            self._drop_writer()
+            while self._readers:
+                self._readers.pop().close()
         self._engine.close()
 
-    def _join_group(self) -> _Group:
-        if self._group is None:
-            self._engine.acquire_write()
+    def _begin_read(self) -> Connection:
+        while True:
             try:
-                self._writer = self._writer or self._engine.connect(readonly=False)
-                self._writer.begin(write=True)
-            except BaseException:
-                self._drop_writer()
-                self._engine.release_write()
-                raise
+                connection = self._readers.pop()
+            except IndexError:
+                break
+            try:
+                connection.begin(write=False)
+            except MainspringError:
+                connection.close()  # it died while it was idle; nothing was asked of it yet
+            else:
+                return connection
+        connection = self._engine.connect(readonly=True)
+        try:
+            connection.begin(write=False)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _end_read(self, connection: Connection) -> None:
+        try:
+            connection.rollback()
+        except MainspringError:
+            connection.close()  # what was read is right; the next reader gets another
+            return
+        if self._closed or len(self._readers) >= _IDLE_READERS:
+            connection.close()
+        else:
+            self._readers.append(connection)
+
+    def _join_group(self, patience: float) -> _Group:
+        if self._group is None:
+            if self._closed:
+                raise _closed()
+            self._begin_group(max(0.0, patience))
             self._group = _Group()
-        self._group.members += 1
         return self._group
 
+    def _begin_group(self, patience: float) -> None:
+        was_idle = self._writer is not None
+        try:
+            if self._writer is None:
+                self._writer = self._engine.connect(readonly=False)
+            self._engine.begin_write(self._writer, patience=patience)
+        except BaseException as error:
+            self._drop_writer()
+            self._engine.end_write()
+            if not was_idle or isinstance(error, StoreBusy) or not isinstance(error, MainspringError):
+                raise
+            self._begin_group(patience)  # it may have died while it was idle; nothing was asked of it yet
+
     def _as_member(self, group: _Group, seal: Seal | None) -> Iterator[Transaction]:
-        writer = self._writer
+        """Run one caller's statements. The first of a group needs no savepoint: when it fails, nothing else is lost."""
+        writer, alone = self._writer, group.members == 0
         if writer is None:
             raise InternalError("the writer vanished inside a transaction")
+        group.members += 1
+        group.whole = False
+        if not alone:
+            writer.execute("SAVEPOINT member")
         transaction = Transaction(writer, writes=True)
-        writer.execute("SAVEPOINT member")
         try:
             yield transaction
-            if seal is not None:
-                seal(transaction)
-            writer.execute("RELEASE member")
+            transaction.finish(seal)
+            if not alone:
+                writer.execute("RELEASE member")
         except BaseException as error:
-            self._leave_group(writer, group, error)
+            transaction.end()
+            self._undo_member(writer, group, error, alone=alone)
             raise
+        group.whole = True
 
-    def _leave_group(self, writer: Connection, group: _Group, error: BaseException) -> None:
+    def _undo_member(self, writer: Connection, group: _Group, error: BaseException, *, alone: bool) -> None:
         """Undo one member. When the failure took the whole transaction with it, the group shares the error."""
-        if writer.in_transaction():
-            try:
+        if not writer.in_transaction():
+            lost = StorageError(f"the transaction was lost: {error}")
+            group.error = error if isinstance(error, MainspringError) else lost
+            return
+        try:
+            if alone:
+                writer.rollback()
+                self._dismiss(group)
+            else:
                 writer.execute("ROLLBACK TO member")
                 writer.execute("RELEASE member")
-            except MainspringError as second:
-                group.error = second
-        else:
-            group.error = error if isinstance(error, MainspringError) else StorageError(f"the transaction was lost: {error}")
+                group.whole = True
+        except MainspringError as second:
+            group.error = second
 
-    def _finish_turn(self) -> None:
+    def _end_turn(self) -> None:
         """Hand the open transaction to the next that waits, or commit for everybody in it."""
         group = self._group
-        try:
-            if group is None:
-                return
-            young = monotonic() - group.born < _GROUP_SECONDS and group.members < _GROUP_MEMBERS
-            if self._waiting > 0 and young and group.error is None:
-                return
-            self._group = None
+        if group is None:
+            return
+        young = monotonic() - group.born < _GROUP_SECONDS and group.members < _GROUP_MEMBERS
+        if not (self._waiting and young and group.whole and group.error is None):
             self._commit(group)
-        finally:
-            self._turn.release()
 
     def _commit(self, group: _Group) -> None:
-        writer = self._writer
+        writer, kept = self._writer, False
         try:
-            if group.error is None and writer is not None:
+            if writer is not None and group.whole and group.error is None:
                 writer.commit()
+                kept = True
         except MainspringError as error:
             group.error = error
         finally:
-            if group.error is not None:
+            if not kept:
+                group.error = group.error or StorageError(
+                    "a change was interrupted; nothing of it was kept", hint="repeat the call"
+                )
                 self._drop_writer()  # after a failed sync nothing may be retried on the same handle
-            self._engine.release_write()
-            group.done.set()
-        if group.error is None:
+            self._dismiss(group)
+        if kept:
             with self.committed:
                 self.committed.notify_all()
 
+    def _dismiss(self, group: _Group) -> None:
+        self._group = None
+        self._engine.end_write()
+        group.done.set()
+
     def _await_durable(self, group: _Group) -> None:
-        group.done.wait()
+        while not group.done.wait(_RESCUE_SECONDS):
+            # Whoever should have committed was interrupted (Ctrl-C between two lines), or is busy. Find out which.
+            with self._turn:
+                if self._group is group:
+                    self._commit(group)
         if group.error is not None:
-            raise group.error
+            raise copy.copy(group.error) from group.error  # every thread raises one of its own
 
     def _drop_writer(self) -> None:
         writer, self._writer = self._writer, None
@@ -244,49 +315,23 @@ class Database:
             finally:
                 writer.close()
 
-    async def _pump_submitted(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            while self._submitted:
-                batch, self._submitted = self._submitted[:_GROUP_MEMBERS], self._submitted[_GROUP_MEMBERS:]
-                outcomes = await loop.run_in_executor(self._pump, self._write_batch, batch)
-                for (_, future, _), (result, error) in zip(batch, outcomes, strict=True):
-                    if future.done():
-                        continue  # its caller went away; what it changed stands
-                    if error is None:
-                        future.set_result(result)
-                    else:
-                        future.set_exception(error)
-        finally:
-            self._pumping = False
-
-    def _write_batch(self, batch: list[Any]) -> list[tuple[Any, BaseException | None]]:
-        """Run the batch inside one transaction, each in its savepoint; what each returned or raised."""
-        outcomes: list[tuple[Any, BaseException | None]] = []
-        try:
-            with self.write() as outer:
-                connection = outer._connection  # noqa: SLF001 -- members of the batch get transactions of their own
-                for change, _, seal in batch:
-                    member = Transaction(connection, writes=True)
-                    connection.execute("SAVEPOINT one")
-                    try:
-                        result = change(member)
-                        if seal is not None:
-                            seal(member)
-                    except Exception as error:  # noqa: BLE001 -- it belongs to the caller that submitted it
-                        if not connection.in_transaction():
-                            raise
-                        connection.execute("ROLLBACK TO one")
-                        outcomes.append((None, error))
-                    else:
-                        outcomes.append((result, None))
-                    connection.execute("RELEASE one")
-        except Exception as error:  # noqa: BLE001 -- the commit failed for all of them
-            return [(None, error)] * len(batch)
-        return outcomes
-
-    def _check_process(self) -> None:
+    def _check_usable(self) -> None:
         if os.getpid() != self._process:
-            raise InternalError("a store was used after a fork; open it in the new process", hint="Store.open(...) in the child")
+            raise InternalError(
+                "a store was used after a fork; open it in the new process", hint="Store.open(...) in the child"
+            )
+        if self._closed:
+            raise _closed()
+
+
+def _closed() -> StorageError:
+    return StorageError("this store was closed", hint="open it again: Store.open(...)")
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_inherited: list[Database] = []
+# A child must not close what it inherited: SQLite would tidy up files under its parent. Holding it for ever is the way.
+os.register_at_fork(after_in_child=lambda: _inherited.extend(_databases))
 
 
 class SqliteEngine:
@@ -295,7 +340,7 @@ class SqliteEngine:
     dialect = "sqlite"
 
     def __init__(self, folder: Path) -> None:
-        from mainspring.store.sqlite import WriteLock  # noqa: PLC0415 -- a store on PostgreSQL never loads SQLite
+        from mainspring.store.sqlite import WriteLock
 
         self._folder = folder
         self._lock = WriteLock(folder / "write.lock")
@@ -306,30 +351,30 @@ class SqliteEngine:
         return self._folder / "mainspring.db"
 
     def connect(self, *, readonly: bool) -> Connection:
-        from mainspring.store.sqlite import SqliteConnection  # noqa: PLC0415
+        from mainspring.store.sqlite import SqliteConnection
 
-        # A reader opens for writing too: a write-ahead log needs its index recovered by whoever comes first.
-        del readonly
-        return SqliteConnection(self.path)
+        return SqliteConnection(self.path, readonly=readonly)
 
-    def acquire_write(self) -> None:
-        self._lock.acquire()
+    def begin_write(self, connection: Connection, *, patience: float) -> None:
+        self._lock.acquire(timeout=patience)
+        connection.begin(write=True)
 
-    def release_write(self) -> None:
+    def end_write(self) -> None:
         self._lock.release()
 
     def backup(self, connection: Connection, label: str) -> str:
-        from mainspring.store.sqlite import SqliteConnection  # noqa: PLC0415
+        from mainspring.store.sqlite import SqliteConnection
 
-        del connection  # the writer is inside a transaction; what is committed is copied through a connection of its own
-        folder = self._folder / "backups"
-        folder.mkdir(exist_ok=True)
-        source = SqliteConnection(self.path)
+        del (
+            connection
+        )  # the writer is inside a transaction; what is committed is copied through a connection of its own
+        target = self._folder / "backups" / f"{label}.db"
+        source = SqliteConnection(self.path, readonly=True)
         try:
-            source.backup_to(folder / f"{label}.db")
+            source.backup_to(target)
         finally:
             source.close()
-        return str(folder / f"{label}.db")
+        return str(target)
 
     def close(self) -> None:
         self._lock.close()

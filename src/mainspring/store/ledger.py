@@ -118,7 +118,9 @@ class Ledger:
                     problems += _check(event, seq + 1, previous)
                     anchor = anchors.pop(event.seq, None)
                     if anchor is not None and anchor.hash != event.hash:
-                        problems.append(f"event {event.seq} is not the one that was anchored on {anchor.at:%Y-%m-%d %H:%M:%S}")
+                        problems.append(
+                            f"event {event.seq} is not the one that was anchored on {anchor.at:%Y-%m-%d %H:%M:%S}"
+                        )
                     seq, previous = event.seq, event.hash
         problems += [f"event {each} was anchored and is missing" for each in sorted(anchors)]
         return ChainReport(events=seq, head=previous, problems=problems)

@@ -12,7 +12,9 @@ from mainspring.store.transaction import Transaction
 
 __all__ = ["migrate", "versions"]
 
-_VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (room TEXT PRIMARY KEY, version BIGINT NOT NULL, at BIGINT NOT NULL)"
+_VERSIONS = (
+    "CREATE TABLE IF NOT EXISTS schema_version (room TEXT PRIMARY KEY, version BIGINT NOT NULL, at BIGINT NOT NULL)"
+)
 
 
 def versions(tx: Transaction) -> dict[str, int]:
@@ -39,13 +41,13 @@ def migrate(database: Database, rooms: Sequence[Room] = ROOMS) -> list[str]:
     _refuse_newer(present, rooms)
     if all(present.get(room.name) == room.migrations for room in rooms):
         return []
-    if present:
-        database.backup(f"before-{now():%Y%m%dT%H%M%S%f}")
     done: list[str] = []
     with database.write() as tx:
-        tx.execute(_VERSIONS)
         present = versions(tx)  # again, now that nobody else can write
         _refuse_newer(present, rooms)
+        if any(present.get(room.name, 0) != room.migrations for room in rooms) and present:
+            database.backup_inside(tx, f"before-{now():%Y%m%dT%H%M%S%f}")
+        tx.execute(_VERSIONS)
         for room in rooms:
             done += _migrate_room(tx, room, present.get(room.name, 0))
     return done

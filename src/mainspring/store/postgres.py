@@ -18,19 +18,32 @@ from mainspring.kernel.errors import (
     MainspringError,
     MissingDependency,
     ReadOnlyStore,
+    StorageError,
     StorageFull,
     StoreBusy,
     Unavailable,
 )
+from mainspring.store.transaction import Connection
 
 try:
     import psycopg
+    from psycopg.pq import TransactionStatus
 except ImportError as missing:  # pragma: no cover -- shown by an environment without the extra
     raise MissingDependency("psycopg", extra="postgres") from missing
 
 __all__ = ["PostgresConnection", "PostgresEngine", "to_postgres"]
 
 _WRITE_LOCK = 0x6D61696E  # "main": the advisory lock that makes writers serial
+_BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "mainspring",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,  # a server that vanished is noticed in a minute and not in two hours
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+_WRITER_IDLE = "5min"
 _STRING_OR_MARK = re.compile(r"'(?:[^']|'')*'|\?|%|\bBLOB\b")
 
 
@@ -61,21 +74,28 @@ class PostgresEngine:
     def connect(self, *, readonly: bool) -> PostgresConnection:
         return PostgresConnection(self._url, readonly=readonly)
 
-    def acquire_write(self) -> None:
-        """Nothing: the transaction itself takes the advisory lock."""
+    def begin_write(self, connection: Connection, *, patience: float) -> None:
+        """Begin, and take the advisory lock, in one round trip."""
+        wait = max(1, int(patience * 1000))  # 0 would mean for ever
+        connection.script(
+            f"{_BEGIN_WRITE}; SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
+        )
 
-    def release_write(self) -> None:
+    def end_write(self) -> None:
         """Nothing: the lock ends with the transaction."""
 
-    def backup(self, connection: Any, label: str) -> str:
+    def backup(self, connection: Connection, label: str) -> str:
         """Copy every table into the schema `backup_<label>`, inside the caller's transaction."""
         schema = "backup_" + re.sub(r"\W", "_", label)
         tables = [
             name
-            for (name,) in connection.rows("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
+            for (name,) in connection.rows(
+                "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+            )
         ]
         connection.script(
-            f'CREATE SCHEMA "{schema}";' + "".join(f'CREATE TABLE "{schema}"."{each}" AS TABLE "{each}";' for each in tables)
+            f'CREATE SCHEMA "{schema}";'
+            + "".join(f'CREATE TABLE "{schema}"."{each}" AS TABLE "{each}";' for each in tables)
         )
         return f"schema {schema}"
 
@@ -90,30 +110,41 @@ class PostgresConnection:
 
     def __init__(self, url: str, *, readonly: bool) -> None:
         try:
-            self._db = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="mainspring")
+            options = {**_DEFAULTS, **psycopg.conninfo.conninfo_to_dict(url)}
+            self._db = psycopg.connect(autocommit=True, **options)
         except psycopg.Error as error:
-            raise Unavailable(f"PostgreSQL cannot be reached: {error}".strip(), hint="check the setting `database`") from error
-        self._readonly = readonly
+            raise Unavailable(
+                f"PostgreSQL cannot be reached: {_first_line(error)}", hint="check the setting `database`"
+            ) from error
+        if not readonly:
+            # A writer that was stopped in the middle keeps everybody waiting: the server ends its transaction.
+            self._run(f"SET idle_in_transaction_session_timeout = '{_WRITER_IDLE}'")
 
     def begin(self, *, write: bool) -> None:
-        if write:
-            self._run("BEGIN ISOLATION LEVEL READ COMMITTED")
-            self._run(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
-        else:
-            self._run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._run(_BEGIN_WRITE if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def commit(self) -> None:
-        self._run("COMMIT")
+        try:
+            done = self._db.execute("COMMIT").statusmessage
+        except psycopg.Error as error:
+            if self._db.closed:
+                raise Unavailable(
+                    f"PostgreSQL went away during a commit: {_first_line(error)}; whether the change was kept is not known",
+                    hint="look before you repeat the call",
+                ) from error
+            raise _translate(error) from error
+        if done != "COMMIT":  # PostgreSQL answers the commit of a failed transaction with a quiet ROLLBACK
+            raise StorageError("a statement of the transaction had failed; nothing of it was kept")
 
     def rollback(self) -> None:
-        if self.in_transaction():
+        if self._db.info.transaction_status != TransactionStatus.IDLE:
             self._run("ROLLBACK")
 
     def in_transaction(self) -> bool:
-        return self._db.info.transaction_status in (
-            psycopg.pq.TransactionStatus.INTRANS,
-            psycopg.pq.TransactionStatus.INERROR,
-        )
+        return self._db.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+    def intact(self) -> bool:
+        return self._db.info.transaction_status == TransactionStatus.INTRANS
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         return max(self._run(to_postgres(sql), params).rowcount, 0)
@@ -143,17 +174,25 @@ class PostgresConnection:
 
 
 def _translate(error: psycopg.Error) -> MainspringError:
-    text = str(error).strip().partition("\n")[0]
+    text = _first_line(error)
     if isinstance(error, psycopg.errors.UniqueViolation):
         return AlreadyExists(f"already there: {text}")
     if isinstance(error, psycopg.IntegrityError):
         return Conflict(f"the change contradicts the store: {text}")
     if isinstance(error, psycopg.errors.DiskFull):
-        return StorageFull("no space left for the database; the change was not kept", hint="free space and repeat the call")
+        return StorageFull(
+            "no space left for the database; the change was not kept", hint="free space and repeat the call"
+        )
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction | psycopg.errors.InsufficientPrivilege):
         return ReadOnlyStore(f"the database cannot be written: {text}")
-    if isinstance(error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+    if isinstance(
+        error, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure
+    ):
         return StoreBusy(f"another transaction was in the way: {text}", hint="repeat the call")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Unavailable(f"PostgreSQL cannot be reached: {text}", hint="repeat the call when it is back")
     return InternalError(f"PostgreSQL refused a statement: {text}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

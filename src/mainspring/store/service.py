@@ -68,7 +68,9 @@ class Storage(RoomService, room="storage"):
         self, *, limit: int = 100, before: int = 0, action: str = "", actor: str = "", resource: str = ""
     ) -> list[Event]:
         """The audit log of this workspace, newest first; `before` is a sequence number, for the next page."""
-        return self.store.ledger.events(limit=min(limit, 1000), before=before, action=action, actor=actor, resource=resource)
+        return self.store.ledger.events(
+            limit=min(limit, 1000), before=before, action=action, actor=actor, resource=resource
+        )
 
     @operation(permission="storage:read")
     def verify_audit(self) -> ChainReport:

@@ -14,11 +14,13 @@ dies. So nobody meets SQLite's "database is locked", which comes of polling with
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import fcntl
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
+from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,15 @@ SAFE_WAL = (3, 51, 3)
 
 _CHECKSUM_BYTES = 8
 _BUSY_MILLISECONDS = 60_000
+_STATEMENTS = 400
+_PRAGMAS = (
+    "synchronous = full",
+    "fullfsync = on",  # on macOS a plain fsync stops at the drive's cache
+    "foreign_keys = on",
+    "temp_store = memory",
+    "cache_size = -8000",
+    "journal_size_limit = 67108864",  # what a long reader let the log grow to is given back
+)
 _setup = threading.Lock()
 _checksums: bool | None = None
 
@@ -73,60 +84,81 @@ class WriteLock:
     """The right to write, held by one process at a time; the kernel gives it back when its holder dies.
 
     Acquiring is a system call when it is free. When it is not, one helper thread waits in the kernel's queue, so that a
-    holder that was stopped costs the caller `StoreBusy` after `timeout` seconds and not for ever.
+    holder that was stopped costs the caller `StoreBusy` after a while and not for ever.
     """
 
-    def __init__(self, path: Path, *, timeout: float = _BUSY_MILLISECONDS / 1000) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._timeout = timeout
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise ReadOnlyStore(f"cannot open {path} for writing: {error.strerror}", hint="check the rights of the folder") from error
+        self._file = self._open()
+        _locks.add(self)
 
-    def acquire(self) -> None:
-        """Take the lock; raise `StoreBusy` when another process keeps it too long."""
+    def acquire(self, *, timeout: float) -> None:
+        """Take the lock; raise `StoreBusy` when another process keeps it longer than `timeout` seconds."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._wait()
+            self._wait(timeout)
+        except OSError as error:
+            raise StorageError(
+                f"{self._path} cannot be locked: {error.strerror}", hint="put the store on a local disk"
+            ) from error
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Give the lock back; nothing happens when it is not held."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Close the file, which gives the lock back too."""
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
-    def _wait(self) -> None:
-        outcome: list[str] = []
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise translate(error) from error
+
+    def _wait(self, timeout: float) -> None:
+        # A lock belongs to an opening of the file. With one of its own, what comes too late takes nothing from, and
+        # gives nothing back in place of, a later `acquire`, and the file may be closed while this waits.
+        waiting = self._open()
         decided = threading.Lock()
         arrived = threading.Event()
+        given_up = False
 
         def wait_in_kernel() -> None:
-            # A lock belongs to an opening of the file. With one of its own, what comes too late takes nothing from, and
-            # gives nothing back in place of, a later `acquire`, and the file may be closed while this waits.
-            waiting = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(waiting, fcntl.LOCK_EX)
                 with decided:
-                    if not outcome:  # else the caller gave up
-                        outcome.append("held")
+                    if not given_up:
                         os.dup2(waiting, self._file, inheritable=False)
+                        arrived.set()
             finally:
                 os.close(waiting)
-            arrived.set()
 
         threading.Thread(target=wait_in_kernel, name="mainspring-write-lock", daemon=True).start()
-        arrived.wait(self._timeout)
-        with decided:
-            if not outcome:
-                outcome.append("gave up")
-                raise StoreBusy(
-                    f"another process has held the store's write lock for {self._timeout:.0f} s",
-                    hint=f"find it with: fuser {self._path}",
-                )
+        try:
+            arrived.wait(timeout)
+        finally:
+            with decided:
+                given_up = not arrived.is_set()
+        if given_up:
+            raise StoreBusy(
+                "another process has held the store's write lock too long", hint=f"find it with: fuser {self._path}"
+            )
+
+
+_locks: weakref.WeakSet[WriteLock] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """A forked child lets go of what it inherited: else a lock would outlive the process that took it."""
+    for lock in list(_locks):
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class SqliteConnection:
@@ -136,11 +168,11 @@ class SqliteConnection:
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         has_checksums = _load_checksums()
-        flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         try:
-            self._db = apsw.Connection(str(path), flags=flags)
+            # A reader opens for writing too: a write-ahead log needs its index recovered by whoever comes first.
+            self._db = apsw.Connection(str(path), statementcachesize=_STATEMENTS)
             self._db.set_busy_timeout(_BUSY_MILLISECONDS)
-            is_new = not readonly and path.stat().st_size == 0
+            is_new = path.stat().st_size == 0
             if is_new and has_checksums:
                 self._db.reserve_bytes(None, _CHECKSUM_BYTES)
             elif not has_checksums and self._db.reserve_bytes(None) == _CHECKSUM_BYTES:
@@ -148,12 +180,13 @@ class SqliteConnection:
                     f"{path} has page checksums and this build of apsw cannot keep them",
                     hint="pip install --force-reinstall --only-binary apsw apsw",
                 )
-            if not readonly:
-                list(self._db.execute(f"PRAGMA journal_mode = {'wal' if wal_is_safe() else 'truncate'}"))
-            for pragma in ("synchronous = full", "foreign_keys = on", "temp_store = memory", "cache_size = -8000"):
-                list(self._db.execute(f"PRAGMA {pragma}"))
+            self.script(f"PRAGMA journal_mode = {'wal' if wal_is_safe() else 'truncate'}")
+            for pragma in _PRAGMAS:
+                self.script(f"PRAGMA {pragma}")
+            if readonly:
+                self.script("PRAGMA query_only = on")
         except (apsw.Error, OSError) as error:
-            raise translate(error) from error
+            raise self._translate(error) from error
 
     def begin(self, *, write: bool) -> None:
         self.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -168,6 +201,9 @@ class SqliteConnection:
     def in_transaction(self) -> bool:
         return self._db.in_transaction
 
+    def intact(self) -> bool:
+        return self._db.in_transaction
+
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         try:
             before = self._db.total_changes()
@@ -175,65 +211,92 @@ class SqliteConnection:
                 pass
             return self._db.total_changes() - before
         except apsw.Error as error:
-            raise translate(error) from error
+            raise self._translate(error) from error
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         try:
             for _ in self._db.executemany(sql, rows):
                 pass
         except apsw.Error as error:
-            raise translate(error) from error
+            raise self._translate(error) from error
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(sql, params).fetchall()
         except apsw.Error as error:
-            raise translate(error) from error
+            raise self._translate(error) from error
 
     def script(self, sql: str) -> None:
         try:
             for _ in self._db.execute(sql):
                 pass
         except apsw.Error as error:
-            raise translate(error) from error
+            raise self._translate(error) from error
 
     def backup_to(self, path: Path) -> None:
         """Write a consistent copy of the database, whole or not at all, synced."""
         partial = path.with_suffix(".partial")
         try:
-            target = apsw.Connection(str(partial))
-            with target.backup("main", self._db, "main") as copy:
-                copy.step()
-            target.close()
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except (apsw.Error, OSError) as error:
+            path.parent.mkdir(exist_ok=True)
             partial.unlink(missing_ok=True)
-            raise translate(error) from error
+            target = apsw.Connection(str(partial))
+            try:
+                with target.backup("main", self._db, "main") as copy:
+                    copy.step()
+            finally:
+                target.close()
+            _sync(partial)
+            partial.replace(path)
+            _sync(path.parent)
+        except (apsw.Error, OSError) as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise self._translate(error) from error
 
     def close(self) -> None:
         self._db.close()
 
+    def _translate(self, error: Exception) -> MainspringError:
+        db = getattr(self, "_db", None)  # there is none when opening it failed
+        return translate(error, errno=db.system_errno if db is not None and isinstance(error, apsw.IOError) else 0)
 
-def translate(error: Exception) -> MainspringError:
+
+def translate(error: Exception, *, errno: int = 0) -> MainspringError:
     """The driver's error as ours. Constraint failures are conflicts; the rest is storage."""
     text = str(error)
     if isinstance(error, apsw.ConstraintError):
         taken = "UNIQUE" in text or "PRIMARY KEY" in text
-        return AlreadyExists(f"already there: {text}") if taken else Conflict(f"the change contradicts the store: {text}")
+        return (
+            AlreadyExists(f"already there: {text}") if taken else Conflict(f"the change contradicts the store: {text}")
+        )
     extended = getattr(error, "extendedresult", 0)
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return StoreBusy("another connection holds the database", hint="run `mainspring doctor`")
-    if isinstance(error, apsw.FullError) or getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return StorageFull("no space left for the database; the change was not kept", hint="free space and repeat the call")
-    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError | apsw.AuthError | PermissionError):
-        return ReadOnlyStore(f"the database cannot be opened or written: {text}", hint="check the rights of the store's folder")
+    errno = getattr(error, "errno", 0) or errno
+    if isinstance(error, apsw.FullError) or errno in (ENOSPC, EDQUOT, EFBIG):
+        return StorageFull(
+            "no space left for the database; the change was not kept", hint="free space and repeat the call"
+        )
+    readonly = apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError | apsw.AuthError
+    if isinstance(error, readonly) or errno in (EROFS, EACCES, EPERM):
+        return ReadOnlyStore(
+            f"the database cannot be opened or written: {text}", hint="check the rights of the store's folder"
+        )
     if isinstance(error, apsw.CorruptError | apsw.NotADBError) or extended == apsw.SQLITE_IOERR_DATA:
-        return Damaged(f"the database file is damaged: {text}", hint="run `mainspring verify`; restore from backups/ in the store")
+        return Damaged(
+            f"the database file is damaged: {text}", hint="run `mainspring verify`; restore from backups/ in the store"
+        )
     if isinstance(error, apsw.IOError | OSError):
         return StorageError(f"the disk failed under the database: {text}; the change was not kept")
     return InternalError(f"SQLite refused a statement: {text}")
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _load_checksums() -> bool:
@@ -241,7 +304,7 @@ def _load_checksums() -> bool:
     global _checksums  # noqa: PLW0603 -- a property of the process: SQLite's default VFS
     with _setup:
         if _checksums is None:
-            from apsw import sqlite_extra  # noqa: PLC0415 -- reads a resource file; only wanted here
+            from apsw import sqlite_extra
 
             _checksums = bool(sqlite_extra.has("cksumvfs"))
             if _checksums:

@@ -52,7 +52,9 @@ class Store:
         self.queue = Queue(database)
 
     @classmethod
-    def open(cls, location: str | os.PathLike[str] = "", *, create: bool = True, settings: Settings | None = None) -> Store:
+    def open(
+        cls, location: str | os.PathLike[str] = "", *, create: bool = True, settings: Settings | None = None
+    ) -> Store:
         """Open the store in a folder, making it when it is not there.
 
         Args:
@@ -62,7 +64,9 @@ class Store:
         """
         folder = Path(location).expanduser().resolve() if location else find_store()
         if not create and not cls.exists(folder):
-            raise NotFound(f"there is no store in {folder}", hint="run `mainspring up`, or `mainspring demo` to see one at work")
+            raise NotFound(
+                f"there is no store in {folder}", hint="run `mainspring up`, or `mainspring demo` to see one at work"
+            )
         _make_folder(folder)
         settings = settings or read_settings(folder)
         database = Database(_engine(folder, settings.database))
@@ -116,6 +120,7 @@ class Store:
         try:
             self.ledger.anchor()
         finally:
+            self.queue.close()
             self.database.close()
 
     def __enter__(self) -> Store:
@@ -141,10 +146,13 @@ def _engine(folder: Path, url: str) -> Engine:
     if not url:
         return SqliteEngine(folder)
     if url.startswith(("postgresql://", "postgres://")):
-        from mainspring.store.postgres import PostgresEngine  # noqa: PLC0415 -- an extra
+        from mainspring.store.postgres import PostgresEngine
 
         return PostgresEngine(url)
-    raise InvalidInput(f"the setting database = {url!r} is not a PostgreSQL URL", hint="postgresql://user@host/name, or empty for SQLite")
+    raise InvalidInput(
+        f"the setting database = {url!r} is not a PostgreSQL URL",
+        hint="postgresql://user@host/name, or empty for SQLite",
+    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -153,4 +161,6 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise StorageFull(f"no space left to make {folder}", hint="free space and repeat the call") from error
-        raise ReadOnlyStore(f"cannot make the folder {folder}: {error.strerror}", hint="choose another with --store") from error
+        raise ReadOnlyStore(
+            f"cannot make the folder {folder}: {error.strerror}", hint="choose another with --store"
+        ) from error

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 import msgspec
 
 from mainspring.kernel.clock import from_micros, now_micros
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import InternalError
+from mainspring.kernel.errors import InternalError, StorageError
 from mainspring.store.records import Table
 
-__all__ = ["Change", "Connection", "Transaction"]
+__all__ = ["Change", "Connection", "Seal", "Transaction"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,7 +29,14 @@ class Connection(Protocol):
     def begin(self, *, write: bool) -> None: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
-    def in_transaction(self) -> bool: ...
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, if only to be rolled back."""
+        ...
+
+    def intact(self) -> bool:
+        """Whether a transaction is open that could be committed."""
+        ...
+
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int: ...
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None: ...
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
@@ -44,12 +51,24 @@ class Change(msgspec.Struct, frozen=True):
     detail: dict[str, Any]
 
 
+class _Ended:
+    """What a transaction holds in place of its connection once its block has ended."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise InternalError("a transaction was used after its block had ended")
+
+
+_ENDED = cast("Connection", _Ended())
+
+
 class Transaction:
     """Statements that take effect together, seen at one moment.
 
     `?` marks a parameter on both databases. Obtained from `Store.read`, `Store.write` or
     `Store.bookkeeping`; it must not leave the block.
     """
+
+    __slots__ = ("_connection", "_writes", "changed", "changes", "now_micros")
 
     def __init__(self, connection: Connection, *, writes: bool) -> None:
         self._connection = connection
@@ -88,16 +107,20 @@ class Transaction:
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query, or of a statement with RETURNING."""
-        return self._connection.rows(sql, params)
+        found = self._connection.rows(sql, params)
+        if found and not self.changed and "RETURNING" in sql:
+            self._must_write()
+            self.changed = True
+        return found
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
-        found = self._connection.rows(sql, params)
+        found = self.rows(sql, params)
         return found[0] if found else None
 
     def value(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """The first column of the first row of a query, or None."""
-        found = self._connection.rows(sql, params)
+        found = self.rows(sql, params)
         return found[0][0] if found else None
 
     def insert(self, table: Table[T], record: T) -> None:
@@ -121,6 +144,24 @@ class Transaction:
         """Say what this change touched, `kind/name@version` or `kind/id`; it goes into the audit event."""
         self.changes.append(Change(resource=resource, detail=detail))
 
+    def finish(self, seal: Seal | None) -> None:
+        """End a change: refuse one whose failure was passed over, then run what must commit with it."""
+        if not self._connection.intact():
+            raise StorageError(
+                "a statement of this change failed and took the transaction with it; nothing of it was kept"
+            )
+        if seal is not None:
+            seal(self)
+        self.end()
+
+    def end(self) -> None:
+        """Part from the connection, which others use from now on."""
+        self._connection = _ENDED
+
     def _must_write(self) -> None:
         if not self._writes:
             raise InternalError("a statement that writes was run in a read transaction")
+
+
+Seal = Callable[[Transaction], None]
+"""What runs last inside a transaction: the audit event."""
