@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,9 @@ from mainspring.serving.spool import SpoolHead
 from mainspring.serving.types import Prediction
 from mainspring.store.store import Store
 
-__all__ = ["ANSWERED", "find_prediction", "newest", "outcomes"]
+__all__ = ["ANSWERED", "as_file", "find_prediction", "newest", "outcomes"]
+
+_PIECE = 1 << 20
 
 ANSWERED = ("champion", "challenger")
 """The arms whose answers somebody got."""
@@ -63,14 +66,24 @@ def outcomes(
     labelled: bool = False,
     shadow: bool = False,
     columns: Sequence[str] | None = None,
+    after: str = "",
+    through: str = "",
 ) -> pl.DataFrame:
     """See `Serving.outcomes`."""
-    span = Span(endpoint, since, until, tuple(models))
+    span = Span(endpoint, since, until, tuple(models), after_id=after, through_id=through)
     wanted = [] if columns is None else ["caller", "latency_us", *columns]
     frame = joined(store, span, columns=wanted, labelled=labelled)
     if shadow:
         return frame.filter(pl.col("arm") != "failed")
     return frame.filter(pl.col("arm").is_in(ANSWERED))
+
+
+def as_file(frame: pl.DataFrame) -> Iterator[bytes]:
+    """A frame as a Parquet file, in pieces."""
+    file = io.BytesIO()
+    frame.write_parquet(file, compression="zstd", compression_level=1)
+    data = file.getbuffer()
+    return (bytes(data[start : start + _PIECE]) for start in range(0, len(data), _PIECE))
 
 
 def _prediction(

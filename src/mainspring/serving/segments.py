@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +43,10 @@ class Span(msgspec.Struct, frozen=True):
     models: tuple[str, ...] = ()
     since_id: str = ""
     """Least request id: a bound on when the request was made, whatever it was about."""
+    after_id: str = ""
+    """Only requests after this one."""
+    through_id: str = ""
+    """Only requests up to this one, which is included."""
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -50,6 +55,8 @@ class Sealed(msgspec.Struct, frozen=True):
     head: SpoolHead
     segment_id: str
     frame: Any
+    first_id: str = ""
+    """No request of it, nor of what follows it, is before this one."""
 
 
 def spool_folder(store: Store) -> Path:
@@ -129,7 +136,7 @@ def seal(store: Store, spool: str, head: SpoolHead, entries: Sequence[Entry]) ->
 
 
 def read_log(store: Store, span: Span, *, columns: Sequence[str] = ()) -> Iterator[Sealed]:
-    """The rows of a span, deployment by deployment: from segments, and from what is not sealed yet.
+    """The rows of a span, piece by piece in the order of their first requests: from segments, and from append files.
 
     Append files are read before the list of segments, and left out when a segment has them: what is sealed in
     between is seen once, never lost and never twice.
@@ -141,17 +148,29 @@ def read_log(store: Store, span: Span, *, columns: Sequence[str] = ()) -> Iterat
         where, params = f"{where} AND last_at >= ?", [*params, to_micros(span.since)]
     if span.until:
         where, params = f"{where} AND first_at < ?", [*params, to_micros(span.until)]
+    if least := max(span.since_id, span.after_id):
+        where, params = f"{where} AND last_id >= ?", [*params, least]
+    if span.through_id:
+        where, params = f"{where} AND first_id <= ?", [*params, span.through_id]
     with store.read() as tx:
-        segments = tx.fetch(SEGMENTS, f"{where} ORDER BY first_id", params)
+        segments = tx.fetch(SEGMENTS, where, params)
         sealed = _sealed(tx, open_spools)
-    for segment in segments:
-        if not span.models or segment.model in span.models:
-            lazy = pl.scan_parquet(io.BytesIO(store.blobs.get(segment.digest)))
-            frame = _within(lazy, span, columns).collect()
-            yield Sealed(_head_of(segment), segment.id, frame)
-    for name, head, entries in open_spools:
-        if name not in sealed and (not span.models or head.model in span.models):
-            yield Sealed(head, "", _within(frame_of(entries).lazy(), span, columns).collect())
+    pieces: list[tuple[str, str, SpoolHead, PredictionSegment | list[Entry]]] = [
+        (segment.first_id, segment.id, _head_of(segment), segment) for segment in segments
+    ]
+    pieces += [
+        (min(entry.request for entry in entries), "", head, entries)
+        for name, head, entries in open_spools
+        if name not in sealed
+    ]
+    for first_id, segment_id, head, piece in sorted(pieces, key=operator.itemgetter(0)):
+        if span.models and head.model not in span.models:
+            continue
+        if isinstance(piece, PredictionSegment):
+            lazy = pl.scan_parquet(io.BytesIO(store.blobs.get(piece.digest)))
+        else:
+            lazy = frame_of(piece).lazy()
+        yield Sealed(head, segment_id, _within(lazy, span, columns).collect(), first_id)
 
 
 def find_rows(store: Store, request: str, row: int) -> Iterator[tuple[SpoolHead, str, dict[str, Any]]]:
@@ -214,6 +233,10 @@ def _within(frame: pl.LazyFrame, span: Span, columns: Iterable[str]) -> pl.LazyF
         frame = frame.filter(pl.col("at") < span.until)
     if span.since_id:
         frame = frame.filter(pl.col("request") >= span.since_id)
+    if span.after_id:
+        frame = frame.filter(pl.col("request") > span.after_id)
+    if span.through_id:
+        frame = frame.filter(pl.col("request") <= span.through_id)
     if wanted := list(columns):
         have = frame.collect_schema().names()
         frame = frame.select([name for name in have if name in wanted or name in ("request", "row", "at", "arm")])

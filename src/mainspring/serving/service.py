@@ -34,15 +34,21 @@ from mainspring.serving.deployments import (
 from mainspring.serving.sequential import Rule
 from mainspring.serving.tables import ENDPOINTS, EVIDENCE, ROLLOUTS, SEGMENTS
 from mainspring.serving.traffic import TrafficPlan, check_steps
-from mainspring.serving.types import Endpoint, LabelBatch, Prediction, PredictionSegment, Rollout, RolloutEvidence
+from mainspring.serving.types import (
+    Activity,
+    Endpoint,
+    LabelBatch,
+    Prediction,
+    PredictionSegment,
+    Rollout,
+    RolloutEvidence,
+)
 from mainspring.store.service import RoomService
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["Serving"]
-
-_PIECE = 1 << 20
 
 
 class Serving(RoomService, room="serving"):
@@ -280,9 +286,11 @@ class Serving(RoomService, room="serving"):
         labelled: bool = False,
         shadow: bool = False,
         columns: list[str] | None = None,
+        after: str = "",
+        through: str = "",
     ) -> Download:
         """`outcomes` as a Parquet file."""
-        from mainspring.serving.predictions import outcomes
+        from mainspring.serving.predictions import as_file, outcomes
 
         with self.store.read() as tx:
             find_endpoint(tx, endpoint)
@@ -296,11 +304,31 @@ class Serving(RoomService, room="serving"):
             labelled=labelled,
             shadow=shadow,
             columns=columns,
+            after=after,
+            through=through,
         )
-        file = io.BytesIO()
-        frame.write_parquet(file, compression="zstd", compression_level=1)
-        data = file.getbuffer()
-        return (bytes(data[start : start + _PIECE]) for start in range(0, len(data), _PIECE))
+        return as_file(frame)
+
+    @operation(permission="serving:read", resource="endpoint")
+    def activity(self, endpoint: str, *, after: str = "", through: str = "") -> Activity:
+        """How much was answered, and labelled, after one request and up to another; cheap, so ask often."""
+        from mainspring.serving.activity import activity
+
+        return activity(self.store, endpoint, after=after, through=through)
+
+    @operation(permission="serving:read", resource="endpoint")
+    def tail_file(
+        self, endpoint: str, *, after: str = "", rows: int = 5000, columns: list[str] | None = None
+    ) -> Download:
+        """`tail` as a Parquet file."""
+        from mainspring.serving.predictions import as_file
+        from mainspring.serving.tail import tail
+
+        if rows < 1:
+            raise InvalidInput(f"rows must be 1 or more, not {rows}")
+        with self.store.read() as tx:
+            find_endpoint(tx, endpoint)
+        return as_file(tail(self.store, endpoint, after=after, rows=rows, columns=columns))
 
     # Below: what runs where the caller is, on both backends, composed of operations.
 
@@ -314,6 +342,8 @@ class Serving(RoomService, room="serving"):
         labelled: bool = False,
         shadow: bool = False,
         columns: list[str] | None = None,
+        after: str = "",
+        through: str = "",
     ) -> pl.DataFrame:
         """Logged predictions joined with their labels, in the order in which they were made.
 
@@ -325,6 +355,8 @@ class Serving(RoomService, room="serving"):
             labelled: Only those that have a label.
             shadow: Also what a shadow answered.
             columns: Which of `input.*`, `feature.*`, `output.*`; all when left out.
+            after: Only of requests after this one.
+            through: Only of requests up to this one.
 
         Returns:
             `id`, `request`, `row`, `at`, `arm`, `model`, `deployment`, `caller`, `latency_us`, the logged
@@ -333,6 +365,32 @@ class Serving(RoomService, room="serving"):
         import polars as pl
 
         file = self.outcomes_file(
-            endpoint, since=since, until=until, model=model, labelled=labelled, shadow=shadow, columns=columns
+            endpoint,
+            since=since,
+            until=until,
+            model=model,
+            labelled=labelled,
+            shadow=shadow,
+            columns=columns,
+            after=after,
+            through=through,
         )
         return pl.read_parquet(io.BytesIO(b"".join(file)))
+
+    def tail(
+        self, endpoint: str, *, after: str = "", rows: int = 5000, columns: list[str] | None = None
+    ) -> pl.DataFrame:
+        """The answers that come next in the log after a request, oldest first, without labels.
+
+        Args:
+            endpoint: Whose.
+            after: Only of requests after this one; from the beginning when left out.
+            rows: At most so many, rounded up to whole requests.
+            columns: Which of `input.*`, `feature.*`, `output.*`; all when left out.
+
+        Returns:
+            `request`, `row`, `at`, `arm`, `model`, `deployment` and the logged columns.
+        """
+        import polars as pl
+
+        return pl.read_parquet(io.BytesIO(b"".join(self.tail_file(endpoint, after=after, rows=rows, columns=columns))))

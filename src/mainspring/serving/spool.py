@@ -28,7 +28,18 @@ from mainspring.kernel.ids import new_id
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Entry", "Packed", "Spool", "SpoolHead", "is_abandoned", "pack", "read_spool", "unpack"]
+__all__ = [
+    "Counted",
+    "Entry",
+    "Packed",
+    "Spool",
+    "SpoolHead",
+    "count_spool",
+    "is_abandoned",
+    "pack",
+    "read_spool",
+    "unpack",
+]
 
 _MAGIC = b"MSPOOL1\n"
 _FRAME = struct.Struct("<II")
@@ -59,6 +70,16 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     """`at` (when what each row is about happens, microseconds), `input.*`, `feature.*` and `output.*`."""
 
 
+class Counted(msgspec.Struct, array_like=True, frozen=True):
+    """The first fields of an `Entry`: enough to count, read without its columns."""
+
+    request: str
+    arm: str
+    caller: str
+    latency_us: int
+    rows: int
+
+
 class SpoolHead(msgspec.Struct, frozen=True):
     """What every row of a spool has in common."""
 
@@ -72,6 +93,7 @@ class SpoolHead(msgspec.Struct, frozen=True):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Entry)
+_COUNTER = msgspec.msgpack.Decoder(Counted)
 _HEAD = msgspec.msgpack.Decoder(SpoolHead)
 
 
@@ -154,12 +176,14 @@ def read_spool(path: Path) -> tuple[SpoolHead, Iterator[Entry]]:
         FileNotFoundError: It was rolled into a segment meanwhile.
         Damaged: It is no spool.
     """
-    data = path.read_bytes()
-    frames = _frames(data)
-    try:
-        return _HEAD.decode(next(frames)), (_DECODER.decode(frame) for frame in frames)
-    except (StopIteration, msgspec.DecodeError):
-        raise Damaged(f"{path.name} is not an append file of the prediction log") from None
+    head, frames = _opened(path)
+    return head, (_DECODER.decode(frame) for frame in frames)
+
+
+def count_spool(path: Path, *, size: int) -> tuple[SpoolHead, Iterator[Counted]]:
+    """`read_spool` of the first `size` bytes, leaving out what was asked and answered."""
+    head, frames = _opened(path, size=size)
+    return head, (_COUNTER.decode(frame) for frame in frames)
 
 
 def is_abandoned(path: Path) -> bool:
@@ -175,6 +199,15 @@ def is_abandoned(path: Path) -> bool:
     finally:
         os.close(file)
     return True
+
+
+def _opened(path: Path, *, size: int = -1) -> tuple[SpoolHead, Iterator[memoryview]]:
+    with path.open("rb") as file:
+        frames = _frames(file.read(size))
+    try:
+        return _HEAD.decode(next(frames)), frames
+    except (StopIteration, msgspec.DecodeError):
+        raise Damaged(f"{path.name} is not an append file of the prediction log") from None
 
 
 def _framed(payload: bytes) -> bytes:

@@ -11,6 +11,7 @@ from mainspring.serving.sequential import Decision, Rule
 from mainspring.serving.traffic import Arm, Mode, TrafficPlan
 
 __all__ = [
+    "Activity",
     "Endpoint",
     "LabelBatch",
     "Prediction",
@@ -41,6 +42,15 @@ class Endpoint(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     created_by: str
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """How much there is of an endpoint in a stretch of the log; grows when something new has come."""
+
+    rows: int
+    """Rows that somebody was answered: exact while they are in append files, at most so many once they are sealed."""
+    labels: int
+    """Labels of those rows: at most so many, since labels that came together are counted together."""
 
 
 class Rollout(msgspec.Struct, frozen=True):
