@@ -9,7 +9,8 @@
     ├── NotFound                        MS-2001   no such thing; carries the nearest names
     ├── Conflict                        MS-3001   the state of the thing forbids it
     │   ├── AlreadyExists               MS-3002
-    │   └── LostLease                   MS-3003   another worker took the task over; discard the result
+    │   ├── LostLease                   MS-3003   another worker took the task over; discard the result
+    │   └── Diverged                    MS-3004   a resumed flow made another call than before (`pipelines`)
     ├── Forbidden                       MS-4001   known caller, missing right
     ├── Unauthenticated                 MS-4002   unknown caller
     ├── StorageError                    MS-5000   the disk, the bucket or the database failed
@@ -20,7 +21,8 @@
     │   ├── UnsafeDriver                MS-5005   this SQLite library may corrupt a shared store
     │   └── StoreTooNew                 MS-5006   written by a newer Mainspring
     ├── Unavailable                     MS-6001   the server or a service it needs is away
-    │   └── DeadlineExceeded            MS-6002
+    │   ├── DeadlineExceeded            MS-6002
+    │   └── ProcessDied                 MS-6003   the process that ran a task died (`engines`)
     ├── CheckFailed                     MS-7001   a gate, an expectation or a contract said no
     ├── MissingDependency               MS-8001   an optional package is not installed (also ImportError)
     └── InternalError                   MS-9001   a defect of Mainspring itself

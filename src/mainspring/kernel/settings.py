@@ -42,8 +42,6 @@ class Settings(msgspec.Struct, frozen=True):
     """Port of the model endpoints; 0 for the one after `port`."""
     workers: int = 1
     """How many worker processes `mainspring up` starts."""
-    allow_pickle: bool = False
-    """Whether models in pickle files may be registered and loaded. Pickle runs code as it loads."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names, besides loopback, under which browsers may reach the server."""
     monitor_seconds: float = 2.0

@@ -1,0 +1,1 @@
+"""One narrow port per kind of compute, and its adapters: tables, tasks, models."""
