@@ -35,7 +35,8 @@ def _verbs(room):
 
 
 @pytest.mark.parametrize("room", ROOMS_WITH_VERBS)
-def test_every_verb_is_a_method_and_no_module_hides_it(room, root=Path(ms.__file__).parent):
+def test_every_verb_is_a_method_and_no_module_hides_it(room):
+    root = Path(ms.__file__).parent
     service = load(next(each.service for each in ROOMS if each.name == room))
     names = _verbs(room)
     assert names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from mainspring.cli.output import echo_json, json_option, show_table, store_options, use_client
 
@@ -51,7 +52,7 @@ def verify(store: str, url: str, *, as_json: bool) -> int:
     with use_client(store, url) as client:
         report = client.storage.verify_audit()
     if as_json:
-        echo_json(report)
+        echo_json({**msgspec.to_builtins(report), "intact": report.intact})
     else:
         for problem in report.problems:
             click.echo(f"damaged: {problem}")

@@ -36,7 +36,11 @@ def create(principal: str, role: str, workspace: str, days: int, store: str, url
 @json_option
 @store_options
 def list_tokens(store: str, url: str, *, as_json: bool) -> None:
-    """Every token, without its secret."""
+    """Every token, without its secret.
+
+    \b
+    mainspring token list
+    """
     with use_client(store, url) as client:
         tokens = client.trust.tokens()
     if as_json:
@@ -55,7 +59,11 @@ def list_tokens(store: str, url: str, *, as_json: bool) -> None:
 @click.argument("token_id")
 @store_options
 def revoke(token_id: str, store: str, url: str) -> None:
-    """End a token at once."""
+    """End a token at once.
+
+    \b
+    mainspring token revoke 01970b2e-...
+    """
     with use_client(store, url) as client:
         client.trust.revoke_token(token_id)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from mainspring.cli.output import echo_json, json_option, store_options, use_client
 
@@ -21,7 +22,7 @@ def verify(store: str, url: str, *, as_json: bool) -> int:
     with use_client(store, url) as client:
         report = client.storage.verify()
     if as_json:
-        echo_json(report)
+        echo_json({**msgspec.to_builtins(report), "intact": report.intact})
         return 0 if report.intact else 1
     for problem in report.database:
         click.echo(f"database: {problem}")
