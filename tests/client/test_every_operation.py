@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import typing
 from typing import Any
 
 import httpx
@@ -109,6 +110,8 @@ def _anything(declared: Operation) -> dict[str, Any]:
 
 
 def _value(hint: Any) -> Any:
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)[0]
     for text in (b'"x"', b"1", b"{}", b"[]", b"1.5", b"true", b'"2026-01-01T00:00:00Z"', b"null"):
         try:
             return msgspec.json.decode(text, type=hint)
