@@ -11,6 +11,7 @@ Database Systems", SIGMOD 1984.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
 import threading
@@ -18,7 +19,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.errors import InternalError, MainspringError, StorageError, StoreBusy
@@ -28,6 +29,7 @@ from mainspring.store.transaction import Connection, Seal, Transaction
 __all__ = ["Database", "Engine", "SqliteEngine"]
 
 R = TypeVar("R")
+Chain = Callable[[Transaction, list[Any]], None]
 
 _GROUP_MEMBERS = 512
 _GROUP_SECONDS = 0.005
@@ -65,6 +67,7 @@ class _Group:
         self.members = 0
         self.whole = True
         """False while a member is between its statements: what is there then must not be committed."""
+        self.events: list[Any] = []
         self.done = threading.Event()
         self.error: MainspringError | None = None
 
@@ -73,11 +76,13 @@ class Database:
     """One database, shared by the threads of this process and by other processes.
 
     Args:
+        chain: Appends to the ledger what the seals of a group's members returned, once, before the group commits.
         busy_seconds: How long a caller waits for the right to write before `StoreBusy`.
     """
 
-    def __init__(self, engine: Engine, *, busy_seconds: float = _BUSY_SECONDS) -> None:
+    def __init__(self, engine: Engine, *, chain: Chain | None = None, busy_seconds: float = _BUSY_SECONDS) -> None:
         self._engine = engine
+        self._chain = chain
         self._busy_seconds = busy_seconds
         self._process = os.getpid()
         self._closed = False
@@ -114,7 +119,7 @@ class Database:
         """A serial transaction: durable when the block has ended, gone when it raises.
 
         Args:
-            seal: Runs last inside the transaction, for what must commit with it (the audit event).
+            seal: Says what the ledger will say of the change; asked last, and only when something changed.
 
         Raises:
             StoreBusy: Another process held the right to write too long.
@@ -139,14 +144,14 @@ class Database:
             self._waiting.discard(ticket)
         self._await_durable(group)
 
-    async def submit(self, change: Callable[[Transaction], R], seal: Seal | None = None) -> R:
+    def submit(self, change: Callable[[Transaction], R], seal: Seal | None = None) -> asyncio.Future[R]:
         """`write` for callers on an event loop: runs `change(tx)` in a group with the others that wait, off the loop.
 
         The change runs in the context (the caller, the operation) of whoever submitted it. A caller that is cancelled before its
         change began takes it back; after that, what it changed stands.
         """
         self._check_usable()
-        return await self._submissions.submit(change, seal)
+        return self._submissions.submit(change, seal)
 
     def backup(self, label: str) -> str:
         """Copy the whole database, consistently; where the copy is."""
@@ -244,6 +249,7 @@ class Database:
             transaction.end()
             self._undo_member(writer, group, error, alone=alone)
             raise
+        group.events += transaction.events
         group.whole = True
 
     def _undo_member(self, writer: Connection, group: _Group, error: BaseException, *, alone: bool) -> None:
@@ -276,6 +282,8 @@ class Database:
         writer, kept = self._writer, False
         try:
             if writer is not None and group.whole and group.error is None:
+                if group.events and self._chain is not None:
+                    self._chain(Transaction(writer, writes=True), group.events)
                 writer.commit()
                 kept = True
         except MainspringError as error:

@@ -1,25 +1,29 @@
 """The ledger: who changed what, when, in an append-only chain of hashes.
 
-Every audited write appends one event in its own transaction. An event's hash covers its content and the hash before it,
-so an edited, dropped or reordered event breaks the chain at the first place that was touched. A chain cannot show
-that its own end was cut off; for that, `anchor` writes the head to a file beside the database, and the same line can be kept
-anywhere else.
+Every audited write appends one event in its own transaction. Its hash is BLAKE3, under the tag `ledger`, of the JSON
+array of its columns as they are stored: number, time, workspace, actor, method, request, action, changes (a text of canonical
+JSON), and the hash before it. So an edited, dropped or reordered event breaks the chain at the first place that was
+touched, and a verification needs nothing but the rows.
+
+A chain cannot show that its own end was cut off; for that, `anchor` writes the head to a file beside the database, and the
+same line can be kept anywhere else.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from blake3 import blake3
 
 from mainspring.kernel.clock import from_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import StorageError
-from mainspring.kernel.hashing import digest_value
+from mainspring.kernel.hashing import canonical_json
 from mainspring.store.database import Database
 from mainspring.store.records import Table
 from mainspring.store.transaction import Change, Transaction
@@ -68,7 +72,12 @@ class ChainReport(msgspec.Struct, frozen=True):
         return not self.problems
 
 
+Content = tuple[int, str, str, str, str, str, str]
+"""The columns of an event between its number and the hash before it."""
+
 EVENTS = Table("ledger", Event)
+_HEAD = "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1"
+_CHAIN = blake3(derive_key_context="mainspring ledger v1")
 
 
 class Ledger:
@@ -79,15 +88,26 @@ class Ledger:
         self._anchors = anchors
 
     @staticmethod
-    def append(tx: Transaction, action: str) -> None:
-        """Chain one event for the changes of `tx`, inside it. Writers are serial, so the head cannot move under us."""
-        head = tx.row("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1") or (0, _GENESIS)
-        who = caller()
-        seq, previous = head[0] + 1, head[1]
-        event = Event(
-            seq, tx.now, who.workspace, who.principal, who.method, who.request_id, action, tx.changes, previous, ""
-        )
-        tx.insert(EVENTS, msgspec.structs.replace(event, hash=_hash(event)))
+    def event(tx: Transaction, action: str) -> Content:
+        """What the ledger will say of the changes of `tx`.
+
+        Raises:
+            InvalidInput: A note of a change has no canonical JSON (NaN, a foreign object).
+        """
+        who, changes = caller(), canonical_json(tx.changes).decode()
+        return tx.now_micros, who.workspace, who.principal, who.method, who.request_id, action, changes
+
+    @staticmethod
+    def chain(tx: Transaction, events: Iterable[Content]) -> None:
+        """Append events inside the transaction whose changes they tell of. Writers are serial: the head stays where it is."""
+        seq, previous = tx.row(_HEAD) or (0, _GENESIS)
+        rows: list[tuple[Any, ...]] = []
+        for event in events:
+            seq += 1
+            content = (seq, *event, previous)
+            previous = _hash(content)
+            rows.append((*content, previous))
+        tx.many(EVENTS.insert_sql, rows)
 
     def events(
         self, *, limit: int = 100, before: int = 0, action: str = "", actor: str = "", resource: str = ""
@@ -107,21 +127,21 @@ class Ledger:
     def verify(self) -> ChainReport:
         """Walk the whole chain and compare it with the anchors.
 
-        Reads one event after another in the order of the chain; takes about 10 µs an event.
+        Reads one event after another in the order of the chain; takes a few microseconds an event.
         """
         problems: list[str] = []
         anchors = {anchor.seq: anchor for anchor in self._read_anchors()}
         seq, previous = 0, _GENESIS
+        query = f"{EVENTS.select_sql} WHERE seq > ? ORDER BY seq LIMIT {_BATCH}"
         with self._database.read() as tx:
-            while batch := tx.fetch(EVENTS, "WHERE seq > ? ORDER BY seq LIMIT ?", (seq, _BATCH)):
-                for event in batch:
-                    problems += _check(event, seq + 1, previous)
-                    anchor = anchors.pop(event.seq, None)
-                    if anchor is not None and anchor.hash != event.hash:
-                        problems.append(
-                            f"event {event.seq} is not the one that was anchored on {anchor.at:%Y-%m-%d %H:%M:%S}"
-                        )
-                    seq, previous = event.seq, event.hash
+            while batch := tx.rows(query, (seq,)):
+                for row in batch:
+                    problems += _check(row, seq + 1, previous)
+                    seq, previous = row[0], row[-1]
+                    anchor = anchors.pop(seq, None)
+                    if anchor is not None and anchor.hash != previous:
+                        moment = f"{anchor.at:%Y-%m-%d %H:%M:%S}"
+                        problems.append(f"event {seq} is not the one that was anchored on {moment}")
         problems += [f"event {each} was anchored and is missing" for each in sorted(anchors)]
         return ChainReport(events=seq, head=previous, problems=problems)
 
@@ -159,18 +179,20 @@ class Ledger:
         return found
 
 
-def _hash(event: Event) -> str:
-    content: dict[str, Any] = {field: getattr(event, field) for field in event.__struct_fields__ if field != "hash"}
-    return digest_value("ledger", content)
+def _hash(content: Sequence[Any]) -> str:
+    chained = _CHAIN.copy()
+    chained.update(msgspec.json.encode(content))
+    return str(chained.hexdigest())
 
 
-def _check(event: Event, expected: int, previous: str) -> list[str]:
+def _check(row: Sequence[Any], expected: int, previous: str) -> list[str]:
     problems: list[str] = []
-    if event.seq != expected:
-        missing = f"event {expected}" if event.seq == expected + 1 else f"events {expected} to {event.seq - 1}"
-        problems.append(f"{missing} missing before event {event.seq}")
-    if event.previous != previous and event.seq == expected:
-        problems.append(f"event {event.seq} does not follow event {expected - 1}: one of them was replaced or moved")
-    if _hash(event) != event.hash:
-        problems.append(f"event {event.seq} ({event.action} by {event.actor}) was edited")
+    seq, actor, action, before = row[0], row[3], row[6], row[-2]
+    if seq != expected:
+        missing = f"event {expected}" if seq == expected + 1 else f"events {expected} to {seq - 1}"
+        problems.append(f"{missing} missing before event {seq}")
+    elif before != previous:
+        problems.append(f"event {seq} does not follow event {expected - 1}: one of them was replaced or moved")
+    if _hash(row[:-1]) != row[-1]:
+        problems.append(f"event {seq} ({action} by {actor}) was edited")
     return problems

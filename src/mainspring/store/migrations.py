@@ -24,7 +24,7 @@ def versions(tx: Transaction) -> dict[str, int]:
         if tx.dialect == "sqlite"
         else "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_version'"
     )
-    return dict(tx.rows("SELECT room, version FROM schema_version")) if tx.value(exists) else {}  # type: ignore[arg-type]  # rows are pairs
+    return dict(tx.rows("SELECT room, version FROM schema_version")) if tx.value(exists) else {}
 
 
 def migrate(database: Database, rooms: Sequence[Room] = ROOMS) -> list[str]:
@@ -59,13 +59,18 @@ def _migrate_room(tx: Transaction, room: Room, version: int) -> Iterable[str]:
     scripts: tuple[str, ...] = load(room.tables)
     for script in scripts[version:]:
         for statement in _statements(script):
-            tx.execute(statement)
+            tx.execute(_native(statement, tx.dialect))
     tx.execute(
         "INSERT INTO schema_version (room, version, at) VALUES (?, ?, ?)"
         " ON CONFLICT (room) DO UPDATE SET version = excluded.version, at = excluded.at",
         (room.name, len(scripts), tx.now_micros),
     )
     return [f"{room.name} {number}" for number in range(version + 1, len(scripts) + 1)]
+
+
+def _native(statement: str, dialect: str) -> str:
+    """SQLite keeps a table in the order of its number, without an index beside it, only where it is called INTEGER."""
+    return statement.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY") if dialect == "sqlite" else statement
 
 
 def _statements(script: str) -> list[str]:

@@ -168,7 +168,7 @@ class PostgresConnection:
 
     def _run(self, sql: str, params: Sequence[Any] | None = ()) -> psycopg.Cursor[Any]:
         try:
-            return self._db.execute(sql, params if params is None else tuple(params))  # type: ignore[arg-type]  # psycopg wants literal SQL
+            return self._db.execute(sql, params if params is None else tuple(params))
         except psycopg.Error as error:
             raise _translate(error) from error
 

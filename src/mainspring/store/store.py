@@ -24,7 +24,7 @@ from mainspring.store.database import Database, Engine, SqliteEngine
 from mainspring.store.ledger import Ledger
 from mainspring.store.migrations import migrate
 from mainspring.store.queue import Queue
-from mainspring.store.transaction import Transaction
+from mainspring.store.transaction import Seal, Transaction
 
 __all__ = ["Store"]
 
@@ -69,7 +69,7 @@ class Store:
             )
         _make_folder(folder)
         settings = settings or read_settings(folder)
-        database = Database(_engine(folder, settings.database))
+        database = Database(_engine(folder, settings.database), chain=Ledger.chain)
         try:
             migrate(database)
             blobs = Blobs(open_bucket(settings.blobs or str(folder / "blobs")), database)
@@ -130,16 +130,11 @@ class Store:
         self.close()
 
     @staticmethod
-    def _sealed(action: str) -> Callable[[Transaction], None]:
+    def _sealed(action: str) -> Seal:
         name = current_action() or action
         if not name:
             raise InternalError("a change outside an operation must name its action")
-        return functools.partial(_seal, action=name)
-
-
-def _seal(tx: Transaction, *, action: str) -> None:
-    if tx.changed or tx.changes:
-        Ledger.append(tx, action)
+        return functools.partial(Ledger.event, action=name)
 
 
 def _engine(folder: Path, url: str) -> Engine:

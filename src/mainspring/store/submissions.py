@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mainspring.kernel.errors import InternalError, MainspringError, StorageError
-from mainspring.store.transaction import Connection, Seal, Transaction
+from mainspring.store.transaction import Seal, Transaction
 
 __all__ = ["Submissions"]
 
@@ -58,7 +58,7 @@ class Submissions:
         self._thread: ThreadPoolExecutor | None = None
         self._closed = False
 
-    async def submit(self, change: Callable[[Transaction], R], seal: Seal | None) -> R:
+    def submit(self, change: Callable[[Transaction], R], seal: Seal | None) -> asyncio.Future[R]:
         """Commit a change with those that wait; what it returned or raised, once it is durable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
@@ -66,7 +66,7 @@ class Submissions:
         if not gathered:
             loop.call_soon(self._hand_over, gathered)  # after the others that are ready in this turn of the loop
         gathered.append(_Submitted(change, seal, contextvars.copy_context(), loop, future))
-        return await future
+        return future
 
     def close(self) -> None:
         """Commit what was handed over, and take no more."""
@@ -105,24 +105,27 @@ class Submissions:
     def _commit(self, batch: Sequence[_Submitted]) -> list[tuple[Any, BaseException | None]]:
         try:
             with self._write() as outer:
-                connection = outer._connection  # noqa: SLF001 -- members of the batch get transactions of their own
-                return [_run(connection, each) for each in batch]
+                return [_run(outer, each) for each in batch]
         except BaseException as error:  # noqa: BLE001 -- nothing was kept, and each caller must hear of it
             return [(None, copy.copy(error) if isinstance(error, MainspringError) else error) for _ in batch]
 
 
-def _run(connection: Connection, submitted: _Submitted) -> tuple[Any, BaseException | None]:
+def _run(outer: Transaction, submitted: _Submitted) -> tuple[Any, BaseException | None]:
     """Run one change in its savepoint; what it returned or raised."""
+    connection = outer._connection  # noqa: SLF001 -- members of a batch get transactions of their own
     connection.execute("SAVEPOINT submitted")
+    tx = Transaction(connection, writes=True)
     try:
-        result = submitted.context.run(submitted.run, Transaction(connection, writes=True))
+        result = submitted.context.run(submitted.run, tx)
         connection.execute("RELEASE submitted")
     except BaseException as error:
+        tx.end()
         if not connection.in_transaction():
             raise  # the failure took the transaction of all with it
         connection.execute("ROLLBACK TO submitted")
         connection.execute("RELEASE submitted")
         return None, error
+    outer.events += tx.events
     return result, None
 
 

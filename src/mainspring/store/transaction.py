@@ -68,12 +68,14 @@ class Transaction:
     `Store.bookkeeping`; it must not leave the block.
     """
 
-    __slots__ = ("_connection", "_writes", "changed", "changes", "now_micros")
+    __slots__ = ("_connection", "_writes", "changed", "changes", "events", "now_micros")
 
     def __init__(self, connection: Connection, *, writes: bool) -> None:
         self._connection = connection
         self._writes = writes
         self.changes: list[Change] = []
+        self.events: list[Any] = []
+        """What the ledger will say of it."""
         self.changed = False
         self.now_micros = now_micros()
 
@@ -145,13 +147,13 @@ class Transaction:
         self.changes.append(Change(resource=resource, detail=detail))
 
     def finish(self, seal: Seal | None) -> None:
-        """End a change: refuse one whose failure was passed over, then run what must commit with it."""
+        """End a change: refuse one whose failure was passed over, and ask for its audit event."""
         if not self._connection.intact():
             raise StorageError(
                 "a statement of this change failed and took the transaction with it; nothing of it was kept"
             )
-        if seal is not None:
-            seal(self)
+        if seal is not None and (self.changed or self.changes):
+            self.events.append(seal(self))
         self.end()
 
     def end(self) -> None:
@@ -163,5 +165,5 @@ class Transaction:
             raise InternalError("a statement that writes was run in a read transaction")
 
 
-Seal = Callable[[Transaction], None]
-"""What runs last inside a transaction: the audit event."""
+Seal = Callable[[Transaction], Any]
+"""Says last what the ledger will say of a transaction that changed something."""
