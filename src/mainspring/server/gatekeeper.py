@@ -7,6 +7,7 @@ address needs a token.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
@@ -40,10 +41,13 @@ def is_loopback(host: str) -> bool:
     """Whether an address to listen on is reachable from this machine only.
 
     Example:
-        >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
-        (True, False)
+        >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0"), is_loopback("127.0.0.1.evil.example")
+        (True, False, False)
     """
-    return host in _LOOPBACK or host.startswith("127.")
+    try:
+        return host in _LOOPBACK or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, and names of others may begin like our address
+        return False
 
 
 class Gatekeeper:
@@ -62,7 +66,7 @@ class Gatekeeper:
         self._store = store
         self._refuse = refuse
         """How a refusal is worded: a protocol of others has its own form."""
-        self._hosts = {*_LOOPBACK, "testserver", *hosts}
+        self._hosts = {*_LOOPBACK, *hosts}
         self._open_to_owner = open_to_owner
         """Whether a caller without a token is the owner: true on loopback, where only this machine's user gets in."""
 
