@@ -5,25 +5,22 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from mainspring.data.service import Data
 from mainspring.features.definitions import KIND, add_view, find_view
-from mainspring.features.facts import facts_of
-from mainspring.features.online import decode_facts, encode_facts, online
-from mainspring.features.point_in_time import check_columns, read_views
 from mainspring.features.recording import JOIN_RULES, Part, store_state, store_training_set
-from mainspring.features.state import ViewState, moments_of
 from mainspring.features.types import FeatureState, FeatureVectors, FeatureView, FeatureViewVersion, TrainingSet
-from mainspring.kernel.clock import from_micros, now, to_micros
+from mainspring.kernel.clock import now, to_micros
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Upload, operation
 from mainspring.lineage.service import Lineage
 from mainspring.lineage.types import Artifact
 from mainspring.store.service import RoomService, Storage
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Features"]
 
@@ -66,6 +63,8 @@ class Features(RoomService, room="features"):
             body: A Parquet file of facts.
             append: Add them to what is online instead; see `push`.
         """
+        from mainspring.features.online import decode_facts, encode_facts, online
+
         with self.store.read() as tx:
             version = find_view(tx, view)
         data = b"".join(bytes(piece) for piece in body)
@@ -96,26 +95,9 @@ class Features(RoomService, room="features"):
                 would have been then.
             details: Also say when each latest value happened, and what is not there or too old.
         """
-        rows = _frame(entities)
-        moments = _moments(as_of, rows.height)
-        found = online(self.store).views(views)
-        check_columns([state.view for _, state in found])
-        columns: dict[str, list[Any]] = {}
-        for _, state in found:
-            columns.update(state.read(rows, moments).to_dict(as_series=False))
-        times: dict[str, list[datetime | None]] = {}
-        statuses: dict[str, list[str]] = {}
-        for current, state in found if details else ():
-            at, status = state.details(rows, moments)
-            times[current.name] = [None if each is None else from_micros(each) for each in at]
-            statuses[current.name] = status.to_list()
-        return FeatureVectors(
-            columns=columns,
-            views={current.name: current.view_id for current, _ in found},
-            upto={current.name: current.upto for current, _ in found},
-            event_times=times,
-            statuses=statuses,
-        )
+        from mainspring.features.answers import look_up
+
+        return look_up(self.store, views, entities=entities, as_of=as_of, details=details)
 
     @operation(permission="features:write", writes=True, resource="name")
     def put_training_set(
@@ -159,6 +141,9 @@ class Features(RoomService, room="features"):
         Raises:
             Conflict: what is online already reaches further than `upto`.
         """
+        from mainspring.features.facts import facts_of
+        from mainspring.features.online import encode_facts
+
         version = self.get(view)
         limit = upto or now()
         dataset = self._dataset(source or version.definition.source)
@@ -176,6 +161,9 @@ class Features(RoomService, room="features"):
             rows: Rows as the source has them.
             upto: Only what was known at this moment; now when left out.
         """
+        from mainspring.features.facts import facts_of
+        from mainspring.features.online import encode_facts
+
         version = self.get(view)
         limit = upto or now()
         facts = facts_of(version.definition, rows, upto=to_micros(limit))
@@ -243,6 +231,8 @@ class Features(RoomService, room="features"):
 
     def load_training_set(self, ref: str) -> pl.DataFrame:
         """The rows of a training set: `name` (the newest), `name@version` or an id."""
+        import polars as pl
+
         detail = Lineage(self._backend).artifact(ref, kind="training-set")
         return pl.read_parquet(b"".join(Storage(self._backend).get_blob(detail.files[0].digest)))
 
@@ -250,6 +240,12 @@ class Features(RoomService, room="features"):
         self, rows: pl.DataFrame, views: Sequence[str | FeatureView], *, timestamp: str, sources: dict[str, str]
     ) -> tuple[pl.DataFrame, dict[str, str]]:
         """The joined frame, and the artifacts that were used with their roles."""
+        import polars as pl
+
+        from mainspring.features.facts import facts_of
+        from mainspring.features.point_in_time import read_views
+        from mainspring.features.state import ViewState, moments_of
+
         moments = moments_of(rows, timestamp)
         used: dict[str, str] = {}
         frames: dict[str, pl.LazyFrame] = {}
@@ -274,20 +270,3 @@ class Features(RoomService, room="features"):
     def _scan(self, dataset: Artifact) -> pl.LazyFrame:
         return Data(self._backend).scan(dataset.id)
 
-
-def _frame(entities: dict[str, list[Any]]) -> pl.DataFrame:
-    lengths = {name: len(values) for name, values in entities.items()}
-    if not lengths or len(set(lengths.values())) > 1:
-        raise InvalidInput(f"the entity columns must be of one length, not {lengths}")
-    try:
-        return pl.DataFrame(entities)
-    except (TypeError, pl.exceptions.PolarsError) as error:
-        raise InvalidInput(f"the entity columns cannot be read: {error}", hint="one type for each column") from error
-
-
-def _moments(as_of: datetime | list[datetime] | None, rows: int) -> pl.Series:
-    if isinstance(as_of, list):
-        if len(as_of) != rows:
-            raise InvalidInput(f"as_of has {len(as_of)} moments for {rows} rows")
-        return pl.Series("as_of", [to_micros(each) for each in as_of], dtype=pl.Int64)
-    return pl.Series("as_of", [to_micros(as_of or now())] * rows, dtype=pl.Int64)
