@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 import mainspring
 from mainspring.kernel.errors import InvalidInput, Unauthenticated, Unavailable
+from mainspring.kernel.hooks import ROOMS, load
 from mainspring.kernel.settings import Settings
 from mainspring.server.app import make_app
 from mainspring.server.gatekeeper import Gatekeeper, is_loopback
@@ -46,6 +47,7 @@ def up(folder: Path, settings: Settings) -> int:
     port = api.getsockname()[1]
     endpoints = listen(settings.host, settings.serve_port or (port + 1 if settings.port else 0))
     os.environ["MAINSPRING_SERVE_URL"] = _url(settings.host, endpoints)  # what the console and the API tell about endpoints
+    _preload()
     parts = [
         Part("api", functools.partial(_run_api, folder, settings, api, endpoints)),
         Part("endpoints", functools.partial(_run_endpoints, folder, settings, endpoints)),
@@ -53,6 +55,13 @@ def up(folder: Path, settings: Settings) -> int:
         *(Part(f"worker-{n + 1}", functools.partial(_run_worker, folder)) for n in range(settings.workers)),
     ]
     return supervise(parts)
+
+
+def _preload() -> None:
+    """Import what the parts have in common before they are forked, so that they share its memory."""
+    for room in ROOMS:
+        if room.service:
+            load(room.service)
 
 
 def listen(host: str, port: int) -> socket.socket:
