@@ -215,12 +215,13 @@ def _serving(client, names) -> None:
             steps=[0.3, 0.5],
             rule=Rule(min_n=50, planned_n=400),
         )
-        for day in range(3, 9):
+        for day in range(3, 11):
             _traffic(client, process, day, late_by=0 if day < 5 else 5)
             rollout = client.serving.rollouts(endpoint="flight-delay")[0]
             if rollout.status == "running":
                 client.serving.evaluate_rollout("flight-delay", apply=day > 6)
-        watch(client.backend, "flight-delay")
+        for _ in range(3):  # as a scheduler does, again and again
+            watch(client.backend, "flight-delay")
     finally:
         process.close()
     names["prediction"] = client.serving.predictions("flight-delay", limit=1)[0].id
