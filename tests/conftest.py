@@ -22,7 +22,9 @@ _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--databases", default="sqlite,postgres", help="the databases that tests with a store run on, separated by commas"
+        "--databases",
+        default="sqlite,postgres",
+        help="the databases that tests with a store run on, separated by commas",
     )
 
 
@@ -159,7 +161,9 @@ class serve:  # noqa: N801 -- used as a context manager
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.bind(("127.0.0.1", 0))
         app = make_app(Store.open(folder), **options)
-        self.server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=2))
+        self.server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=2)
+        )
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
 
     def __enter__(self) -> str:

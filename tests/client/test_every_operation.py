@@ -20,7 +20,9 @@ from mainspring.store.local import LocalBackend
 from mainspring.store.store import Store
 from mainspring.trust.guard import RoleGuard
 
-EVERY = [(load(room.service), declared) for room in ROOMS if room.service for declared in operations_of(load(room.service))]
+EVERY = [
+    (load(room.service), declared) for room in ROOMS if room.service for declared in operations_of(load(room.service))
+]
 EACH = pytest.mark.parametrize(("service", "declared"), EVERY, ids=[declared.name for _, declared in EVERY])
 
 
@@ -56,7 +58,9 @@ def test_each_refuses_what_does_not_fit_alike_on_every_transport(client: Client,
             path = f"/api/v1/{declared.room}/{declared.verb}"
             wrong = {"no_such_argument": 1}
             answer = (
-                http.post(path, params={"arguments": json.dumps(wrong)}, content=b"x") if declared.upload else http.post(path, json=wrong)
+                http.post(path, params={"arguments": json.dumps(wrong)}, content=b"x")
+                if declared.upload
+                else http.post(path, json=wrong)
             )
             assert answer.status_code == 400, (declared.name, answer.text)
             assert answer.json()["error"]["code"] == here.value.code == "MS-1001"
@@ -80,9 +84,16 @@ def test_none_fails_inside_for_arguments_of_the_right_types(client: Client, serv
             if declared.upload or declared.downloads or declared.name in _SLOW:
                 continue
             arguments = _anything(declared)
-            here = _outcome(lambda s=service, d=declared, a=arguments: client.backend.invoke(s(client.backend), d, dict(a)))
-            answer = http.post(f"/api/v1/{declared.room}/{declared.verb}", content=msgspec.json.encode(declared.request(**arguments)))
-            assert answer.status_code < 500 or answer.json()["error"]["code"] not in ("MS-9001",), (declared.name, answer.text)
+            here = _outcome(
+                lambda s=service, d=declared, a=arguments: client.backend.invoke(s(client.backend), d, dict(a))
+            )
+            answer = http.post(
+                f"/api/v1/{declared.room}/{declared.verb}", content=msgspec.json.encode(declared.request(**arguments))
+            )
+            assert answer.status_code < 500 or answer.json()["error"]["code"] not in ("MS-9001",), (
+                declared.name,
+                answer.text,
+            )
             there = "answered" if answer.status_code == 200 else answer.json()["error"]["code"]
             assert here == there, declared.name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from mainspring.kernel.hooks import ROOMS, load
 from mainspring.kernel.operations import Backend, Service
@@ -116,7 +116,7 @@ class Client:
         if closing is not None:
             closing()
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -138,7 +138,8 @@ def connect(
 
     Args:
         address: A folder or a URL such as `http://127.0.0.1:7300`. Empty means, inside a step of a flow, the store that
-            runs it; elsewhere the setting `url`, and where that is empty too, the store found upward from the working folder.
+            runs it; elsewhere the setting `url`, and where that is empty too, the store found upward from the working
+            folder.
         token: Shown to a server; the setting `token` otherwise.
         workspace: The workspace to work in at a server; the setting `workspace` otherwise.
         create: Whether to make a store in a folder that has none; otherwise `NotFound`.
@@ -155,13 +156,13 @@ def connect(
         settings = read_settings(find_store())
         text = settings.url
     if text.startswith(("http://", "https://")):
-        from mainspring.client.remote import RemoteBackend  # noqa: PLC0415 -- an embedded client needs no HTTP
+        from mainspring.client.remote import RemoteBackend
 
         settings = settings or read_settings(find_store())
         remote = RemoteBackend(text, token=token or settings.token, workspace=workspace or settings.workspace)
         return Client(remote, address=text)
-    from mainspring.store.local import LocalBackend  # noqa: PLC0415 -- a remote client needs no database
-    from mainspring.store.store import Store  # noqa: PLC0415
+    from mainspring.store.local import LocalBackend
+    from mainspring.store.store import Store
 
     store = Store.open(text, create=create)
     return Client(LocalBackend(store), address=str(store.folder))

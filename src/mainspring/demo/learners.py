@@ -32,11 +32,11 @@ def fit(family: str, rows: pl.DataFrame, labels: pl.Series, *, seed: int, params
     from threadpoolctl import threadpool_limits
 
     model = _pipeline(family, seed, params or {})
-    # One thread: on a machine that does something else too, the threads of OpenMP wait for each other many times a round.
+    # One thread: on a machine that does something else too, the threads of OpenMP wait for each other many times a
+    # round.
     with threadpool_limits(1):
         model.fit(rows.select(INPUTS), labels.to_numpy())
     return model
-
 
 
 def score(model: Any, rows: pl.DataFrame) -> Any:
@@ -65,7 +65,9 @@ def _pipeline(family: str, seed: int, params: dict[str, Any]) -> Any:
     elif family == "boosting":
         numbers = "passthrough"
         texts = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-        learner = HistGradientBoostingClassifier(**{"max_iter": 80, "learning_rate": 0.1, "random_state": seed, **params})
+        learner = HistGradientBoostingClassifier(
+            **{"max_iter": 80, "learning_rate": 0.1, "random_state": seed, **params}
+        )
     else:
         raise NotFound(f"there is no model family {family!r}", known=nearest(family, FAMILIES))
     return make_pipeline(ColumnTransformer([("numbers", numbers, _NUMBERS), ("texts", texts, _TEXTS)]), learner)

@@ -104,7 +104,7 @@ def catch_harmed(client: Client, show: Show, replay: Replay) -> None:
     show.must(client.serving.endpoint(MODEL).plan.champion.reference == champion, "the champion answers again")
 
 
-def watch_the_rest(client: Client, show: Show, replay: Replay) -> None:
+def watch_the_rest(show: Show, replay: Replay) -> None:
     """The rest of the year."""
     begun = replay.left
     with show.bar("replaying", max(begun, 1)) as update:

@@ -1,7 +1,7 @@
-"""April to December, replayed in order: every flight is asked about over HTTP before it leaves, its outcome told two days later.
+"""April to December, replayed in order: each flight is asked about over HTTP, and its outcome told two days later.
 
-Time runs a million times faster than it did. Where the real world would have waited, the replay waits: while a successor is
-being trained, no flight leaves.
+Time runs a million times faster than it did. Where the real world would have waited, the replay waits: while a
+successor is being trained, no flight leaves.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class Replay:
         """Once a week, let monitors and rollouts see what they would have seen in seven days."""
         begun, told = monotonic(), self.told
         rollout = self._client.serving.rollouts(endpoint=MODEL, limit=1)
-        looks = len(self._client.serving.evidence(rollout[0].id)) if rollout and rollout[0].status == "running" else None
+        looks = (
+            len(self._client.serving.evidence(rollout[0].id)) if rollout and rollout[0].status == "running" else None
+        )
         while monotonic() - begun < _GLANCE:
             monitor = self._client.monitoring.monitor(MODEL)
             seen = monitor.watermark.date() >= self.day - timedelta(days=14) or told == 0
@@ -108,7 +110,7 @@ class Replay:
         self._http.close()
 
     def _ask(self, rows: pl.DataFrame) -> str:
-        """One request of the Open Inference Protocol for all flights of a day; the id under which its predictions are kept."""
+        """One request of the Open Inference Protocol for all flights of a day; the id of its predictions."""
         asked = questions(rows)
         inputs: list[dict[str, Any]] = [
             {
@@ -121,7 +123,9 @@ class Replay:
         ]
         outputs = [{"name": "probability"}]
         body = msgspec.json.encode({"inputs": inputs, "outputs": outputs})
-        answer = self._http.post(f"/v2/models/{MODEL}/infer", content=body, headers={"content-type": "application/json"})
+        answer = self._http.post(
+            f"/v2/models/{MODEL}/infer", content=body, headers={"content-type": "application/json"}
+        )
         if answer.status_code != httpx.codes.OK:
             raise Unavailable(f"the endpoint answered {answer.status_code}: {answer.text[:300]}")
         self.sent += rows.height

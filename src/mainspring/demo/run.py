@@ -1,7 +1,7 @@
 """`mainspring demo`: starts everything on a fresh store, runs the stages, sums up.
 
-Each stage goes through the public API. Nothing is scripted output: every number is read from the store, and another seed
-gives other numbers.
+Each stage goes through the public API. Nothing is scripted output: every number is read from the store, and another
+seed gives other numbers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def run_demo(*, store: str, seed: int, keep: bool, port: int = 0) -> int:
     """
     folder = Path(store).expanduser().resolve() if store else Path(tempfile.mkdtemp(prefix="mainspring-demo-"))
     if Store.exists(folder):
-        raise Conflict(f"there is a store in {folder} already", hint="name another folder with --store, or leave it out")
+        raise Conflict(
+            f"there is a store in {folder} already", hint="name another folder with --store, or leave it out"
+        )
     show = Show()
     begun = monotonic()
     try:
@@ -93,7 +95,7 @@ def _run_stages(client: ms.Client, show: Show, endpoints: str, *, seed: int) -> 
         with show.stage("The loop: a harmed challenger is caught"):
             live.catch_harmed(client, show, replay)
         with show.stage("Autumn and winter"):
-            live.watch_the_rest(client, show, replay)
+            live.watch_the_rest(show, replay)
     finally:
         replay.close()
     with show.stage("The question: what made this answer?"):

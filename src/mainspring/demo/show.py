@@ -1,4 +1,4 @@
-"""What the demo prints: a heading for each stage, a progress bar while it works, facts as they come out of the store."""
+"""What the demo prints: a heading for each stage, a progress bar, facts as they come out of the store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Show:
-    """Prints to standard error on a terminal with bars, in a pipe with plain lines; collects the facts and the times."""
+    """Prints, with bars on a terminal and plain lines in a pipe; collects the facts and the times."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -53,7 +53,12 @@ class Show:
         """A progress bar; call the value with how much is done, and optionally a text."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("    {task.description:<44}"), BarColumn(28), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+        columns = (
+            TextColumn("    {task.description:<44}"),
+            BarColumn(28),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self.console, transient=True, disable=not sys.stdout.isatty()) as progress:
             task = progress.add_task(what, total=total)
 

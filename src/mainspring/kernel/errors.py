@@ -256,9 +256,8 @@ class MissingDependency(MainspringError, ImportError):
     """An optional package is not installed.
 
     Example:
-        >>> raise MissingDependency("onnxruntime", extra="serve")
-        Traceback (most recent call last):
-        mainspring.kernel.errors.MissingDependency: [MS-8001] this needs the package "onnxruntime"; try: pip install 'mainspring[serve]'
+        >>> MissingDependency("onnxruntime", extra="serve").hint
+        "pip install 'mainspring[serve]'"
     """
 
     code = "MS-8001"

@@ -61,7 +61,7 @@ TICKERS: dict[str, str] = {
     "loops": "mainspring.loop.turn:tick",
     "runs": "mainspring.tracking.reaper:tick",
 }
-"""What the scheduler looks at every `monitor_seconds`: `(client) -> None`, quick, safe to run in several schedulers at once."""
+"""What the scheduler looks at every `monitor_seconds`: `(client) -> None`, quick, safe in several schedulers."""
 
 
 CODECS: dict[str, str] = {

@@ -64,7 +64,9 @@ def parse_reference(text: str, *, kind: str = "") -> Reference:
         name = f"{kind}/{name}"
     found, slash, rest = name.partition("/")
     if not slash or not found or (at and not version) or "@" in version:
-        raise InvalidReference(f"{text!r} is not a reference", hint="write kind/name@version, for example model/fraud@3")
+        raise InvalidReference(
+            f"{text!r} is not a reference", hint="write kind/name@version, for example model/fraud@3"
+        )
     if re.fullmatch(r"v\d+", version):
         version = version[1:]
     if version:

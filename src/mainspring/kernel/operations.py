@@ -178,7 +178,9 @@ def operation(*, permission: str, writes: bool = False, resource: str = "") -> C
         resource: The parameter that names the thing acted upon, for rules about single things.
     """
     if not _PERMISSION.fullmatch(permission):
-        raise InvalidInput(f"{permission!r} is not a permission", hint="write room:read, room:write, room:approve or room:admin")
+        raise InvalidInput(
+            f"{permission!r} is not a permission", hint="write room:read, room:write, room:approve or room:admin"
+        )
 
     def declare(function: F) -> F:
         declared = Operation(function, permission=permission, writes=writes, resource=resource)

@@ -63,7 +63,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 def find_store(start: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
-    """The store's folder: `MAINSPRING_STORE`, else `.mainspring` found upward from `start`, else the one to make in it."""
+    """The store's folder: `MAINSPRING_STORE`, else `.mainspring` found upward from `start`, else the one to make."""
     if named := environ.get("MAINSPRING_STORE"):
         return Path(named).expanduser().resolve()
     here = (start or Path.cwd()).resolve()
@@ -76,8 +76,10 @@ def find_store(start: Path | None = None, environ: Mapping[str, str] = os.enviro
 def read_settings(
     folder: Path | None = None, *, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
 ) -> Settings:
-    """The settings in force for the store in `folder`; raises `InvalidInput` naming a wrong one and where it was set."""
-    return msgspec.convert({each.name: each.value for each in describe_settings(folder, environ=environ, flags=flags)}, Settings)
+    """The settings in force for the store in `folder`; `InvalidInput` names a wrong one and where it was set."""
+    return msgspec.convert(
+        {each.name: each.value for each in describe_settings(folder, environ=environ, flags=flags)}, Settings
+    )
 
 
 def describe_settings(
@@ -124,14 +126,16 @@ def _from_text(text: str, hint: Any) -> Any:
     if hint == tuple[str, ...]:
         return [part.strip() for part in text.split(",") if part.strip()]
     if hint is bool:
-        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}.get(text.lower(), text)
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}.get(
+            text.lower(), text
+        )
     return text
 
 
 def _descriptions() -> dict[str, str]:
     """The text under each field of `Settings`, from its source: written once, shown everywhere."""
-    import ast  # noqa: PLC0415 -- only `mainspring config` and the documentation ask
-    import inspect  # noqa: PLC0415
+    import ast
+    import inspect
 
     body = ast.parse(inspect.getsource(Settings)).body[0]
     found: dict[str, str] = {}

@@ -23,8 +23,8 @@ __all__ = [
     "add_artifact",
     "aliases",
     "files_of",
-    "finish_run",
     "find_artifact",
+    "finish_run",
     "get_run",
     "node_id",
     "remove_alias",
@@ -53,7 +53,14 @@ def add_artifact(
     """Record the next version of an artifact, and that `run_id` made it.
 
     Args:
+        tx: The caller's transaction.
+        kind: `dataset`, `model`, `report`, ...
+        name: Under its kind.
         digest: The digest of its content; see `kernel.hashing`.
+        size: Bytes, over all files.
+        metadata: What else is known of it, as JSON types.
+        files: What it consists of; their blobs are stored already.
+        run_id: The run that made it.
         reuse: When a version of that name has the same digest already, return it instead of making another.
     """
     check_name(kind, what="kind")
@@ -125,7 +132,7 @@ def start_run(
 def finish_run(
     tx: Transaction, run_id: str, *, status: RunStatus = "finished", metadata: Mapping[str, Any] | None = None
 ) -> Run:
-    """Record how a run ended; `metadata` is merged into what it has. A run ends once: repeating the same end is fine."""
+    """Record how a run ended; `metadata` is merged into what it has. Repeating the same end is fine."""
     run = get_run(tx, run_id)
     if run.status not in ("running", "crashed", status):
         raise Conflict(f"run {run_id} is {run.status} already and cannot become {status}")
@@ -169,7 +176,9 @@ def files_of(tx: Transaction, artifact_id: str) -> list[File]:
     """The files of an artifact, by path."""
     return [
         File(*row)
-        for row in tx.rows("SELECT path, size, digest FROM artifact_file WHERE artifact_id = ? ORDER BY path", (artifact_id,))
+        for row in tx.rows(
+            "SELECT path, size, digest FROM artifact_file WHERE artifact_id = ? ORDER BY path", (artifact_id,)
+        )
     ]
 
 
@@ -211,7 +220,8 @@ def node_id(tx: Transaction, ref: str) -> str:
     bare = ref.removeprefix("run/").removeprefix("step/").removeprefix("flow/")
     if _ID.fullmatch(bare):
         known = tx.value(
-            "SELECT id FROM run WHERE id = ? AND workspace = ? UNION SELECT id FROM artifact WHERE id = ? AND workspace = ?",
+            "SELECT id FROM run WHERE id = ? AND workspace = ?"
+            " UNION SELECT id FROM artifact WHERE id = ? AND workspace = ?",
             (bare, caller().workspace, bare, caller().workspace),
         )
         if known is None:
@@ -264,7 +274,7 @@ def aliases(tx: Transaction, kind: str, name: str) -> dict[str, int]:
 
 def _connect(tx: Transaction, *, source: str, target: str, role: str) -> None:
     tx.execute(
-        f"INSERT INTO edge ({', '.join(EDGES.columns)}) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        f"{EDGES.insert_sql} ON CONFLICT DO NOTHING",
         EDGES.to_row(Edge(source, target, role)),
     )
 

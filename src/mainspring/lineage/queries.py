@@ -19,8 +19,8 @@ __all__ = ["impact", "why"]
 _LIMIT = 10_000
 _IN = 500
 
-# The recursion walks ids with UNION, which visits each node once, so that diamonds and long histories cost what they hold.
-# CROSS JOIN keeps SQLite from scanning every edge and looking each up among the few that were reached.
+# The recursion walks ids with UNION, which visits each node once, so that diamonds and long histories cost what they
+# hold. CROSS JOIN keeps SQLite from scanning every edge and looking each up among the few that were reached.
 _WALK = """
 WITH RECURSIVE reached (id) AS (
   SELECT CAST(? AS TEXT)
@@ -30,7 +30,9 @@ WITH RECURSIVE reached (id) AS (
 SELECT edge.source, edge.target, edge.role FROM reached CROSS JOIN edge WHERE edge.{near} = reached.id LIMIT ?
 """
 
-_ARTIFACTS = "SELECT id, kind, name, version, '', digest, created_at, created_by, metadata FROM artifact WHERE id IN ({})"
+_ARTIFACTS = (
+    "SELECT id, kind, name, version, '', digest, created_at, created_by, metadata FROM artifact WHERE id IN ({})"
+)
 _RUNS = "SELECT id, kind, name, 0, status, '', started_at, created_by, metadata FROM run WHERE id IN ({})"
 
 
@@ -44,7 +46,9 @@ def impact(tx: Transaction, node: str, *, limit: int = _LIMIT) -> Graph:
     return _walk(tx, node, near="source", far="target", limit=limit)
 
 
-def _walk(tx: Transaction, root: str, *, near: Literal["source", "target"], far: Literal["source", "target"], limit: int) -> Graph:
+def _walk(
+    tx: Transaction, root: str, *, near: Literal["source", "target"], far: Literal["source", "target"], limit: int
+) -> Graph:
     rows = tx.rows(_WALK.format(near=near, far=far), (root, limit + 1))
     edges = [Edge(*row) for row in rows[:limit]]
     distance = _distances(root, edges, near=near, far=far)
@@ -81,4 +85,6 @@ def _nodes(tx: Transaction, distance: dict[str, int]) -> list[Node]:
 
 def _node(kind: Literal["artifact", "run"], row: tuple[Any, ...], distance: int) -> Node:
     id_, of, name, version, status, digest, at, by, metadata = row
-    return Node(id_, kind, of, name, version, status, digest, from_micros(at), by, distance, msgspec.json.decode(metadata))
+    return Node(
+        id_, kind, of, name, version, status, digest, from_micros(at), by, distance, msgspec.json.decode(metadata)
+    )

@@ -39,7 +39,8 @@ class Lineage(RoomService, room="lineage"):
         """The artifact that a reference means: `kind/name@version`, `kind/name@alias`, `kind/name` or an id."""
         with self.store.read() as tx:
             found = graph.resolve(tx, ref, kind=kind)
-            pointing = [alias for alias, version in graph.aliases(tx, found.kind, found.name).items() if version == found.version]
+            known = graph.aliases(tx, found.kind, found.name)
+            pointing = [alias for alias, version in known.items() if version == found.version]
             return ArtifactDetail(found, graph.files_of(tx, found.id), pointing)
 
     @operation(permission="lineage:read")
@@ -69,7 +70,14 @@ class Lineage(RoomService, room="lineage"):
 
     @operation(permission="lineage:read")
     def runs(
-        self, *, kind: str = "", name: str = "", status: str = "", parent_id: str = "", limit: int = 100, before: str = ""
+        self,
+        *,
+        kind: str = "",
+        name: str = "",
+        status: str = "",
+        parent_id: str = "",
+        limit: int = 100,
+        before: str = "",
     ) -> list[Run]:
         """Runs, newest first; `before` is the id of the last one of the page before."""
         where, params = _filters(kind=kind, name=name, status=status, parent_id=parent_id, before=before)

@@ -71,7 +71,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """Data flowed from `source` to `target`: from an artifact into a run that used it, or from a run into what it made."""
+    """Data flowed from `source` to `target`: from an artifact to a run that used it, or from a run to what it made."""
 
     source: str
     target: str

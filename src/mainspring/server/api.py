@@ -21,7 +21,7 @@ from mainspring.client.client import Client
 from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.errors import InternalError, InvalidInput, MainspringError, TooLarge, Unavailable
 from mainspring.kernel.hooks import ROOMS, load
-from mainspring.kernel.operations import Operation, Service, operations_of
+from mainspring.kernel.operations import Backend, Operation, Service, operations_of
 from mainspring.server.statuses import status_of
 
 __all__ = ["BODY_LIMIT", "all_operations", "api_routes", "error_response", "respond_errors"]
@@ -48,7 +48,11 @@ def api_routes(client: Client) -> list[Route]:
     for service, declared in all_operations():
         methods = ["POST"] if declared.writes or declared.upload else ["GET", "POST"]
         path = f"/api/v1/{declared.room}/{declared.verb}"
-        routes.append(Route(path, _endpoint(service(client.backend), declared), methods=methods, name=declared.name))
+        routes.append(
+            Route(
+                path, _endpoint(client.backend, service(client.backend), declared), methods=methods, name=declared.name
+            )
+        )
     return routes
 
 
@@ -75,24 +79,26 @@ def respond_errors(handler: _Handler) -> _Handler:
             return error_response(error, request_id=request_id)
         except ClientDisconnect:
             return Response(status_code=499)
-        except Exception:
+        except Exception:  # noqa: BLE001 -- the boundary of a request
             _log.exception("%s %s failed", request.url.path, request_id)
             return error_response(
-                InternalError("something went wrong inside Mainspring", hint=f"look for {request_id} in the server's log"),
+                InternalError(
+                    "something went wrong inside Mainspring", hint=f"look for {request_id} in the server's log"
+                ),
                 request_id=request_id,
             )
 
     return answer
 
 
-def _endpoint(service: Service, declared: Operation) -> _Handler:
+def _endpoint(backend: Backend, service: Service, declared: Operation) -> _Handler:
     async def call(request: Request) -> Response:
         who = _caller_of(request)
         arguments = await _arguments(request, declared)
 
         def run() -> Any:
             with acting_as(who):
-                result = service._backend.invoke(service, declared, arguments)  # noqa: SLF001 -- the wire is the other way in
+                result = backend.invoke(service, declared, arguments)
                 return _started(result) if declared.downloads else msgspec.json.encode(result)
 
         result = await anyio.to_thread.run_sync(run)
@@ -125,7 +131,13 @@ async def _body(request: Request) -> bytes:
 def _from_query(request: Request, declared: Operation) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
-        values[name] = [*values[name], value] if isinstance(values.get(name), list) else [values[name], value] if name in values else value
+        values[name] = (
+            [*values[name], value]
+            if isinstance(values.get(name), list)
+            else [values[name], value]
+            if name in values
+            else value
+        )
     try:
         checked = msgspec.convert(values, declared.request, strict=False)
     except msgspec.ValidationError as error:
@@ -156,4 +168,3 @@ def _started(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _caller_of(request: Request) -> Caller:
     caller = request.scope.get("mainspring.caller")
     return caller if isinstance(caller, Caller) else Caller()
-

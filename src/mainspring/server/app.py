@@ -28,7 +28,8 @@ from mainspring.trust.guard import RoleGuard, authenticate
 __all__ = ["make_app"]
 
 _LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sign in · Mainspring</title>
-<meta name="viewport" content="width=device-width"><style>body{{font:16px system-ui;max-width:24rem;margin:20vh auto;padding:0 1rem}}
+<meta name="viewport" content="width=device-width">
+<style>body{{font:16px system-ui;max-width:24rem;margin:20vh auto;padding:0 1rem}}
 input,button{{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;margin:.25rem 0}}</style>
 <h1>Mainspring</h1><form method="post"><label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
@@ -73,7 +74,7 @@ def make_app(store: Store, *, host: str = "127.0.0.1") -> ASGIApp:
 def _console_routes(client: Client) -> list[Route]:
     if importlib.util.find_spec("mainspring.console.routes") is None:
         return []
-    from mainspring.console.routes import routes  # noqa: PLC0415 -- templates load with it
+    from mainspring.console.routes import routes
 
     return list(routes(client))
 
@@ -82,7 +83,9 @@ def _login(store: Store) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         if request.method == "GET":
             return HTMLResponse(_LOGIN.format(message=""))
-        form = dict(part.split("=", 1) for part in (await request.body()).decode(errors="replace").split("&") if "=" in part)
+        form = dict(
+            part.split("=", 1) for part in (await request.body()).decode(errors="replace").split("&") if "=" in part
+        )
         secret = form.get("token", "")
         try:
             who: Caller = await anyio.to_thread.run_sync(lambda: authenticate(store, secret, workspace="default"))
@@ -97,10 +100,12 @@ def _login(store: Store) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _not_found(request: Request, _: Exception) -> Response:
-    return error_response(
-        NotFound(f"there is nothing at {request.method} {request.url.path}", hint="see /openapi.json for the API"),
-        request_id=str(getattr(request.scope.get("mainspring.caller"), "request_id", "")),
-    )
+    error = NotFound(f"there is nothing at {request.method} {request.url.path}", hint="see /openapi.json for the API")
+    if "text/html" in request.headers.get("accept", ""):
+        from mainspring.console.respond import error_response as page
+
+        return page(request, error)
+    return error_response(error, request_id=str(getattr(request.scope.get("mainspring.caller"), "request_id", "")))
 
 
 def _json(value: object) -> Response:

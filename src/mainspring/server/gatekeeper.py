@@ -60,7 +60,9 @@ class Gatekeeper:
         store: Store,
         hosts: Sequence[str],
         open_to_owner: bool,
-        refuse: Callable[[MainspringError, str], Response] = lambda error, request_id: error_response(error, request_id=request_id),
+        refuse: Callable[[MainspringError, str], Response] = lambda error, request_id: error_response(
+            error, request_id=request_id
+        ),
     ) -> None:
         self._app = app
         self._store = store
@@ -87,7 +89,9 @@ class Gatekeeper:
     def _refuse_foreign(self, request: Request) -> None:
         host = _host_name(request.headers.get("host", ""))
         if self._open_to_owner and host not in self._hosts and not is_loopback(host):
-            raise Forbidden(f"this server does not answer for the host {host!r}", hint="add it to the setting allowed_hosts")
+            raise Forbidden(
+                f"this server does not answer for the host {host!r}", hint="add it to the setting allowed_hosts"
+            )
         if request.method in _SAFE:
             return
         site, origin = request.headers.get("sec-fetch-site", ""), request.headers.get("origin", "")
@@ -110,7 +114,9 @@ class Gatekeeper:
             return Caller(workspace=workspace, request_id=request_id)
         if request.url.path in _OPEN:
             return Caller("anonymous", workspace, (), request_id, "none")
-        raise Unauthenticated("this server needs a token", hint="send `Authorization: Bearer ms_...`, or open /login in a browser")
+        raise Unauthenticated(
+            "this server needs a token", hint="send `Authorization: Bearer ms_...`, or open /login in a browser"
+        )
 
 
 def _token_of(request: Request) -> str:

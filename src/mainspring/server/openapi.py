@@ -19,7 +19,12 @@ _REF = "#/components/schemas/{name}"
 def openapi(version: str) -> dict[str, Any]:
     """The whole description as JSON types."""
     operations = [declared for _, declared in all_operations()]
-    types = [each for declared in operations for each in (declared.request, declared.result) if not (declared.downloads and each is declared.result)]
+    types = [
+        each
+        for declared in operations
+        for each in (declared.request, declared.result)
+        if not (declared.downloads and each is declared.result)
+    ]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     found = iter(schemas)
     paths: dict[str, Any] = {}
@@ -30,7 +35,11 @@ def openapi(version: str) -> dict[str, Any]:
     components["Error"] = _error_schema()
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Mainspring", "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "info": {
+            "title": "Mainspring",
+            "version": version,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         "security": [{"token": []}, {}],
@@ -47,8 +56,16 @@ def _path(declared: Operation, request: Any, result: Any) -> dict[str, Any]:
         "responses": {"200": {"description": "The answer", "content": answer}, **_failures()},
     }
     if declared.upload:
-        parameter = {"name": "arguments", "in": "query", "required": False, "content": {"application/json": {"schema": request}}}
-        body = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+        parameter = {
+            "name": "arguments",
+            "in": "query",
+            "required": False,
+            "content": {"application/json": {"schema": request}},
+        }
+        body = {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
         return {"post": {**described, "parameters": [parameter], "requestBody": body}}
     body = {"required": True, "content": {"application/json": {"schema": request}}}
     return {"post": {**described, "requestBody": body}}
@@ -66,7 +83,13 @@ def _failures() -> dict[str, Any]:
 
 
 def _error_schema() -> dict[str, Any]:
-    codes = sorted({kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.MainspringError)})
+    codes = sorted(
+        {
+            kind.code
+            for kind in vars(errors).values()
+            if isinstance(kind, type) and issubclass(kind, errors.MainspringError)
+        }
+    )
     text = {"type": "string"}
     properties = {
         "code": {"type": "string", "enum": codes},

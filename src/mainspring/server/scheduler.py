@@ -46,6 +46,6 @@ def tick_all(client: Client) -> None:
             with acting_as(SYSTEM):
                 load(address)(client)
         except MainspringError as error:
-            _log.error("%s: %s", name, error)  # noqa: TRY400 -- an expected error says all in its message
-        except Exception:  # the boundary of a ticker: a defect in one must not stop the rest
+            _log.error("%s: %s", name, error)
+        except Exception:  # noqa: BLE001 -- the boundary of a ticker: a defect in one must not stop the rest
             _log.exception("%s failed", name)

@@ -1,7 +1,9 @@
 """The supervisor behind `mainspring up`: starts the parts, brings back what dies, ends them all.
 
-Parts are forked, not started anew: they share the memory of what the supervisor imported, so that all of them together start
-in a fraction of a second and weigh little more than one. The supervisor itself opens no store, starts no thread and imports
+Parts are forked, not started anew: they share the memory of what the supervisor imported, so that all of them
+together start
+in a fraction of a second and weigh little more than one. The supervisor itself opens no store, starts no thread and
+imports
 no model library, so that forking it is safe at any time; and it holds the listening sockets, so that a connection made
 while a part is coming back waits instead of being refused.
 """
@@ -129,7 +131,13 @@ def _reap(children: Sequence[_Child]) -> None:
         child.failures = child.failures + 1 if lived < _QUICK else 0
         pause = min(_MOST_PAUSE, 0.1 * 2**child.failures) if child.failures else 0.0
         child.pid, child.again_at = 0, monotonic() + pause
-        _log.warning("%s (pid %d) %s; it is brought back%s", child.part.name, pid, _ending(status), f" in {pause:.1f} s" if pause else "")
+        _log.warning(
+            "%s (pid %d) %s; it is brought back%s",
+            child.part.name,
+            pid,
+            _ending(status),
+            f" in {pause:.1f} s" if pause else "",
+        )
 
 
 def _stop(children: Sequence[_Child]) -> int:

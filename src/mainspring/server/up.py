@@ -46,7 +46,9 @@ def up(folder: Path, settings: Settings) -> int:
     api = listen(settings.host, settings.port)
     port = api.getsockname()[1]
     endpoints = listen(settings.host, settings.serve_port or (port + 1 if settings.port else 0))
-    os.environ["MAINSPRING_SERVE_URL"] = _url(settings.host, endpoints)  # what the console and the API tell about endpoints
+    os.environ["MAINSPRING_SERVE_URL"] = _url(
+        settings.host, endpoints
+    )  # what the console and the API tell about endpoints
     _preload()
     parts = [
         Part("api", functools.partial(_run_api, folder, settings, api, endpoints)),
@@ -74,7 +76,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise Unavailable(
-            f"cannot listen on {host} port {port}: {error.strerror}", hint="choose another with --port, or see who holds it"
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            hint="choose another with --port, or see who holds it",
         ) from error
     bound.listen(_BACKLOG)
     return bound
@@ -93,7 +96,7 @@ def _run_api(folder: Path, settings: Settings, api: socket.socket, endpoints: so
 
 
 def _run_endpoints(folder: Path, settings: Settings, endpoints: socket.socket) -> None:
-    from mainspring.protocols.oip_server import InferenceServer  # noqa: PLC0415 -- only this part needs it
+    from mainspring.protocols.oip_server import InferenceServer
 
     guard = Gatekeeper(
         InferenceServer(folder),
@@ -119,7 +122,7 @@ def _http(app: ASGIApp, *, grace: int) -> uvicorn.Config:
 
 
 def _run_worker(folder: Path) -> None:
-    from mainspring.pipelines.worker import run_worker  # noqa: PLC0415 -- only this part needs it
+    from mainspring.pipelines.worker import run_worker
 
     run_worker(folder)
 
@@ -130,7 +133,7 @@ def _require_tokens(folder: Path, host: str) -> None:
     if pid == 0:
         code = 2
         try:
-            from mainspring.trust.guard import has_tokens  # noqa: PLC0415
+            from mainspring.trust.guard import has_tokens
 
             with Store.open(folder) as store:
                 code = 0 if has_tokens(store) else 1

@@ -11,7 +11,7 @@ from mainspring.store.store import Store
 from mainspring.trust.tables import TOKENS
 from mainspring.trust.types import ROLES
 
-__all__ = ["RoleGuard", "authenticate", "hash_secret", "has_tokens"]
+__all__ = ["RoleGuard", "authenticate", "has_tokens", "hash_secret"]
 
 
 class RoleGuard:

@@ -22,10 +22,13 @@ class Trust(RoomService, room="trust"):
     """Tokens and the principals that they stand for."""
 
     @operation(permission="trust:admin", writes=True, resource="principal")
-    def create_token(self, principal: str, *, role: str = "contributor", workspace: str = "default", days: int = 90) -> NewToken:
+    def create_token(
+        self, principal: str, *, role: str = "contributor", workspace: str = "default", days: int = 90
+    ) -> NewToken:
         """Make a token for a person or a service; its secret is in the answer and nowhere else.
 
         Args:
+            principal: Who it stands for.
             role: viewer, contributor, approver or admin.
             workspace: The one workspace it opens, or `*`.
             days: How long it is valid; 0 for ever.
@@ -57,6 +60,8 @@ class Trust(RoomService, room="trust"):
     def revoke_token(self, token_id: str) -> None:
         """End a token at once."""
         with self.store.write() as tx:
-            if not tx.execute("UPDATE token SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (tx.now_micros, token_id)):
+            if not tx.execute(
+                "UPDATE token SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (tx.now_micros, token_id)
+            ):
                 raise NotFound(f"there is no valid token {token_id!r}", hint="mainspring token list")
             tx.note(f"token/{token_id}", revoked=True)
