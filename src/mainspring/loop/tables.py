@@ -24,6 +24,7 @@ CREATE TABLE loop_policy (
   cooldown_seconds DOUBLE PRECISION NOT NULL,
   needs_approval BIGINT NOT NULL,
   enabled BIGINT NOT NULL,
+  author TEXT NOT NULL,
   changed_at BIGINT NOT NULL,
   changed_by TEXT NOT NULL,
   PRIMARY KEY (workspace, endpoint)
@@ -33,6 +34,7 @@ CREATE TABLE loop_episode (
   workspace TEXT NOT NULL,
   endpoint TEXT NOT NULL,
   alert_id TEXT NOT NULL,
+  report TEXT NOT NULL,
   state TEXT NOT NULL,
   champion TEXT NOT NULL,
   flow_run TEXT NOT NULL,

@@ -1,180 +1,185 @@
 """Turning the loop: begins episodes when alerts fire, and moves each one on. Called by the scheduler.
 
-Every move is a compare-and-set on the episode's state, and what a move starts elsewhere carries the episode's id as its
-key, so that a crash between two moves, or a second scheduler, repeats nothing.
+Every move is one transaction that compares before it sets, and the one thing that is started elsewhere, the flow, has
+the episode's key: a crash between two moves, or a second scheduler, repeats nothing. Asking whether there is anything
+to do costs a few small queries; a running rollout is judged when there is news of it.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from mainspring.kernel.context import Caller, acting_as, caller
-from mainspring.kernel.errors import Conflict, MainspringError, NotFound
-from mainspring.loop.types import Episode, EpisodeState, Policy
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import InvalidInput, MainspringError, NotFound
+from mainspring.kernel.operations import Backend
+from mainspring.loop.moves import cools_down, flow_key
+from mainspring.loop.types import Episode, Policy
+from mainspring.monitoring.workspaces import in_each_workspace, let
+from mainspring.serving.types import Endpoint
 
 if TYPE_CHECKING:
     from mainspring.client.client import Client
+    from mainspring.pipelines.types import FlowRun
 
 __all__ = ["tick"]
 
+_judged: weakref.WeakKeyDictionary[Backend, dict[tuple[str, str], tuple[Any, ...]]] = weakref.WeakKeyDictionary()
+"""What there was to see at each rollout when it was judged last."""
+
 
 def tick(client: Client) -> None:
-    """Move on everything that can move: rollouts, episodes, and new alerts."""
-    _judge_rollouts(client)
-    for policy in client.loop.policies():
-        active = client.loop.episodes(endpoint=policy.endpoint, active=True)
-        try:
-            if active:
-                _move_on(client, policy, active[0])
-            elif policy.enabled:
-                _perhaps_begin(client, policy)
-        except Conflict:
-            continue  # another scheduler was quicker
+    """Move on everything that can move, in every workspace: rollouts, episodes, and new alerts."""
+    in_each_workspace(client, _turn)
 
 
-def _judge_rollouts(client: Client) -> None:
-    """Look at every running rollout; where the champion was replaced, its alias follows."""
+def _turn(client: Client) -> None:
     for endpoint in client.serving.endpoints():
-        if endpoint.plan.challenger is None:
-            continue
-        challenger = endpoint.plan.challenger
-        try:
-            client.serving.evaluate_rollout(endpoint.name)
-        except Conflict:
-            continue
-        after = client.serving.endpoint(endpoint.name).plan
-        if after.champion.model == challenger.model:
-            with acting_as(_author(client, endpoint.name)):
-                client.models.alias(challenger.name, "champion", challenger.version)
+        if endpoint.plan.challenger is not None:
+            let(lambda each=endpoint: _judge_rollout(client, each), what=f"the rollout at endpoint {endpoint.name}")  # type: ignore[misc]  # mypy: lambda defaults
+    for policy in client.loop.policies():
+        let(lambda each=policy: _move(client, each), what=f"the loop at endpoint {policy.endpoint}")  # type: ignore[misc]  # mypy: lambda defaults
+
+
+def _judge_rollout(client: Client, endpoint: Endpoint) -> None:
+    """Look at a running rollout when there are new rows or labels of it, a new step, or an approval."""
+    challenger = endpoint.plan.challenger
+    if challenger is None:
+        return
+    seen = _judged.setdefault(client.backend, {})
+    news = client.serving.activity(
+        endpoint.name, after=challenger.deployment
+    )  # ids of runs and requests grow with time
+    state = (endpoint.changed, news, client.models.get(challenger.reference).approved)
+    key = caller().workspace, endpoint.name
+    if seen.get(key) == state:
+        return
+    try:
+        client.serving.evaluate_rollout(endpoint.name)
+    except InvalidInput:
+        seen[key] = state  # labels or outputs that do not fit: the same until there are others
+        raise
+    seen[key] = state
+
+
+def _move(client: Client, policy: Policy) -> None:
+    active = client.loop.episodes(endpoint=policy.endpoint, active=True, limit=1)
+    if not active:
+        if policy.enabled:
+            _perhaps_begin(client, policy)
+        return
+    episode = active[0]
+    if episode.state == "waiting for approval":
+        if client.models.get(episode.challenger).approved:
+            client.loop.let_in(episode.id, chapters=len(episode.story), challenger=episode.challenger)
+    elif episode.state == "rollout":
+        _follow_rollout(client, episode)
+    elif episode.flow_run:
+        _take_result(client, policy, episode)
+    else:
+        _start_flow(client, policy, episode)
 
 
 def _perhaps_begin(client: Client, policy: Policy) -> None:
-    firing = [each for each in client.monitoring.alerts(endpoint=policy.endpoint, state="firing") if each.kind in policy.triggers]
+    firing = client.monitoring.alerts(endpoint=policy.endpoint, state="firing")
     if not firing:
         return
-    alert = min(firing, key=lambda each: (each.severity != "critical", each.fired_at))
+    plan = client.serving.endpoint(policy.endpoint).plan
+    asking = [each for each in firing if each.kind in policy.triggers and each.model == plan.champion.reference]
+    if not asking or plan.challenger is not None:
+        return
+    alert = min(asking, key=lambda each: (each.severity != "critical", each.fired_at))
     latest = client.monitoring.windows(policy.endpoint, limit=1)
     event_at = max(alert.event_at, latest[0].until) if latest else alert.event_at
-    client.loop.begin(policy.endpoint, alert_id=alert.id, report=alert.report, event_at=event_at, why=alert.title)
-
-
-def _move_on(client: Client, policy: Policy, episode: Episode) -> None:
-    if episode.state == "training" and not episode.flow_run:
-        _start_flow(client, policy, episode)
-    elif episode.state == "training":
-        _take_result(client, policy, episode)
-    elif episode.state == "waiting for approval":
-        if client.models.get(episode.challenger).approved:
-            _start_rollout(client, policy, episode)
-    elif episode.state == "rollout":
-        _follow_rollout(client, episode)
+    before = client.loop.episodes(endpoint=policy.endpoint, limit=1)
+    if not cools_down(policy, before[0] if before else None, event_at):
+        client.loop.begin(policy.endpoint, alert_id=alert.id, report=alert.report, event_at=event_at, why=alert.title)
 
 
 def _start_flow(client: Client, policy: Policy, episode: Episode) -> None:
     params = {**policy.params, "endpoint": policy.endpoint, "until": episode.event_at.isoformat()}
     run = client.pipelines.enqueue(
-        policy.flow, location=policy.location, params=params, code=policy.code, key=f"loop/{episode.id}"
+        policy.flow, location=policy.location, params=params, code=policy.code, key=flow_key(episode)
     )
     client.loop.advance(
         episode.id,
-        expected="training",
+        chapters=len(episode.story),
         state="training",
         text=f"the flow {policy.flow} makes a challenger",
         ref=f"run/{run.id}",
         flow_run=run.id,
-        report=client.monitoring.alert(episode.alert_id).report if episode.alert_id else "",
     )
 
 
 def _take_result(client: Client, policy: Policy, episode: Episode) -> None:
-    run = client.pipelines.get(episode.flow_run)
-    ref = f"run/{run.id}"
+    """What the flow came to: only a mapping that says so in so many words brings a challenger before the users."""
+    chapters = len(episode.story)
+
+    def fail(text: str) -> None:
+        ref = f"run/{episode.flow_run}"
+        client.loop.advance(episode.id, chapters=chapters, state="failed", text=text, ref=ref)
+
+    try:
+        run = client.pipelines.get(episode.flow_run)
+    except NotFound as error:
+        fail(f"the run of the flow is gone: {error.message}")
+        return
     if run.state in ("queued", "running"):
         return
     if run.state != "finished":
-        error = (run.error or {}).get("message", "")
-        client.loop.advance(episode.id, expected="training", state="failed", text=f"the flow {run.state}: {error}", ref=ref)
+        fail(f"the flow {policy.flow} {run.state}: {(run.error or {}).get('message', '')}".rstrip(": "))
         return
-    result = run.result
-    if not isinstance(result, Mapping) or not isinstance(result.get("model"), str):
-        text = f"{policy.flow} returned no mapping with `model`, `passed` and `reason`"
-        client.loop.advance(episode.id, expected="training", state="failed", text=text, ref=ref)
+    result = _decoded(client, run)
+    passed = result.get("passed") if isinstance(result, Mapping) else None
+    if not isinstance(result, Mapping) or not isinstance(result.get("model"), str) or not _is_boolean(passed):
+        fail(f"{policy.flow} returned no mapping with `model`, `passed` (true or false) and `reason`")
         return
-    model, reason = str(result["model"]), str(result.get("reason", ""))
-    if not result.get("passed"):
-        text = f"the gate refused {model}: {reason}"
-        client.loop.advance(episode.id, expected="training", state="rejected", text=text, ref=model, challenger=model)
-        return
-    if policy.needs_approval and not client.models.get(model).approved:
-        text = f"{model} passed the gate and waits for a person's approval: {reason}"
-        client.loop.advance(episode.id, expected="training", state="waiting for approval", text=text, ref=model, challenger=model)
-        return
-    if not client.models.get(model).approved:
-        with acting_as(_author(client, policy.endpoint)):
-            client.models.approve(model, comment=f"passed the gate of the policy for {policy.endpoint}: {reason}")
-    _start_rollout(client, policy, _challenging(episode, model))
-
-
-def _start_rollout(client: Client, policy: Policy, episode: Episode) -> None:
-    plan = policy.rollout
     try:
-        running = client.serving.rollouts(endpoint=policy.endpoint, limit=1)
-        if running and running[0].status == "running" and running[0].challenger == episode.challenger:
-            rollout = running[0]  # started just before a crash
-        else:
-            rollout = client.serving.start_rollout(
-                policy.endpoint, challenger=episode.challenger, mode=plan.mode, steps=list(plan.steps), metric=plan.metric, rule=plan.rule
-            )
+        model = client.models.get(result["model"])
     except MainspringError as error:
-        client.loop.advance(
-            episode.id, expected=_stored(client, episode), state="failed", text=f"the rollout could not begin: {error.message}"
-        )
+        fail(f"{policy.flow} returned the model {result['model']!r}: {error.message}")
         return
-    client.loop.advance(
-        episode.id,
-        expected=_stored(client, episode),
-        state="rollout",
-        text=f"{episode.challenger} passed the gate and begins as a {plan.mode}",
-        ref=f"run/{rollout.id}",
-        challenger=episode.challenger,
-        rollout_id=rollout.id,
-    )
+    reason = str(result.get("reason", ""))
+    if passed:
+        client.loop.let_in(episode.id, chapters=chapters, challenger=model.ref, reason=reason)
+    else:
+        client.loop.refuse(episode.id, chapters=chapters, challenger=model.ref, reason=reason)
+
+
+def _decoded(client: Client, run: FlowRun) -> Any:
+    """What the flow returned; None where it cannot be read here."""
+    from mainspring.pipelines.runtime import blob_port
+    from mainspring.pipelines.values import decode
+
+    try:
+        return decode(run.result, blob_port(client.pipelines))
+    except MainspringError:
+        return None
+
+
+def _is_boolean(value: object) -> bool:
+    """Python's or numpy's; a text or a number is neither yes nor no."""
+    return type(value).__name__ in ("bool", "bool_")
 
 
 def _follow_rollout(client: Client, episode: Episode) -> None:
-    rollout = next((each for each in client.serving.rollouts(endpoint=episode.endpoint) if each.id == episode.rollout_id), None)
+    rollouts = client.serving.rollouts(endpoint=episode.endpoint)
+    rollout = next((each for each in rollouts if each.id == episode.rollout_id), None)
+    chapters = len(episode.story)
     if rollout is None:
-        raise NotFound(f"the rollout {episode.rollout_id} of episode {episode.id} is gone")
-    if rollout.status == "running":
-        if rollout.mode == "canary" and not any("canary" in chapter.text for chapter in episode.story[2:]):
-            text = f"{rollout.challenger} was convincing as a shadow and answers {rollout.weight:.0%} as a canary"
-            client.loop.advance(episode.id, expected="rollout", state="rollout", text=text, ref=f"run/{rollout.id}")
+        text = f"the rollout {episode.rollout_id} is gone"
+        client.loop.advance(episode.id, chapters=chapters, state="failed", text=text)
         return
+    ref, name = f"run/{rollout.id}", rollout.challenger
     if rollout.status == "promoted":
-        client.loop.advance(
-            episode.id, expected="rollout", state="promoted", text=f"{rollout.challenger} is champion: {rollout.reason}", ref=rollout.challenger
-        )
-        return
-    client.loop.advance(
-        episode.id, expected="rollout", state="rolled back", text=f"{rollout.challenger} was rolled back: {rollout.reason}", ref=rollout.challenger
-    )
-
-
-def _author(client: Client, endpoint: str) -> Caller:
-    """Who answers for what a policy does: the person who set it, by way of the policy."""
-    try:
-        author = client.loop.policy(endpoint).changed_by
-    except NotFound:
-        author = "nobody"
-    return Caller(f"{author} (policy {endpoint})", caller().workspace, ("approver",), "", "system")
-
-
-def _challenging(episode: Episode, model: str) -> Episode:
-    return msgspec.structs.replace(episode, challenger=model)
-
-
-def _stored(client: Client, episode: Episode) -> EpisodeState:
-    return next(each.state for each in client.loop.episodes(endpoint=episode.endpoint) if each.id == episode.id)
+        text = f"{name} is champion: {rollout.reason}"
+        client.loop.advance(episode.id, chapters=chapters, state="promoted", text=text, ref=name)
+    elif rollout.status == "rolled back":
+        text = f"{name} was rolled back: {rollout.reason}"
+        client.loop.advance(episode.id, chapters=chapters, state="rolled back", text=text, ref=name)
+    elif rollout.stepped and rollout.stepped[0] > rollout.started_at:
+        told = sum(chapter.ref == ref for chapter in episode.story)
+        if told == 1:  # that it began
+            text = f"{name} was convincing as a shadow and answers {rollout.weight:.0%} as a canary"
+            client.loop.advance(episode.id, chapters=chapters, state="rollout", text=text, ref=ref)

@@ -10,7 +10,9 @@ import msgspec
 from mainspring.pipelines.types import Location
 from mainspring.serving.sequential import Rule
 
-__all__ = ["ACTIVE", "Chapter", "Episode", "EpisodeState", "Policy", "RolloutPlan"]
+__all__ = ["ACTIVE", "Chapter", "Episode", "EpisodeState", "Policy", "RolloutPlan", "Trigger"]
+
+Trigger = Literal["drift", "performance"]
 
 EpisodeState = Literal[
     "training", "waiting for approval", "rollout", "promoted", "rolled back", "rejected", "failed", "stopped"
@@ -26,9 +28,11 @@ class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["shadow", "canary"] = "shadow"
     """A shadow is seen by nobody; it goes on as a canary once it was convincing."""
     steps: tuple[float, ...] = (0.2, 0.5)
-    """The canary's shares of the traffic."""
+    """The canary's shares of the traffic; a shadow without any is promoted once it was convincing."""
     metric: str = "log_loss"
+    """What is compared, lower is better: see `serving.losses.METRICS`."""
     rule: Rule = Rule()
+    """When to decide."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -36,7 +40,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     workspace: str
     endpoint: str
-    triggers: tuple[Literal["drift", "performance"], ...]
+    triggers: tuple[Trigger, ...]
     """Which kinds of alert begin an episode."""
     flow: str
     """Name of the flow that makes the challenger."""
@@ -48,10 +52,12 @@ class Policy(msgspec.Struct, frozen=True):
     """What the flow is given, besides `endpoint` and `until` (the moment of the traffic up to which it may look)."""
     rollout: RolloutPlan
     cooldown_seconds: float
-    """How long after one episode, in the time of the traffic, the next may begin."""
+    """How long after the beginning of one episode, in the time of the traffic, the next may begin."""
     needs_approval: bool
-    """Whether a person must approve each challenger. Otherwise the policy's author has approved what passes the gate."""
+    """Whether a person must approve each challenger. Otherwise the author has approved what passes the gate."""
     enabled: bool
+    author: str
+    """Who set it, and answers for what it does."""
     changed_at: datetime
     changed_by: str
 
@@ -73,14 +79,21 @@ class Episode(msgspec.Struct, frozen=True):
     endpoint: str
     alert_id: str
     """Empty for one that a person began."""
+    report: str
+    """The artifact that asked for it; the lineage leads from there to what the flow makes."""
     state: EpisodeState
     champion: str
+    """Who answered when it began: `model/name@version`."""
     flow_run: str
+    """The run of the flow that makes the challenger; empty before it was started."""
     challenger: str
+    """`model/name@version`; empty before there is one."""
     rollout_id: str
     reason: str
+    """Why it ended."""
     event_at: datetime
     """The moment of the traffic at which it began."""
     story: list[Chapter]
+    """What happened, in order. Grows with every move: two schedulers do not make the same one."""
     started_at: datetime
     finished_at: datetime | None

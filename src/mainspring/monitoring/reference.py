@@ -6,11 +6,13 @@ attached to the version when it was accepted.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from mainspring.features.service import Features
+from mainspring.kernel.errors import MainspringError
 from mainspring.kernel.operations import Backend
 from mainspring.lineage.service import Lineage
 from mainspring.models.service import Models
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from mainspring.quality.profiles.types import Profile
 
 __all__ = ["Reference", "find_reference"]
+
+_LOG = logging.getLogger("mainspring.monitoring")
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -35,18 +39,26 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def find_reference(backend: Backend, model: str) -> Reference:
-    """Follow a model version back to its training data; a few reads, to be kept by the caller."""
+    """Follow a model version back to its training data.
+
+    Looked up anew for each window: a report with importances that is attached later counts from then on. Data whose
+    profile cannot be taken (files that are no table) is passed over.
+    """
     version = Models(backend).get(model)
     inputs = {field.name for field in version.signature.inputs}
-    graph = Lineage(backend).why(version.ref)
-    for node in graph.of_kind("training-set", "dataset"):
-        profile = _profile(backend, node.ref)
-        if profile is not None and inputs & set(profile.names):
-            return Reference(version, node.ref, profile, _importances(backend, version, inputs))
-    return Reference(version, "", None, _importances(backend, version, inputs))
+    importances = _importances(backend, version, inputs)
+    for node in Lineage(backend).why(version.ref).of_kind("training-set", "dataset"):
+        try:
+            profile = _profile(backend, node.ref)
+        except MainspringError as error:
+            _LOG.info("%s is no reference for %s: %s", node.ref, model, error)
+            continue
+        if profile.rows and inputs & set(profile.names):
+            return Reference(version, node.ref, profile, importances)
+    return Reference(version, "", None, importances)
 
 
-def _profile(backend: Backend, ref: str) -> Profile | None:
+def _profile(backend: Backend, ref: str) -> Profile:
     """The profile of an artifact; taken now, and kept, where nobody took it before."""
     quality = Quality(backend)
     known = quality.profile_of(ref)
@@ -60,8 +72,13 @@ def _profile(backend: Backend, ref: str) -> Profile | None:
 
 
 def _importances(backend: Backend, version: ModelVersion, inputs: set[str]) -> dict[str, float]:
+    """Of the newest report that has any."""
     for report in Models(backend).card(version.ref).reports:
-        found = Quality(backend).evaluation(report.artifact_id).importances
+        try:
+            found = Quality(backend).evaluation(report.artifact_id).importances
+        except MainspringError as error:
+            _LOG.info("report %s of %s is no evaluation: %s", report.artifact_id, version.ref, error)
+            continue
         kept = {each.feature: max(0.0, each.importance) for each in found if each.feature in inputs}
         total = sum(kept.values())
         if total > 0:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import Conflict, InvalidInput
+from mainspring.kernel.errors import Conflict
 from mainspring.kernel.operations import operation
-from mainspring.monitoring import alerts
+from mainspring.monitoring import alerting
 from mainspring.monitoring.tables import ALERTS, MONITORS, WINDOWS
 from mainspring.monitoring.types import Alert, Limits, Monitor, Window
 from mainspring.serving.deployments import find_endpoint
@@ -33,60 +33,100 @@ class Monitoring(RoomService, room="monitoring"):
 
     @operation(permission="monitoring:write", writes=True, resource="endpoint")
     def configure(self, endpoint: str, *, limits: Limits | None = None, paused: bool | None = None) -> Monitor:
-        """Set other limits than the defaults, or pause the watch, or take it up again."""
-        if limits is not None and (limits.window_rows < 1 or not 0 < limits.labelled <= 1):
-            raise InvalidInput(f"these limits cannot be: {limits}", hint="window_rows >= 1 and 0 < labelled <= 1")
+        """Set other limits than the defaults, or pause the watch, or take it up again where it stopped.
+
+        Example:
+            >>> client.monitoring.configure("fraud", limits=Limits(window_rows=20_000))  # doctest: +SKIP
+        """
+        if limits is not None:
+            limits.check()
         with self.store.write() as tx:
             held = _monitor(tx, endpoint)
             changed = msgspec.structs.replace(
-                held, limits=limits or held.limits, paused=held.paused if paused is None else paused, changed=held.changed + 1
+                held,
+                limits=limits or held.limits,
+                paused=held.paused if paused is None else paused,
+                changed=held.changed + 1,
             )
             _save(tx, changed)
             tx.note(f"monitor/{endpoint}", limits=msgspec.to_builtins(changed.limits), paused=changed.paused)
             return changed
 
     @operation(permission="monitoring:read", resource="endpoint")
-    def windows(self, endpoint: str, *, unlabelled: bool = False, limit: int = 100, before: str = "") -> list[Window]:
-        """What was seen, newest first; `unlabelled` gives those whose performance is not judged yet."""
-        where, params = ["workspace = ?", "endpoint = ?"], [caller().workspace, endpoint]
-        if unlabelled:
-            where.append("labelled = 0")
-        if before:
-            where.append("id < ?")
-            params.append(before)
+    def windows(self, endpoint: str, *, limit: int = 100, before: str = "") -> list[Window]:
+        """What was seen, newest first; `before` is the id of a window, for the next page."""
         with self.store.read() as tx:
-            return tx.fetch(WINDOWS, f"WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?", [*params, min(limit, 1000)])
+            return tx.fetch(
+                WINDOWS,
+                "WHERE workspace = ? AND endpoint = ? AND number < coalesce("
+                "(SELECT number FROM monitor_window WHERE id = ?), 9223372036854775807) ORDER BY number DESC LIMIT ?",
+                (tx.workspace, endpoint, before, max(0, min(limit, 1000))),
+            )
 
-    @operation(permission="monitoring:write", writes=True)
-    def record_window(self, window: Window, *, expected: int, watermark: datetime) -> Monitor:
-        """Keep a window and move the watermark; raises or resolves the drift alert. `Conflict` when the monitor changed since."""
+    @operation(permission="monitoring:read", resource="endpoint")
+    def pending(self, endpoint: str, *, after: int = 0, limit: int = 20) -> list[Window]:
+        """Windows whose labels are waited for, oldest first; `after` is the number of a window, for the next page."""
+        with self.store.read() as tx:
+            return tx.fetch(
+                WINDOWS,
+                "WHERE workspace = ? AND endpoint = ? AND judged_at IS NULL AND number > ? ORDER BY number LIMIT ?",
+                (tx.workspace, endpoint, after, max(0, min(limit, 1000))),
+            )
+
+    @operation(permission="monitoring:admin", writes=True)
+    def record_window(self, window: Window, *, expected: int) -> Monitor:
+        """Keep the next window and move the monitor on; raises or resolves the drift alert.
+
+        `Conflict` when the monitor is not as it was, `expected`, when the window was cut: somebody else was quicker.
+        """
         with self.store.write() as tx:
             held = _monitor(tx, window.endpoint)
-            if held.changed != expected:
+            if held.changed != expected or window.number != held.windows + 1:
                 raise Conflict(f"the monitor of {window.endpoint!r} changed meanwhile", hint="look again")
-            moved = msgspec.structs.replace(held, watermark=watermark, changed=held.changed + 1)
+            moved = msgspec.structs.replace(
+                held,
+                position=window.through_id,
+                watermark=max(held.watermark, window.until),
+                windows=window.number,
+                changed=held.changed + 1,
+            )
             _save(tx, moved)
             tx.insert(WINDOWS, window)
             tx.note(f"monitor/{window.endpoint}", window=window.id, drifted=window.drifted)
-            alerts.follow(tx, window, "drift", cause=alerts.drift_cause(window, held.limits), quiet_after=held.limits.quiet_windows)
+            alerting.follow(
+                tx,
+                window,
+                "drift",
+                cause=alerting.drift_cause(window, held.limits),
+                tells=any(each.verdict != "insufficient data" for each in window.columns),
+                quiet_after=held.limits.quiet_windows,
+            )
             return moved
 
-    @operation(permission="monitoring:write", writes=True)
+    @operation(permission="monitoring:admin", writes=True)
     def record_performance(self, window: Window) -> Window:
-        """Add what the labels showed to a window; raises or resolves the performance alert."""
+        """Add what the labels showed to a window; raises or resolves the performance alert. `Conflict` when known."""
         with self.store.write() as tx:
             held = _monitor(tx, window.endpoint)
-            count = tx.execute(
-                "UPDATE monitor_window SET labelled = ?, figures = ? WHERE id = ? AND workspace = ? AND labelled = 0",
-                (window.labelled, msgspec.json.encode(window.figures).decode(), window.id, caller().workspace),
+            judged = msgspec.structs.replace(window, judged_at=tx.now)
+            row = dict(zip(WINDOWS.columns, WINDOWS.to_row(judged), strict=True))
+            changed = tx.execute(
+                "UPDATE monitor_window SET judged_at = ?, labelled = ?, figures = ?"
+                " WHERE id = ? AND workspace = ? AND judged_at IS NULL",
+                (row["judged_at"], row["labelled"], row["figures"], window.id, tx.workspace),
             )
-            if not count:
+            if not changed:
                 raise Conflict(f"the performance of window {window.id} was judged already")
             tx.note(f"monitor/{window.endpoint}", window=window.id, labelled=window.labelled)
-            alerts.follow(
-                tx, window, "performance", cause=alerts.performance_cause(window), quiet_after=held.limits.quiet_windows
+            alerting.follow(
+                tx,
+                judged,
+                "performance",
+                cause=alerting.performance_cause(judged),
+                tells=bool(judged.figures),
+                quiet_after=held.limits.quiet_windows,
             )
-            return window
+            return judged
 
     @operation(permission="monitoring:read")
     def alerts(
@@ -99,28 +139,30 @@ class Monitoring(RoomService, room="monitoring"):
             params.append(endpoint)
         if state:
             where.append(f"resolved_at IS {'NOT NULL' if state == 'resolved' else 'NULL'}")
+        query = f"WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"
         with self.store.read() as tx:
-            return tx.fetch(ALERTS, f"WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?", [*params, min(limit, 1000)])
+            return tx.fetch(ALERTS, query, [*params, max(0, min(limit, 1000))])
 
     @operation(permission="monitoring:read")
     def alert(self, alert_id: str) -> Alert:
         """One alert."""
         with self.store.read() as tx:
-            return alerts.find(tx, alert_id)
+            return alerting.find(tx, alert_id)
 
     @operation(permission="monitoring:write", writes=True)
     def acknowledge(self, alert_id: str) -> Alert:
         """Say that somebody is looking at it."""
         with self.store.write() as tx:
-            held = msgspec.structs.replace(alerts.find(tx, alert_id), acknowledged_by=caller().principal)
-            alerts.save(tx, held)
+            held = msgspec.structs.replace(alerting.find(tx, alert_id), acknowledged_by=caller().principal)
+            alerting.save(tx, held)
+            tx.note(f"alert/{held.id}", acknowledged_by=held.acknowledged_by)
             return held
 
     @operation(permission="monitoring:write", writes=True)
     def resolve(self, alert_id: str, *, reason: str = "resolved by hand") -> Alert:
-        """End an alert; it fires anew when its cause is seen again."""
+        """End an alert; another one fires when its cause is seen again."""
         with self.store.write() as tx:
-            return alerts.resolve(tx, alerts.find(tx, alert_id), reason)
+            return alerting.resolve(tx, alerting.find(tx, alert_id), reason)
 
 
 def _monitor(tx: Transaction, endpoint: str) -> Monitor:
@@ -128,13 +170,19 @@ def _monitor(tx: Transaction, endpoint: str) -> Monitor:
     if found is not None:
         return found
     find_endpoint(tx, endpoint)
-    return Monitor(tx.workspace, endpoint, Limits(), _BEGINNING, 0, paused=False)
+    return Monitor(
+        workspace=tx.workspace,
+        endpoint=endpoint,
+        limits=Limits(),
+        position="",
+        watermark=_BEGINNING,
+        windows=0,
+        changed=0,
+        paused=False,
+    )
 
 
 def _save(tx: Transaction, monitor: Monitor) -> None:
     row: list[Any] = MONITORS.to_row(monitor)
-    tx.execute(
-        f"{MONITORS.insert_sql} ON CONFLICT (workspace, endpoint) DO UPDATE SET limits = excluded.limits,"
-        " watermark = excluded.watermark, changed = excluded.changed, paused = excluded.paused",
-        row,
-    )
+    kept = ", ".join(f"{name} = excluded.{name}" for name in MONITORS.columns[2:])
+    tx.execute(f"{MONITORS.insert_sql} ON CONFLICT (workspace, endpoint) DO UPDATE SET {kept}", row)

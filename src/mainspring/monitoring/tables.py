@@ -17,7 +17,9 @@ CREATE TABLE monitor (
   workspace TEXT NOT NULL,
   endpoint TEXT NOT NULL,
   limits TEXT NOT NULL,
+  position TEXT NOT NULL,
   watermark BIGINT NOT NULL,
+  windows BIGINT NOT NULL,
   changed BIGINT NOT NULL,
   paused BIGINT NOT NULL,
   PRIMARY KEY (workspace, endpoint)
@@ -26,20 +28,25 @@ CREATE TABLE monitor_window (
   id TEXT PRIMARY KEY,
   workspace TEXT NOT NULL,
   endpoint TEXT NOT NULL,
+  number BIGINT NOT NULL,
   model TEXT NOT NULL,
+  after_id TEXT NOT NULL,
+  through_id TEXT NOT NULL,
   since BIGINT NOT NULL,
   until BIGINT NOT NULL,
   rows BIGINT NOT NULL,
+  answered BIGINT NOT NULL,
   reference TEXT NOT NULL,
   drifted TEXT NOT NULL,
   drift_share DOUBLE PRECISION NOT NULL,
   columns TEXT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  judged_at BIGINT,
   labelled BIGINT NOT NULL,
   figures TEXT NOT NULL,
-  seen_at BIGINT NOT NULL
+  UNIQUE (workspace, endpoint, number)
 );
-CREATE INDEX monitor_window_by_endpoint ON monitor_window (workspace, endpoint, id);
-CREATE INDEX monitor_window_unlabelled ON monitor_window (workspace, endpoint, id) WHERE labelled = 0;
+CREATE INDEX monitor_window_pending ON monitor_window (workspace, endpoint, number) WHERE judged_at IS NULL;
 CREATE TABLE alert (
   id TEXT PRIMARY KEY,
   workspace TEXT NOT NULL,

@@ -1,24 +1,23 @@
 """The watch: cuts new traffic into windows, judges them, raises and resolves alerts. Called by the scheduler.
 
-Safe to run in several schedulers: a window is committed only by the one that finds the monitor unchanged.
+Safe to run in several schedulers: a window is committed only by the one that finds the monitor unchanged. Cheap while
+nothing is new: what was counted at the last look is kept in this process, and nothing is read, nor is a table engine
+loaded, before there is enough for another window, or another label. What is kept is a hint and never wrong for long:
+a process that knows nothing looks once.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import weakref
 from typing import TYPE_CHECKING
 
 import msgspec
-import polars as pl
 
-from mainspring.kernel.clock import now
-from mainspring.kernel.errors import Conflict
-from mainspring.kernel.ids import new_id
+from mainspring.kernel.context import caller
 from mainspring.kernel.operations import Backend
-from mainspring.monitoring.judge import drift_of, drift_share, figures_of
-from mainspring.monitoring.reference import Reference, find_reference
 from mainspring.monitoring.service import Monitoring
 from mainspring.monitoring.types import Monitor, Window
+from mainspring.monitoring.workspaces import in_each_workspace, let
 from mainspring.serving.service import Serving
 
 if TYPE_CHECKING:
@@ -26,112 +25,96 @@ if TYPE_CHECKING:
 
 __all__ = ["tick", "watch"]
 
-_SCORE = "output.probability"
-_TICK = timedelta(microseconds=1)
-_references: dict[tuple[int, str], Reference] = {}
+_PAGE = 20
+
+
+class _Look(msgspec.Struct):
+    """What is remembered of an endpoint between two looks."""
+
+    changed: int = -1
+    """The monitor's count of changes when `enough` was reckoned."""
+    enough: int = 0
+    """Rows since the last window from which on it is worth reading them."""
+    labels: tuple[int, int] = (-1, -1)
+    """The windows and the labels that there were when pending windows were last looked through."""
+    oldest: str = ""
+    """Before the first request of the oldest pending window."""
+    place: int = 0
+    """The pending window after which looking through them goes on; 0 when it is done."""
+
+
+_looks: weakref.WeakKeyDictionary[Backend, dict[tuple[str, str], _Look]] = weakref.WeakKeyDictionary()
 
 
 def tick(client: Client) -> None:
-    """Look at every endpoint once."""
-    for endpoint in client.serving.endpoints():
-        watch(client.backend, endpoint.name)
+    """Look at every endpoint of every workspace once."""
+    in_each_workspace(client, _look_around)
 
 
 def watch(backend: Backend, endpoint: str) -> list[Window]:
-    """Judge what is new at one endpoint: windows that filled up, and labels that arrived; the windows cut now."""
-    monitoring = Monitoring(backend)
-    monitor = monitoring.monitor(endpoint)
+    """Judge what is new at one endpoint: windows that filled up, and labels that arrived; the windows cut now.
+
+    Raises:
+        Conflict: Another scheduler did some of it meanwhile.
+    """
+    monitor = Monitoring(backend).monitor(endpoint)
     if monitor.paused:
         return []
-    try:
-        made = _cut(backend, monitor)
-        _judge_labelled(backend, monitoring.monitor(endpoint))
-    except Conflict:
-        return []  # another scheduler was quicker; it has done the same
+    look = _looks.setdefault(backend, {}).setdefault((caller().workspace, endpoint), _Look())
+    _end_alerts_of_the_replaced(backend, endpoint)
+    made = _cut(backend, monitor, look)
+    _judge(backend, Monitoring(backend).monitor(endpoint) if made else monitor, look)
     return made
 
 
-def _cut(backend: Backend, monitor: Monitor) -> list[Window]:
-    serving, monitoring = Serving(backend), Monitoring(backend)
-    model = serving.endpoint(monitor.endpoint).plan.champion.reference
-    frame = serving.outcomes(monitor.endpoint, since=monitor.watermark).sort("at")
-    made: list[Window] = []
-    start = 0
-    while frame.height - start >= monitor.limits.window_rows:
-        stop = start + monitor.limits.window_rows
-        piece = frame.slice(start, stop - start)
-        window = _window(backend, monitor, model, piece)
-        monitor = monitoring.record_window(window, expected=monitor.changed, watermark=window.until + _TICK)
-        made.append(window)
-        # Rows of the window's last moment that did not fit would never be looked at; a handful of many thousand.
-        start = stop + int((frame["at"].slice(stop) <= window.until).sum())
+def _look_around(client: Client) -> None:
+    for endpoint in client.serving.endpoints():
+        let(lambda name=endpoint.name: watch(client.backend, name), what=f"watching endpoint {endpoint.name}")  # type: ignore[misc]  # mypy: lambda defaults
+
+
+def _end_alerts_of_the_replaced(backend: Backend, endpoint: str) -> None:
+    firing = Monitoring(backend).alerts(endpoint=endpoint, state="firing")
+    if not firing:
+        return
+    champion = Serving(backend).endpoint(endpoint).plan.champion.reference
+    for alert in firing:
+        if alert.model != champion:
+            Monitoring(backend).resolve(alert.id, reason=f"{alert.model} was replaced by {champion}")
+
+
+def _cut(backend: Backend, monitor: Monitor, look: _Look) -> list[Window]:
+    """New windows, when so many rows have come that there may be one."""
+    counted = Serving(backend).activity(monitor.endpoint, after=monitor.position).rows
+    if look.changed != monitor.changed:
+        look.changed, look.enough = monitor.changed, monitor.limits.window_rows
+    if counted < look.enough:
+        return []
+    from mainspring.monitoring.windows import cut_windows
+
+    made, left, held = cut_windows(backend, monitor)
+    look.changed = held.changed
+    counted = Serving(backend).activity(monitor.endpoint, after=held.position).rows if made else counted
+    # Where what was found made no window, wait for what is missing; in steps that grow, should rows not be what counts.
+    look.enough = counted + max(monitor.limits.window_rows - left, left // 20, 1) if left >= 0 else 0
     return made
 
 
-def _window(backend: Backend, monitor: Monitor, model: str, piece: pl.DataFrame) -> Window:
-    reference = _reference(backend, model)
-    columns = drift_of(piece, reference)
-    since, until = piece["at"].min(), piece["at"].max()
-    return Window(
-        id=new_id(),
-        workspace=monitor.workspace,
-        endpoint=monitor.endpoint,
-        model=model,
-        since=_moment(since),
-        until=_moment(until),
-        rows=piece.height,
-        reference=reference.source,
-        drifted=[each.column for each in columns if each.verdict == "drift"],
-        drift_share=drift_share(columns, reference.importances),
-        columns=columns,
-        labelled=0,
-        figures={},
-        seen_at=now(),
-    )
+def _judge(backend: Backend, monitor: Monitor, look: _Look) -> None:
+    """The performance of windows whose labels have come, a page of them at a time."""
+    if not look.place and look.labels == _labels(backend, monitor, look):
+        return
+    pending = Monitoring(backend).pending(monitor.endpoint, after=look.place, limit=_PAGE)
+    if not look.place:
+        look.oldest = pending[0].after_id if pending else monitor.position
+        look.labels = _labels(backend, monitor, look)
+    look.place = pending[-1].number if len(pending) == _PAGE else 0
+    if not pending:
+        return
+    from mainspring.monitoring.windows import judge_window
+
+    for window in pending:
+        judge_window(backend, monitor, window)
 
 
-def _judge_labelled(backend: Backend, monitor: Monitor) -> None:
-    serving, monitoring = Serving(backend), Monitoring(backend)
-    pending = monitoring.windows(monitor.endpoint, unlabelled=True, limit=100)
-    for window in reversed(pending):
-        frame = serving.outcomes(
-            monitor.endpoint,
-            since=window.since,
-            until=window.until + _TICK,
-            model=window.model,
-            labelled=True,
-            columns=[_SCORE],
-        )
-        answered = serving_rows(window, frame)
-        if answered.is_empty() or frame.height < monitor.limits.labelled * window.rows:
-            continue
-        figures = figures_of(
-            answered["label"], answered["score"], _reference(backend, window.model).version.metrics, monitor.limits
-        )
-        judged = msgspec.structs.replace(window, labelled=frame.height, figures=figures, seen_at=now())
-        monitoring.record_performance(judged)
-
-
-def serving_rows(window: Window, frame: pl.DataFrame) -> pl.DataFrame:
-    """`label` and `score` (probability of 1) of labelled rows; empty for a model that gives no probability of two classes."""
-    del window
-    if frame.is_empty() or _SCORE not in frame.columns:
-        return pl.DataFrame(schema={"label": pl.Float64, "score": pl.Float64})
-    return frame.select(
-        pl.col("label").cast(pl.Float64), pl.col(_SCORE).cast(pl.List(pl.Float64)).list.last().alias("score")
-    ).drop_nulls()
-
-
-def _reference(backend: Backend, model: str) -> Reference:
-    key = (id(backend), model)
-    if key not in _references:
-        if len(_references) > 1000:
-            _references.clear()
-        _references[key] = find_reference(backend, model)
-    return _references[key]
-
-
-def _moment(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError(f"the prediction log gave {value!r} for a moment")
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+def _labels(backend: Backend, monitor: Monitor, look: _Look) -> tuple[int, int]:
+    return monitor.windows, Serving(backend).activity(monitor.endpoint, after=look.oldest).labels

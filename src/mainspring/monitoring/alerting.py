@@ -8,12 +8,15 @@ from mainspring.kernel.errors import NotFound
 from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.ids import new_id
 from mainspring.lineage import graph
-from mainspring.monitoring.judge import performance_fell
 from mainspring.monitoring.tables import ALERTS
 from mainspring.monitoring.types import Alert, AlertKind, Limits, Window
+from mainspring.serving.deployments import find_endpoint
 from mainspring.store.transaction import Transaction
 
-__all__ = ["drift_cause", "find", "follow", "performance_cause", "resolve", "save"]
+__all__ = ["TRIGGERS", "drift_cause", "find", "firing", "follow", "performance_cause", "resolve", "save"]
+
+TRIGGERS = ("auc", "calibration", "accuracy", "mae", "bias")
+"""Figures whose fall is a reason to alert. The losses of classifiers are not: they move with how hard a month is."""
 
 
 def drift_cause(window: Window, limits: Limits) -> str:
@@ -27,35 +30,60 @@ def drift_cause(window: Window, limits: Limits) -> str:
 def performance_cause(window: Window) -> str:
     """Why this window is a reason to alert for performance; empty when it is none."""
     told = []
-    for name in performance_fell(window.figures):
-        figure = window.figures[name]
+    for name in TRIGGERS:
+        figure = window.figures.get(name)
+        if figure is None or not figure.fell:
+            continue
         if name == "calibration":
             told.append(f"{figure.value:.2f} times as many predicted as came")
-        elif figure.reference is not None:
-            told.append(f"{name} {figure.value:.3f}, accepted with {figure.reference:.3f}")
+        elif name == "bias":
+            told.append(f"predictions lie {abs(figure.value):.3g} too {'high' if figure.value > 0 else 'low'}")
+        else:
+            told.append(f"{name} {figure.value:.3f}, accepted with {figure.reference or 0.0:.3f}")
     return f"{window.model} at {window.endpoint} got worse: {'; '.join(told)}" if told else ""
 
 
-def follow(tx: Transaction, window: Window, kind: AlertKind, *, cause: str, quiet_after: int) -> Alert | None:
-    """Bring the alert of this kind up to date with a window that was just judged; the alert, where there is one."""
-    firing = tx.fetch_one(
-        ALERTS,
-        "WHERE workspace = ? AND endpoint = ? AND kind = ? AND resolved_at IS NULL",
-        (tx.workspace, window.endpoint, kind),
-    )
-    if firing is not None and firing.model != window.model:
-        resolve(tx, firing, f"{firing.model} was replaced by {window.model}")
-        firing = None
-    if firing is None:
+def follow(
+    tx: Transaction, window: Window, kind: AlertKind, *, cause: str, tells: bool, quiet_after: int
+) -> Alert | None:
+    """Bring the alert of this kind up to date with a window that was just judged; the alert, where there is one.
+
+    Args:
+        tx: Where the window was written.
+        window: Of a model that does not answer any more it changes nothing: what was wrong with it is over.
+        kind: Which alert.
+        cause: Why it is a reason to alert; empty when it is none.
+        tells: Whether it could have shown a cause: one that could not does not speak for the end of an alert.
+        quiet_after: After how many windows without the cause the alert is resolved.
+    """
+    champion = find_endpoint(tx, window.endpoint).plan.champion.reference
+    if window.model != champion:
+        return None
+    held = firing(tx, window.endpoint, kind)
+    if held is not None and held.model != champion:
+        resolve(tx, held, f"{held.model} was replaced by {champion}")
+        held = None
+    if held is None:
         return _fire(tx, window, kind, cause) if cause else None
+    if not cause and not tells:
+        return held
+    if not cause and held.quiet + 1 >= quiet_after:
+        return resolve(tx, held, f"not seen in {quiet_after} windows")
     if cause:
-        held = msgspec.structs.replace(firing, last_seen_at=tx.now, windows=firing.windows + 1, quiet=0)
-    elif firing.quiet + 1 >= quiet_after:
-        return resolve(tx, firing, f"not seen in {quiet_after} windows")
+        held = msgspec.structs.replace(held, last_seen_at=tx.now, windows=held.windows + 1, quiet=0)
     else:
-        held = msgspec.structs.replace(firing, quiet=firing.quiet + 1)
+        held = msgspec.structs.replace(held, quiet=held.quiet + 1)
     save(tx, held)
     return held
+
+
+def firing(tx: Transaction, endpoint: str, kind: AlertKind) -> Alert | None:
+    """The alert of this kind that fires now."""
+    return tx.fetch_one(
+        ALERTS,
+        "WHERE workspace = ? AND endpoint = ? AND kind = ? AND resolved_at IS NULL",
+        (tx.workspace, endpoint, kind),
+    )
 
 
 def find(tx: Transaction, alert_id: str) -> Alert:
@@ -109,18 +137,19 @@ def _fire(tx: Transaction, window: Window, kind: AlertKind, cause: str) -> Alert
 
 
 def _report(tx: Transaction, window: Window, kind: AlertKind, cause: str) -> str:
-    """The evidence as an artifact made by a run that used the model, so that what an alert leads to can be traced to it."""
+    """The evidence as an artifact, made by a run that used the model: what an alert leads to is traced to it."""
     run = graph.start_run(tx, "monitoring", window.endpoint, metadata={"window": window.id, "kind": kind})
     graph.use(tx, run.id, graph.resolve(tx, window.model).id, role="model")
     if window.reference:
         graph.use(tx, run.id, graph.resolve(tx, window.reference).id, role="reference")
     content = {"cause": cause, "window": msgspec.structs.asdict(window)}
+    span = {"since": window.since.isoformat(), "until": window.until.isoformat()}
     made = graph.add_artifact(
         tx,
         "report",
         f"{window.endpoint}/{kind}",
         digest=digest_value("monitoring-report", msgspec.to_builtins(content)),
-        metadata={"cause": cause, "window": window.id, "since": window.since.isoformat(), "until": window.until.isoformat()},
+        metadata={"cause": cause, "window": window.id, **span},
         run_id=run.id,
     )
     graph.finish_run(tx, run.id)
