@@ -102,6 +102,11 @@ class Database:
         """`sqlite` or `postgres`."""
         return self._engine.dialect
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called, or it belongs to the process that this one was forked from."""
+        return self._closed or os.getpid() != self._process
+
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A consistent snapshot of what is committed."""
@@ -164,7 +169,7 @@ class Database:
 
     def close(self) -> None:
         """Finish what was submitted and close every connection; other threads get a `StorageError` from then on."""
-        if self._closed or os.getpid() != self._process:
+        if self.closed:
             return
         if getattr(self._mine, "writing", False):
             raise InternalError("a store was closed inside one of its own transactions")
@@ -289,12 +294,12 @@ class Database:
         except MainspringError as error:
             group.error = error
         finally:
-            if not kept:
-                group.error = group.error or StorageError(
-                    "a change was interrupted; nothing of it was kept", hint="repeat the call"
-                )
-                self._drop_writer()  # after a failed sync nothing may be retried on the same handle
-            self._dismiss(group)
+            try:
+                if not kept:
+                    group.error = group.error or StorageError("a change was interrupted and not kept", hint="repeat the call")
+                    self._drop_writer()  # after a failed sync nothing may be retried on the same handle
+            finally:
+                self._dismiss(group)
         if kept:
             with self.committed:
                 self.committed.notify_all()

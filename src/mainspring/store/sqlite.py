@@ -45,6 +45,8 @@ SAFE_WAL = (3, 51, 3)
 """The first SQLite version whose write-ahead log is safe for several connections."""
 
 _CHECKSUM_BYTES = 8
+_CHECKSUMMED = 0x4D535052  # "MSPR"
+_RESTORE = "run `mainspring verify`; restore from backups/ in the store"
 _BUSY_MILLISECONDS = 60_000
 _STATEMENTS = 400
 _PRAGMAS = (
@@ -172,21 +174,28 @@ class SqliteConnection:
             # A reader opens for writing too: a write-ahead log needs its index recovered by whoever comes first.
             self._db = apsw.Connection(str(path), statementcachesize=_STATEMENTS)
             self._db.set_busy_timeout(_BUSY_MILLISECONDS)
-            is_new = path.stat().st_size == 0
-            if is_new and has_checksums:
+            if has_checksums and path.stat().st_size == 0:
                 self._db.reserve_bytes(None, _CHECKSUM_BYTES)
-            elif not has_checksums and self._db.reserve_bytes(None) == _CHECKSUM_BYTES:
-                raise UnsafeDriver(
-                    f"{path} has page checksums and this build of apsw cannot keep them",
-                    hint="pip install --force-reinstall --only-binary apsw apsw",
-                )
+                self.script(f"PRAGMA application_id = {_CHECKSUMMED}")
             self.script(f"PRAGMA journal_mode = {'wal' if wal_is_safe() else 'truncate'}")
+            self._check_checksums(path, available=has_checksums)
             for pragma in _PRAGMAS:
                 self.script(f"PRAGMA {pragma}")
             if readonly:
                 self.script("PRAGMA query_only = on")
         except (apsw.Error, OSError) as error:
             raise self._translate(error) from error
+
+    def _check_checksums(self, path: Path, *, available: bool) -> None:
+        """The header says whether pages have checksums: where it was damaged, they must not go unchecked."""
+        has, should_have = self._db.reserve_bytes(None) == _CHECKSUM_BYTES, self.rows("PRAGMA application_id")[0][0]
+        if has and not available:
+            raise UnsafeDriver(
+                f"{path} has page checksums and this build of apsw cannot keep them",
+                hint="pip install --force-reinstall --only-binary apsw apsw",
+            )
+        if should_have == _CHECKSUMMED and not has:
+            raise Damaged(f"the database file is damaged: the header of {path} was changed", hint=_RESTORE)
 
     def begin(self, *, write: bool) -> None:
         self.execute("BEGIN IMMEDIATE" if write else "BEGIN")

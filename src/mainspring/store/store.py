@@ -116,7 +116,9 @@ class Store:
         return folder
 
     def close(self) -> None:
-        """Anchor the ledger and close the files."""
+        """Anchor the ledger and close the files; a second time does nothing."""
+        if self.database.closed:
+            return
         try:
             self.ledger.anchor()
         finally:
