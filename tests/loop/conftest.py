@@ -1,16 +1,18 @@
-"""A town with traffic."""
+"""A town with traffic, and a flow that makes successors of its model."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
 
-def _traffic():
-    spec = importlib.util.spec_from_file_location("monitoring_traffic", Path(__file__).parents[1] / "monitoring" / "traffic.py")
+def _load(name: str, path: Path):
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -18,7 +20,13 @@ def _traffic():
 @pytest.fixture(scope="session")
 def traffic():
     """The module that makes traffic."""
-    return _traffic()
+    return _load("monitoring_traffic", Path(__file__).parents[1] / "monitoring" / "traffic.py")
+
+
+@pytest.fixture(scope="session")
+def successors():
+    """The module with the flow."""
+    return _load("loop_successors", Path(__file__).with_name("successors.py"))
 
 
 @pytest.fixture

@@ -38,7 +38,14 @@ class Town:
         self.process.close()
 
     def learn(
-        self, *, worse: bool = False, harmed: bool = False, approve: bool = True, report: bool = True, shift: float = 0.0
+        self,
+        *,
+        worse: bool = False,
+        harmed: bool = False,
+        approve: bool = True,
+        report: bool = True,
+        shift: float = 0.0,
+        run_id: str = "",
     ) -> str:
         """Register a model of `late`; the reference. `worse` sees only noise, `harmed` learnt the opposite."""
         frame, label = rows(600, shift=shift)
@@ -60,7 +67,7 @@ class Town:
             if (each := found.evaluation.metrics[name]).value is not None
         }
         version = self.client.models.log_model(
-            "late", model, example=frame, metrics=metrics, data=[data.ref], compiled=False
+            "late", model, example=frame, metrics=metrics, data=[data.ref], compiled=False, run_id=run_id
         )
         if report:
             self.client.models.attach_report(version.ref, found.ref)

@@ -34,6 +34,7 @@ __all__ = [
     "flow_key",
     "last_episode",
     "seen_episode",
+    "trace",
     "write",
 ]
 
@@ -103,8 +104,8 @@ def admit(tx: Transaction, episode: Episode, challenger: Artifact, *, reason: st
 
     All in the transaction that writes it into the episode, so that nothing of it is done twice or by halves.
     """
-    policy = find_policy(tx, episode.endpoint)
-    held = find_endpoint(tx, episode.endpoint)
+    policy, held = find_policy(tx, episode.endpoint), find_endpoint(tx, episode.endpoint)
+    trace(tx, episode, challenger)
     episode = msgspec.structs.replace(episode, challenger=challenger.ref)
     if held.plan.champion.model == challenger.id:
         return write(tx, episode, state="promoted", text=f"{challenger.ref} is champion already", ref=challenger.ref)
@@ -150,6 +151,20 @@ def call_off(tx: Transaction, queue: Queue, episode: Episode, *, state: EpisodeS
 def flow_key(episode: Episode) -> str:
     """Under which the flow of an episode is started: however often it is tried, there is one run of it."""
     return f"loop/{episode.id}"
+
+
+def trace(tx: Transaction, episode: Episode, challenger: Artifact) -> None:
+    """Lead the lineage from what asked for an episode to the challenger that its flow made.
+
+    The model's own run, and that of the flow, used the report. A model that was there before the episode has nothing to
+    do with it, whatever the flow returned.
+    """
+    if not episode.report:
+        return
+    report = graph.resolve(tx, episode.report)
+    for run_id in {challenger.run_id, episode.flow_run} - {""}:
+        if graph.get_run(tx, run_id).started_at >= episode.started_at:
+            graph.use(tx, run_id, report.id, role="trigger")
 
 
 def _by_policy(policy: Policy) -> Caller:

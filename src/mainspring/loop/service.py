@@ -19,6 +19,7 @@ from mainspring.loop.moves import (
     find_policy,
     last_episode,
     seen_episode,
+    trace,
     write,
 )
 from mainspring.loop.tables import EPISODES, POLICIES
@@ -197,16 +198,10 @@ class Loops(RoomService, room="loop"):
     def advance(
         self, episode_id: str, *, chapters: int, state: EpisodeState, text: str, ref: str = "", flow_run: str = ""
     ) -> Episode:
-        """Write the next chapter of an episode that has `chapters`; `Conflict` when somebody else was quicker.
-
-        With `flow_run`, the run used what asked for the episode: the lineage leads from there to what the flow makes.
-        """
+        """Write the next chapter of an episode that has `chapters`; `Conflict` when somebody else was quicker."""
         with self.store.write() as tx:
             held = seen_episode(tx, episode_id, chapters=chapters)
-            if flow_run:
-                held = msgspec.structs.replace(held, flow_run=flow_run)
-                if held.report:
-                    graph.use(tx, flow_run, graph.resolve(tx, held.report).id, role="trigger")
+            held = msgspec.structs.replace(held, flow_run=flow_run or held.flow_run)
             return write(tx, held, state=state, text=text, ref=ref)
 
     @operation(permission="loop:admin", writes=True)
@@ -215,6 +210,7 @@ class Loops(RoomService, room="loop"):
         with self.store.write() as tx:
             held = seen_episode(tx, episode_id, chapters=chapters)
             model = graph.resolve(tx, challenger, kind="model")
+            trace(tx, held, model)
             held = msgspec.structs.replace(held, challenger=model.ref)
             text = f"the gate refused {model.ref}: {reason}"
             return write(tx, held, state="rejected", text=text, ref=model.ref)
