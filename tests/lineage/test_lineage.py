@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mainspring.client.client import Client
+from mainspring.kernel import clock
+from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.errors import Conflict, InvalidInput, InvalidReference, NotFound
 from mainspring.lineage import graph, queries
 from mainspring.store.store import Store
@@ -109,3 +113,46 @@ def test_why_and_impact_agree_with_a_walk_in_python(store: Store, edges: list[tu
         up = {(edge.target, edge.source) for edge in queries.why(tx, str(root)).edges}
     assert down == reach(root, edges)
     assert up == reach(root, [(b, a) for a, b in edges])
+
+
+def test_edges_join_what_is_there_and_never_two_workspaces(store: Store, trained: dict[str, str]) -> None:
+    missing = "0192f0c1-7d5e-7000-8000-000000000000"
+    with pytest.raises(NotFound), store.write("test.use") as tx:
+        graph.use(tx, trained["training"], missing)
+    with pytest.raises(NotFound), store.write("test.use") as tx:
+        graph.use(tx, missing, trained["data"])
+    with pytest.raises(NotFound), store.write("test.make") as tx:
+        graph.add_artifact(tx, "dataset", "flights", digest="d1", run_id=missing, reuse=True)
+    with acting_as(Caller(workspace="other")):
+        with store.write("test.other") as tx:
+            run = graph.start_run(tx, "training", "fit")
+        with pytest.raises(NotFound), store.write("test.use") as tx:
+            graph.use(tx, run.id, trained["data"])
+        with store.write("test.touch") as tx:
+            graph.touch_run(tx, trained["training"])
+    with store.read() as tx:
+        assert tx.value("SELECT count(*) FROM edge") == 4
+        training = graph.get_run(tx, trained["training"])
+    assert training.heartbeat_at == training.started_at
+
+
+def test_moves_of_an_alias_in_one_moment_and_under_a_turned_clock_keep_their_order(client: Client, store: Store, trained: dict[str, str]) -> None:
+    with store.write("test.alias") as tx:
+        graph.add_artifact(tx, "model", "delay", digest="m2")
+        for version in (2, 1, 2):
+            graph.set_alias(tx, "model", "delay", "canary", version)
+    with clock.turned(timedelta(hours=-1)), store.write("test.alias") as tx:
+        graph.remove_alias(tx, "model", "delay", "canary")
+    moves = [move.version for move in client.lineage.alias_history("model", "delay") if move.alias == "canary"]
+    assert moves == [0, 2, 1, 2]
+
+
+def test_a_limited_answer_says_so_and_holds_together(client: Client, trained: dict[str, str]) -> None:
+    for limit in (-5, 0, 1, 2, 3):
+        part = client.lineage.why("predictions/delay@1", limit=limit)
+        assert part.truncated
+        ids = {node.id for node in part.nodes}
+        assert part.nodes[0].id == part.root
+        assert all(edge.source in ids and edge.target in ids for edge in part.edges)
+        assert len(part.edges) == max(1, limit)
+    assert not client.lineage.why("predictions/delay@1", limit=4).truncated

@@ -41,7 +41,7 @@ def test_a_token_stands_for_its_principal_until_it_is_revoked(client, store):
     assert not has_tokens(store)
     made = client.trust.create_token("ann", role="approver", days=1)
     found = authenticate(store, made.secret, workspace="default", request_id="r1")
-    assert found == Caller("ann", "default", ("approver",), "r1", "token")
+    assert found == Caller("ann", "default", ("approver",), "r1", "token", scope="default")
     assert has_tokens(store)
     client.trust.revoke_token(made.token.id)
     with pytest.raises(Unauthenticated):

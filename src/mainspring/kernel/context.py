@@ -24,6 +24,8 @@ class Caller(msgspec.Struct, frozen=True):
     request_id: str = ""
     method: str = "local"
     """How they showed who they are: `local` (owner of the folder), `token`, `system`."""
+    scope: str = "*"
+    """The workspaces that they may enter: the name of one, or `*`."""
 
 
 OWNER = Caller()

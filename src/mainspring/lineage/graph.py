@@ -68,7 +68,7 @@ def add_artifact(
     workspace = caller().workspace
     if reuse and (known := _by_digest(tx, kind, name, digest)) is not None:
         if run_id:
-            _connect(tx, source=run_id, target=known.id, role="made")
+            _connect(tx, source=get_run(tx, run_id).id, target=known.id, role="made")
         return known
     last = tx.value(
         "SELECT max(version) FROM artifact WHERE workspace = ? AND kind = ? AND name = ?", (workspace, kind, name)
@@ -93,8 +93,7 @@ def add_artifact(
             [(artifact.id, file.path, file.size, file.digest) for file in files],
         )
     if run_id:
-        get_run(tx, run_id)
-        _connect(tx, source=run_id, target=artifact.id, role="made")
+        _connect(tx, source=get_run(tx, run_id).id, target=artifact.id, role="made")
     tx.note(artifact.ref, id=artifact.id, digest=digest)
     return artifact
 
@@ -149,19 +148,20 @@ def finish_run(
 
 def touch_run(tx: Transaction, run_id: str, *, metadata: Mapping[str, Any] | None = None) -> None:
     """Record that a run is alive; `metadata` is merged into what it has."""
+    workspace = caller().workspace
     if metadata is None:
-        tx.execute("UPDATE run SET heartbeat_at = ? WHERE id = ?", (tx.now_micros, run_id))
+        tx.execute("UPDATE run SET heartbeat_at = ? WHERE id = ? AND workspace = ?", (tx.now_micros, run_id, workspace))
         return
     merged = {**get_run(tx, run_id).metadata, **metadata}
     tx.execute(
-        "UPDATE run SET heartbeat_at = ?, metadata = ? WHERE id = ?",
-        (tx.now_micros, msgspec.json.encode(merged).decode(), run_id),
+        "UPDATE run SET heartbeat_at = ?, metadata = ? WHERE id = ? AND workspace = ?",
+        (tx.now_micros, msgspec.json.encode(merged).decode(), run_id, workspace),
     )
 
 
 def use(tx: Transaction, run_id: str, artifact_id: str, *, role: str = "") -> None:
-    """Record that a run used an artifact; saying it twice is fine."""
-    _connect(tx, source=artifact_id, target=run_id, role=role)
+    """Record that a run used an artifact, both of the caller's workspace; saying it twice is fine."""
+    _connect(tx, source=find_artifact(tx, artifact_id).id, target=get_run(tx, run_id).id, role=role)
 
 
 def get_run(tx: Transaction, run_id: str) -> Run:
@@ -245,7 +245,7 @@ def set_alias(tx: Transaction, kind: str, name: str, alias: str, version: int) -
         " ON CONFLICT (workspace, kind, name, alias) DO UPDATE SET version = excluded.version",
         (workspace, kind, name, alias, version),
     )
-    tx.insert(ALIAS_HISTORY, AliasChange(workspace, kind, name, alias, version, tx.now, caller().principal))
+    tx.insert(ALIAS_HISTORY, AliasChange(new_id(), workspace, kind, name, alias, version, tx.now, caller().principal))
     tx.note(f"{kind}/{name}@{alias}", before=before, after=version, digest=artifact.digest)
 
 
@@ -258,7 +258,7 @@ def remove_alias(tx: Transaction, kind: str, name: str, alias: str) -> None:
     tx.execute(
         "DELETE FROM alias WHERE workspace = ? AND kind = ? AND name = ? AND alias = ?", (workspace, kind, name, alias)
     )
-    tx.insert(ALIAS_HISTORY, AliasChange(workspace, kind, name, alias, 0, tx.now, caller().principal))
+    tx.insert(ALIAS_HISTORY, AliasChange(new_id(), workspace, kind, name, alias, 0, tx.now, caller().principal))
     tx.note(f"{kind}/{name}@{alias}", before=before[alias], after=0)
 
 

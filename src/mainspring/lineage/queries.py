@@ -17,6 +17,7 @@ from mainspring.store.transaction import Transaction
 __all__ = ["impact", "why"]
 
 _LIMIT = 10_000
+_MOST = 1_000_000
 _IN = 500
 
 # The recursion walks ids with UNION, which visits each node once, so that diamonds and long histories cost what they
@@ -49,9 +50,11 @@ def impact(tx: Transaction, node: str, *, limit: int = _LIMIT) -> Graph:
 def _walk(
     tx: Transaction, root: str, *, near: Literal["source", "target"], far: Literal["source", "target"], limit: int
 ) -> Graph:
+    limit = max(1, min(limit, _MOST))
     rows = tx.rows(_WALK.format(near=near, far=far), (root, limit + 1))
     edges = [Edge(*row) for row in rows[:limit]]
     distance = _distances(root, edges, near=near, far=far)
+    edges = [edge for edge in edges if edge.source in distance and edge.target in distance]  # a limit may cut some off
     nodes = sorted(_nodes(tx, distance), key=lambda node: (node.distance, node.at))
     return Graph(root=root, nodes=nodes, edges=edges, truncated=len(rows) > limit)
 

@@ -117,7 +117,7 @@ class Lineage(RoomService, room="lineage"):
         with self.store.read() as tx:
             return tx.fetch(
                 ALIAS_HISTORY,
-                "WHERE workspace = ? AND kind = ? AND name = ? ORDER BY at DESC",
+                "WHERE workspace = ? AND kind = ? AND name = ? ORDER BY id DESC",
                 (caller().workspace, kind, name),
             )
 

@@ -70,6 +70,7 @@ CREATE TABLE alias (
   PRIMARY KEY (workspace, kind, name, alias)
 );
 CREATE TABLE alias_history (
+  id TEXT PRIMARY KEY,
   workspace TEXT NOT NULL,
   kind TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -78,6 +79,6 @@ CREATE TABLE alias_history (
   at BIGINT NOT NULL,
   by TEXT NOT NULL
 );
-CREATE INDEX alias_history_by_name ON alias_history (workspace, kind, name, at);
+CREATE INDEX alias_history_by_name ON alias_history (workspace, kind, name, id);
 """,
 )

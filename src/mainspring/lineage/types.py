@@ -123,6 +123,8 @@ class Graph(msgspec.Struct, frozen=True):
 class AliasChange(msgspec.Struct, frozen=True):
     """One move of an alias."""
 
+    id: str
+    """Later moves have greater ids, whatever the clock did between them."""
     workspace: str
     kind: str
     name: str

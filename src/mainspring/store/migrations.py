@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mainspring.kernel.clock import now
 from mainspring.kernel.errors import StoreTooNew
@@ -39,23 +39,25 @@ def migrate(database: Database, rooms: Sequence[Room] = ROOMS) -> list[str]:
     with database.read() as tx:
         present = versions(tx)
     _refuse_newer(present, rooms)
-    if all(present.get(room.name) == room.migrations for room in rooms):
+    if not _behind(present, rooms):
         return []
     done: list[str] = []
     with database.write() as tx:
         present = versions(tx)  # again, now that nobody else can write
         _refuse_newer(present, rooms)
-        if any(present.get(room.name, 0) != room.migrations for room in rooms) and present:
+        if present and _behind(present, rooms):
             database.backup_inside(tx, f"before-{now():%Y%m%dT%H%M%S%f}")
         tx.execute(_VERSIONS)
-        for room in rooms:
+        for room in _behind(present, rooms):
             done += _migrate_room(tx, room, present.get(room.name, 0))
     return done
 
 
-def _migrate_room(tx: Transaction, room: Room, version: int) -> Iterable[str]:
-    if version == room.migrations:
-        return []
+def _behind(present: dict[str, int], rooms: Sequence[Room]) -> list[Room]:
+    return [room for room in rooms if present.get(room.name, 0) < room.migrations]
+
+
+def _migrate_room(tx: Transaction, room: Room, version: int) -> list[str]:
     scripts: tuple[str, ...] = load(room.tables)
     for script in scripts[version:]:
         for statement in _statements(script):

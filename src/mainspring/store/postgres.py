@@ -86,7 +86,7 @@ class PostgresEngine:
 
     def backup(self, connection: Connection, label: str) -> str:
         """Copy every table into the schema `backup_<label>`, inside the caller's transaction."""
-        schema = "backup_" + re.sub(r"\W", "_", label)
+        schema = "backup_" + re.sub(r"\W", "_", label).lower()
         tables = [
             name
             for (name,) in connection.rows(

@@ -44,7 +44,7 @@ def authenticate(store: Store, secret: str, *, workspace: str, request_id: str =
         raise Unauthenticated("this token is unknown, expired or revoked", hint="mainspring token create NAME")
     if token.workspace not in ("*", workspace):
         raise Forbidden(f"this token opens the workspace {token.workspace!r}, not {workspace!r}")
-    return Caller(token.principal, workspace, tuple(token.roles), request_id, "token")
+    return Caller(token.principal, workspace, tuple(token.roles), request_id, "token", token.workspace)
 
 
 def has_tokens(store: Store) -> bool:

@@ -6,7 +6,7 @@ import secrets
 from datetime import timedelta
 
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import InvalidInput, NotFound, nearest
+from mainspring.kernel.errors import Forbidden, InvalidInput, NotFound, nearest
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
@@ -38,6 +38,8 @@ class Trust(RoomService, room="trust"):
             raise InvalidInput(f"{role!r} is not a role", known=nearest(role, ROLES))
         if workspace != "*":
             check_name(workspace, what="workspace")
+        if caller().scope not in ("*", workspace):
+            raise Forbidden(f"an administrator of {caller().scope!r} cannot open {workspace!r}", hint="ask one of every workspace")
         if not 0 <= days <= 3650:
             raise InvalidInput(f"days = {days} is not from 0 (for ever) to 3650")
         secret = f"ms_{secrets.token_urlsafe(32)}"
@@ -52,16 +54,19 @@ class Trust(RoomService, room="trust"):
 
     @operation(permission="trust:admin")
     def tokens(self) -> list[Token]:
-        """Every token, newest first, without its secret."""
+        """Every token that the caller may give out, newest first, without its secret."""
+        scope = caller().scope
         with self.store.read() as tx:
-            return tx.fetch(TOKENS, "ORDER BY id DESC")
+            return tx.fetch(TOKENS, "WHERE ? = '*' OR workspace = ? ORDER BY id DESC", (scope, scope))
 
     @operation(permission="trust:admin", writes=True, resource="token_id")
     def revoke_token(self, token_id: str) -> None:
         """End a token at once."""
+        scope = caller().scope
         with self.store.write() as tx:
             if not tx.execute(
-                "UPDATE token SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (tx.now_micros, token_id)
+                "UPDATE token SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL AND (? = '*' OR workspace = ?)",
+                (tx.now_micros, token_id, scope, scope),
             ):
                 raise NotFound(f"there is no valid token {token_id!r}", hint="mainspring token list")
             tx.note(f"token/{token_id}", revoked=True)

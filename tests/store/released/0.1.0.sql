@@ -1,0 +1,587 @@
+CREATE TABLE schema_version (room TEXT PRIMARY KEY, version BIGINT NOT NULL, at BIGINT NOT NULL);
+-- store
+CREATE TABLE ledger (
+  seq BIGINT PRIMARY KEY,
+  at BIGINT NOT NULL,
+  workspace TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  method TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  action TEXT NOT NULL,
+  changes TEXT NOT NULL,
+  previous TEXT NOT NULL,
+  hash TEXT NOT NULL
+);
+CREATE INDEX ledger_by_workspace ON ledger (workspace, seq);
+
+CREATE TABLE blob_entry (
+  digest TEXT PRIMARY KEY,
+  size BIGINT NOT NULL,
+  place TEXT NOT NULL,
+  pack TEXT NOT NULL,
+  position BIGINT NOT NULL,
+  stored BIGINT NOT NULL,
+  codec BIGINT NOT NULL,
+  damaged BIGINT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+CREATE INDEX blob_entry_by_pack ON blob_entry (pack, position);
+
+CREATE TABLE queue_tasks (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  key TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  state TEXT NOT NULL,
+  priority BIGINT NOT NULL,
+  not_before BIGINT NOT NULL,
+  attempt BIGINT NOT NULL,
+  max_attempts BIGINT NOT NULL,
+  worker TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  changed_at BIGINT NOT NULL,
+  result TEXT,
+  error TEXT
+);
+CREATE UNIQUE INDEX queue_tasks_key ON queue_tasks (workspace, kind, key) WHERE key <> '';
+CREATE INDEX queue_tasks_ready ON queue_tasks (priority DESC, id) WHERE state = 'ready';
+CREATE INDEX queue_tasks_waiting ON queue_tasks (not_before) WHERE state = 'waiting';
+CREATE INDEX queue_tasks_running ON queue_tasks (worker) WHERE state = 'running';
+CREATE INDEX queue_tasks_state ON queue_tasks (workspace, state, id);
+CREATE TABLE queue_workers (
+  id TEXT PRIMARY KEY,
+  host TEXT NOT NULL,
+  pid BIGINT NOT NULL,
+  born TEXT NOT NULL,
+  lease_ms BIGINT NOT NULL,
+  beats BIGINT NOT NULL,
+  kinds TEXT NOT NULL,
+  joined_at BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL
+);
+INSERT INTO schema_version (room, version, at) VALUES ('store', 1, 0);
+-- lineage
+CREATE TABLE artifact (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  metadata TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  UNIQUE (workspace, kind, name, version)
+);
+CREATE INDEX artifact_by_digest ON artifact (workspace, kind, name, digest);
+CREATE INDEX artifact_by_time ON artifact (workspace, kind, id);
+CREATE TABLE artifact_file (
+  artifact_id TEXT NOT NULL,
+  path TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  PRIMARY KEY (artifact_id, path)
+);
+CREATE INDEX artifact_file_by_digest ON artifact_file (digest);
+CREATE TABLE run (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  status TEXT NOT NULL,
+  parent_id TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  finished_at BIGINT,
+  heartbeat_at BIGINT,
+  metadata TEXT NOT NULL,
+  created_by TEXT NOT NULL
+);
+CREATE INDEX run_by_kind ON run (workspace, kind, name, id);
+CREATE INDEX run_by_parent ON run (parent_id, id);
+CREATE INDEX run_by_status ON run (workspace, status, kind);
+CREATE TABLE edge (
+  target TEXT NOT NULL,
+  source TEXT NOT NULL,
+  role TEXT NOT NULL,
+  PRIMARY KEY (target, source, role)
+);
+CREATE INDEX edge_by_source ON edge (source, target, role);
+CREATE TABLE alias (
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  alias TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  PRIMARY KEY (workspace, kind, name, alias)
+);
+CREATE TABLE alias_history (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  alias TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL
+);
+CREATE INDEX alias_history_by_name ON alias_history (workspace, kind, name, id);
+INSERT INTO schema_version (room, version, at) VALUES ('lineage', 1, 0);
+-- trust
+CREATE TABLE token (
+  id TEXT PRIMARY KEY,
+  principal TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  roles TEXT NOT NULL,
+  hash TEXT NOT NULL UNIQUE,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  expires_at BIGINT,
+  revoked_at BIGINT
+);
+INSERT INTO schema_version (room, version, at) VALUES ('trust', 1, 0);
+-- data
+-- tracking
+CREATE TABLE tracked_run (
+  run_id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  experiment TEXT NOT NULL,
+  title TEXT NOT NULL,
+  note TEXT NOT NULL,
+  source TEXT NOT NULL
+);
+CREATE INDEX tracked_run_by_experiment ON tracked_run (workspace, experiment, run_id);
+CREATE TABLE run_param (
+  run_id TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  number DOUBLE PRECISION,
+  PRIMARY KEY (run_id, key)
+);
+CREATE INDEX run_param_by_value ON run_param (key, value);
+CREATE TABLE run_tag (
+  run_id TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (run_id, key)
+);
+CREATE INDEX run_tag_by_value ON run_tag (key, value);
+CREATE TABLE run_writer (
+  run_id TEXT NOT NULL,
+  writer TEXT NOT NULL,
+  applied BIGINT NOT NULL,
+  PRIMARY KEY (run_id, writer)
+);
+CREATE TABLE metric (
+  run_id TEXT NOT NULL,
+  key TEXT NOT NULL,
+  count BIGINT NOT NULL,
+  step BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  last DOUBLE PRECISION,
+  special TEXT NOT NULL,
+  minimum DOUBLE PRECISION,
+  maximum DOUBLE PRECISION,
+  first_step BIGINT NOT NULL,
+  chunks BIGINT NOT NULL,
+  PRIMARY KEY (run_id, key)
+);
+CREATE INDEX metric_by_value ON metric (key, last);
+CREATE TABLE metric_chunk (
+  run_id TEXT NOT NULL,
+  key TEXT NOT NULL,
+  number BIGINT NOT NULL,
+  count BIGINT NOT NULL,
+  first_step BIGINT NOT NULL,
+  last_step BIGINT NOT NULL,
+  minimum DOUBLE PRECISION,
+  maximum DOUBLE PRECISION,
+  points BLOB NOT NULL,
+  PRIMARY KEY (run_id, key, number)
+);
+INSERT INTO schema_version (room, version, at) VALUES ('tracking', 1, 0);
+-- quality
+CREATE TABLE quality_profile (
+  artifact_id TEXT PRIMARY KEY,
+  profile_id TEXT NOT NULL,
+  workspace TEXT NOT NULL
+);
+CREATE TABLE quality_outcome (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  report_id TEXT NOT NULL,
+  dataset TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  suite TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  where_text TEXT NOT NULL,
+  severity TEXT NOT NULL,
+  verdict TEXT NOT NULL,
+  observed DOUBLE PRECISION,
+  unexpected BIGINT,
+  at BIGINT NOT NULL
+);
+CREATE INDEX quality_outcome_by_subject ON quality_outcome (workspace, dataset, subject, id);
+CREATE INDEX quality_outcome_by_report ON quality_outcome (report_id);
+INSERT INTO schema_version (room, version, at) VALUES ('quality', 1, 0);
+-- features
+CREATE TABLE feature_state (
+  view_id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  generation BIGINT NOT NULL,
+  artifact_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  rows BIGINT NOT NULL,
+  upto BIGINT NOT NULL,
+  materialized_at BIGINT NOT NULL
+);
+CREATE INDEX feature_state_by_name ON feature_state (workspace, name, version);
+INSERT INTO schema_version (room, version, at) VALUES ('features', 1, 0);
+-- pipelines
+CREATE TABLE flow_run (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  key TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attempt BIGINT NOT NULL,
+  params TEXT NOT NULL,
+  code TEXT NOT NULL,
+  location TEXT NOT NULL,
+  task_id TEXT NOT NULL,
+  worker TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  started_at BIGINT,
+  finished_at BIGINT,
+  result TEXT,
+  error TEXT
+);
+CREATE UNIQUE INDEX flow_run_key ON flow_run (workspace, flow, key) WHERE key <> '';
+CREATE INDEX flow_run_by_flow ON flow_run (workspace, flow, id);
+CREATE INDEX flow_run_open ON flow_run (state, id) WHERE state IN ('queued', 'running');
+CREATE TABLE flow_step (
+  id TEXT PRIMARY KEY,
+  run_id TEXT NOT NULL,
+  path TEXT NOT NULL,
+  item BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attempt BIGINT NOT NULL,
+  started_at BIGINT NOT NULL,
+  finished_at BIGINT,
+  arguments TEXT NOT NULL,
+  inputs TEXT NOT NULL,
+  contents TEXT NOT NULL,
+  code TEXT NOT NULL,
+  environment TEXT NOT NULL,
+  key TEXT NOT NULL,
+  uncached TEXT NOT NULL,
+  cached_from TEXT NOT NULL,
+  output TEXT,
+  error TEXT,
+  uses TEXT NOT NULL,
+  UNIQUE (run_id, path, item)
+);
+CREATE TABLE flow_log (
+  id TEXT PRIMARY KEY,
+  text TEXT NOT NULL
+);
+CREATE TABLE flow_cache (
+  workspace TEXT NOT NULL,
+  key TEXT NOT NULL,
+  step_id TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (workspace, key)
+);
+CREATE TABLE flow_schedule (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  location TEXT NOT NULL,
+  params TEXT NOT NULL,
+  cron TEXT NOT NULL,
+  every DOUBLE PRECISION NOT NULL,
+  tz TEXT NOT NULL,
+  paused BIGINT NOT NULL,
+  next_at BIGINT NOT NULL,
+  last_at BIGINT,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  UNIQUE (workspace, name)
+);
+CREATE INDEX flow_schedule_due ON flow_schedule (paused, next_at);
+INSERT INTO schema_version (room, version, at) VALUES ('pipelines', 1, 0);
+-- models
+CREATE TABLE model (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  description TEXT NOT NULL,
+  tags TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE model_version (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  description TEXT NOT NULL,
+  tags TEXT NOT NULL,
+  PRIMARY KEY (workspace, name, version)
+);
+CREATE TABLE model_approval (
+  workspace TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  artifact_id TEXT NOT NULL,
+  comment TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL,
+  PRIMARY KEY (artifact_id)
+);
+CREATE INDEX model_approval_by_digest ON model_approval (workspace, digest);
+CREATE TABLE model_report (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  artifact_id TEXT NOT NULL,
+  metrics TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name, version, artifact_id)
+);
+CREATE TABLE model_policy (
+  workspace TEXT PRIMARY KEY,
+  pickle BIGINT NOT NULL,
+  trusted TEXT NOT NULL
+);
+INSERT INTO schema_version (room, version, at) VALUES ('models', 1, 0);
+-- tuning
+CREATE TABLE study (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  key TEXT NOT NULL,
+  direction TEXT NOT NULL,
+  space TEXT NOT NULL,
+  sampler TEXT NOT NULL,
+  pruner TEXT NOT NULL,
+  seed BIGINT NOT NULL,
+  parent_id TEXT NOT NULL,
+  state TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL
+);
+CREATE UNIQUE INDEX study_key ON study (workspace, key) WHERE key <> '';
+CREATE INDEX study_by_name ON study (workspace, name, id);
+CREATE TABLE study_trial (
+  id TEXT PRIMARY KEY,
+  study_id TEXT NOT NULL,
+  number BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  params TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  value DOUBLE PRECISION,
+  finished_at BIGINT,
+  reports TEXT NOT NULL,
+  error TEXT NOT NULL,
+  UNIQUE (study_id, number)
+);
+INSERT INTO schema_version (room, version, at) VALUES ('tuning', 1, 0);
+-- serving
+CREATE TABLE endpoint (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  plan TEXT NOT NULL,
+  features TEXT NOT NULL,
+  sticky TEXT NOT NULL,
+  timestamp TEXT NOT NULL,
+  changed BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  UNIQUE (workspace, name)
+);
+CREATE TABLE rollout (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  champion TEXT NOT NULL,
+  challenger TEXT NOT NULL,
+  mode TEXT NOT NULL,
+  steps TEXT NOT NULL,
+  stepped TEXT NOT NULL,
+  metric TEXT NOT NULL,
+  rule TEXT NOT NULL,
+  status TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  finished_at BIGINT,
+  created_by TEXT NOT NULL
+);
+CREATE INDEX rollout_by_endpoint ON rollout (workspace, endpoint, id);
+CREATE TABLE rollout_evidence (
+  id TEXT PRIMARY KEY,
+  rollout_id TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  mode TEXT NOT NULL,
+  weight DOUBLE PRECISION NOT NULL,
+  metric TEXT NOT NULL,
+  champion_n BIGINT NOT NULL,
+  challenger_n BIGINT NOT NULL,
+  champion_mean DOUBLE PRECISION,
+  challenger_mean DOUBLE PRECISION,
+  decision TEXT NOT NULL
+);
+CREATE INDEX rollout_evidence_by_rollout ON rollout_evidence (rollout_id, id);
+CREATE TABLE prediction_segment (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  deployment_id TEXT NOT NULL,
+  model_id TEXT NOT NULL,
+  model TEXT NOT NULL,
+  spool TEXT NOT NULL UNIQUE,
+  first_id TEXT NOT NULL,
+  last_id TEXT NOT NULL,
+  first_at BIGINT NOT NULL,
+  last_at BIGINT NOT NULL,
+  requests BIGINT NOT NULL,
+  rows BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+CREATE INDEX prediction_segment_by_id ON prediction_segment (workspace, last_id, first_id);
+CREATE INDEX prediction_segment_by_time ON prediction_segment (workspace, endpoint, last_at, first_at);
+CREATE TABLE label_batch (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  first_id TEXT NOT NULL,
+  last_id TEXT NOT NULL,
+  rows BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL
+);
+CREATE INDEX label_batch_by_id ON label_batch (workspace, endpoint, last_id, first_id);
+INSERT INTO schema_version (room, version, at) VALUES ('serving', 1, 0);
+-- monitoring
+CREATE TABLE monitor (
+  workspace TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  limits TEXT NOT NULL,
+  position TEXT NOT NULL,
+  watermark BIGINT NOT NULL,
+  windows BIGINT NOT NULL,
+  changed BIGINT NOT NULL,
+  paused BIGINT NOT NULL,
+  PRIMARY KEY (workspace, endpoint)
+);
+CREATE TABLE monitor_window (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  number BIGINT NOT NULL,
+  model TEXT NOT NULL,
+  after_id TEXT NOT NULL,
+  through_id TEXT NOT NULL,
+  since BIGINT NOT NULL,
+  until BIGINT NOT NULL,
+  rows BIGINT NOT NULL,
+  answered BIGINT NOT NULL,
+  reference TEXT NOT NULL,
+  drifted TEXT NOT NULL,
+  drift_share DOUBLE PRECISION NOT NULL,
+  columns TEXT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  judged_at BIGINT,
+  labelled BIGINT NOT NULL,
+  figures TEXT NOT NULL,
+  UNIQUE (workspace, endpoint, number)
+);
+CREATE INDEX monitor_window_pending ON monitor_window (workspace, endpoint, number) WHERE judged_at IS NULL;
+CREATE TABLE alert (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  severity TEXT NOT NULL,
+  title TEXT NOT NULL,
+  model TEXT NOT NULL,
+  window_id TEXT NOT NULL,
+  report TEXT NOT NULL,
+  fired_at BIGINT NOT NULL,
+  event_at BIGINT NOT NULL,
+  last_seen_at BIGINT NOT NULL,
+  windows BIGINT NOT NULL,
+  quiet BIGINT NOT NULL,
+  resolved_at BIGINT,
+  resolution TEXT NOT NULL,
+  acknowledged_by TEXT NOT NULL
+);
+CREATE UNIQUE INDEX alert_firing ON alert (workspace, endpoint, kind) WHERE resolved_at IS NULL;
+CREATE INDEX alert_by_time ON alert (workspace, id);
+INSERT INTO schema_version (room, version, at) VALUES ('monitoring', 1, 0);
+-- loop
+CREATE TABLE loop_policy (
+  workspace TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  triggers TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  location TEXT NOT NULL,
+  code TEXT NOT NULL,
+  params TEXT NOT NULL,
+  rollout TEXT NOT NULL,
+  cooldown_seconds DOUBLE PRECISION NOT NULL,
+  needs_approval BIGINT NOT NULL,
+  enabled BIGINT NOT NULL,
+  author TEXT NOT NULL,
+  changed_at BIGINT NOT NULL,
+  changed_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, endpoint)
+);
+CREATE TABLE loop_episode (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  alert_id TEXT NOT NULL,
+  report TEXT NOT NULL,
+  state TEXT NOT NULL,
+  champion TEXT NOT NULL,
+  flow_run TEXT NOT NULL,
+  challenger TEXT NOT NULL,
+  rollout_id TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  event_at BIGINT NOT NULL,
+  story TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  finished_at BIGINT
+);
+CREATE INDEX loop_episode_by_endpoint ON loop_episode (workspace, endpoint, id);
+CREATE UNIQUE INDEX loop_episode_active ON loop_episode (workspace, endpoint) WHERE finished_at IS NULL;
+INSERT INTO schema_version (room, version, at) VALUES ('loop', 1, 0);
+-- contents
+INSERT INTO alias (workspace, kind, name, alias, version) VALUES ('default', 'model', 'delay', 'champion', 1);
+INSERT INTO alias_history (id, workspace, kind, name, alias, version, at, by) VALUES ('01a1fcbd-8e2e-7814-97a5-e7e1df51b213', 'default', 'model', 'delay', 'champion', 1, 1795241643565842, 'owner');
+INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1fcbd-8e2e-7020-ab0e-df3a13bb7130', 'default', 'dataset', 'flights', 1, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, '{"rows":1.5,"note":"it''s late"}', '', 1795241643565842, 'owner');
+INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1fcbd-8e2e-7595-b382-1c7398e2faa5', 'default', 'model', 'delay', 1, 'm1', 0, '{}', '01a1fcbd-8e2e-7287-9e19-e153230c2d4a', 1795241643565842, 'owner');
+INSERT INTO artifact_file (artifact_id, path, size, digest) VALUES ('01a1fcbd-8e2e-7020-ab0e-df3a13bb7130', 'part.parquet', 7, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a');
+INSERT INTO blob_entry (digest, size, place, pack, position, stored, codec, damaged, created_at) VALUES ('572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, 'loose', '', 0, 7, 0, 0, 1795241643524101);
+INSERT INTO edge (target, source, role) VALUES ('01a1fcbd-8e2e-7287-9e19-e153230c2d4a', '01a1fcbd-8e2e-7020-ab0e-df3a13bb7130', 'training-data');
+INSERT INTO edge (target, source, role) VALUES ('01a1fcbd-8e2e-7595-b382-1c7398e2faa5', '01a1fcbd-8e2e-7287-9e19-e153230c2d4a', 'made');
+INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (1, 1795241643548346, 'default', 'owner', 'local', '', 'trust.create_token', '[{"detail":{"principal":"ann","role":"admin"},"resource":"token/01a1fcbd-8e1c-75ca-a263-508477156d39"}]', '0000000000000000000000000000000000000000000000000000000000000000', '398c757289f775d3d8b4cdd71ccf6e5ac41066664b52c154fef94c8e01a799e5');
+INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (2, 1795241643565842, 'default', 'owner', 'local', '', 'release.fill', '[{"detail":{"digest":"572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a","id":"01a1fcbd-8e2e-7020-ab0e-df3a13bb7130"},"resource":"dataset/flights@1"},{"detail":{"kind":"training","name":"fit"},"resource":"run/01a1fcbd-8e2e-7287-9e19-e153230c2d4a"},{"detail":{"digest":"m1","id":"01a1fcbd-8e2e-7595-b382-1c7398e2faa5"},"resource":"model/delay@1"},{"detail":{"status":"finished"},"resource":"run/01a1fcbd-8e2e-7287-9e19-e153230c2d4a"},{"detail":{"after":1,"before":0,"digest":"m1"},"resource":"model/delay@champion"}]', '398c757289f775d3d8b4cdd71ccf6e5ac41066664b52c154fef94c8e01a799e5', '829505d8dc0c8508baef5b06ef11ef222875ed71e22e8c2635c8ab187ac2ecab');
+INSERT INTO queue_tasks (id, workspace, kind, key, payload, state, priority, not_before, attempt, max_attempts, worker, created_at, created_by, changed_at, result, error) VALUES ('01a1fcbd-8e2e-792f-b286-53c6b934a968', 'default', 'flow', 'nightly', '{"name":"train"}', 'ready', 0, 0, 0, 3, '', 1795241643565842, 'owner', 1795241643565842, NULL, NULL);
+INSERT INTO run (id, workspace, kind, name, status, parent_id, started_at, finished_at, heartbeat_at, metadata, created_by) VALUES ('01a1fcbd-8e2e-7287-9e19-e153230c2d4a', 'default', 'training', 'fit', 'finished', '', 1795241643565842, 1795241643565842, 1795241643565842, '{"depth":3,"of":null}', 'owner');
+INSERT INTO token (id, principal, workspace, roles, hash, created_at, created_by, expires_at, revoked_at) VALUES ('01a1fcbd-8e1c-75ca-a263-508477156d39', 'ann', '*', '["admin"]', '9aaea4c65d709d6f8ebe78eeb4eb7355d7f4f91bc20f28d8ee782d5a39bcd1e7', 1795241643548346, 'owner', 1803017643548346, NULL);
