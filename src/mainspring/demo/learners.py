@@ -1,8 +1,19 @@
-"""The model families that the demo tries, as scikit-learn pipelines that take the named columns as they are."""
+"""The model families that the demo tries, as scikit-learn pipelines that take the named columns as they are.
+
+scikit-learn is imported at the top, so that the process from which a flow's workers are forked has it loaded once for all.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from mainspring.demo.flights import INPUTS
 from mainspring.kernel.errors import NotFound, nearest
@@ -29,8 +40,6 @@ def fit(family: str, rows: pl.DataFrame, labels: pl.Series, *, seed: int, params
         seed: Of whatever the family draws by chance.
         params: Overrides of its own parameters.
     """
-    from threadpoolctl import threadpool_limits
-
     model = _pipeline(family, seed, params or {})
     # One thread: on a machine that does something else too, the threads of OpenMP wait for each other many times a
     # round.
@@ -45,13 +54,6 @@ def score(model: Any, rows: pl.DataFrame) -> Any:
 
 
 def _pipeline(family: str, seed: int, params: dict[str, Any]) -> Any:
-    from sklearn.compose import ColumnTransformer
-    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-
     if family == "logistic":
         numbers = make_pipeline(SimpleImputer(), StandardScaler())
         texts: Any = OneHotEncoder(handle_unknown="ignore", sparse_output=False)

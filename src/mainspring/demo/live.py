@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ask_why", "catch_harmed", "deploy", "replay_spring_and_summer", "show_months", "watch_the_rest"]
 
-_COOLDOWN = 40 * 86_400.0  # forty days of the traffic's time
+_COOLDOWN = 50 * 86_400.0  # fifty days of the traffic's time
 _AUTUMN = date(2013, 8, 31)
 _MARGIN = 0.01  # log loss: once it convinced as a shadow, the canary has to be no worse than this
 
