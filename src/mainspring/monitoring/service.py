@@ -20,6 +20,7 @@ from mainspring.store.transaction import Transaction
 __all__ = ["Monitoring"]
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = 2**62
 
 
 class Monitoring(RoomService, room="monitoring"):
@@ -70,7 +71,7 @@ class Monitoring(RoomService, room="monitoring"):
             return tx.fetch(
                 WINDOWS,
                 "WHERE workspace = ? AND endpoint = ? AND judged_at IS NULL AND number > ? ORDER BY number LIMIT ?",
-                (tx.workspace, endpoint, after, max(0, min(limit, 1000))),
+                (tx.workspace, endpoint, max(0, min(after, _LAST)), max(0, min(limit, 1000))),
             )
 
     @operation(permission="monitoring:admin", writes=True)
