@@ -1,4 +1,4 @@
-"""Where a piece of work runs: here, in threads, or in warm processes. One narrow port for all of them.
+"""Where a piece of work runs: here, in threads, in warm processes, on a Ray cluster. One narrow port for all of them.
 
 Work is the address of a function, `module:name`, that takes bytes and gives bytes. What the bytes mean is the business
 of who calls; so the same port reaches a process on this machine, a Ray task or a Kubernetes Job.
@@ -9,15 +9,35 @@ of who calls; so the same port reaches a process on this machine, a Ray task or 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, cast
 
 import msgspec
 
-from mainspring.kernel.errors import InvalidInput, NotFound, Unavailable, nearest
+from mainspring.kernel.errors import (
+    InternalError,
+    InvalidInput,
+    MainspringError,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    nearest,
+)
 
-__all__ = ["InlineEngine", "Limits", "ProcessDied", "TaskEngine", "ThreadEngine", "open_tasks", "resolve"]
+__all__ = [
+    "InlineEngine",
+    "Limits",
+    "ProcessDied",
+    "TaskEngine",
+    "ThreadEngine",
+    "open_tasks",
+    "perform",
+    "resolve",
+    "told",
+    "too_large",
+]
 
 Work = Callable[[bytes], bytes]
 
@@ -67,7 +87,7 @@ class TaskEngine(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop everything and give the processes back. The engine cannot be used any more."""
+        """Stop everything and give the processes back; no future stays open. `submit` then raises `Unavailable`."""
         ...
 
 
@@ -82,12 +102,17 @@ class InlineEngine:
 
     width = 1
 
+    def __init__(self) -> None:
+        self._closed = False
+
     def submit(self, address: str, payload: bytes, *, limits: Limits = NO_LIMITS) -> Future[bytes]:
         """Run the function at `address` on `payload`, now; limits other than that of the result do not apply."""
+        if self._closed:
+            raise Unavailable("the task engine was closed")
         future: Future[bytes] = Future()
         try:
-            future.set_result(resolve(address)(payload))
-        except Exception as error:  # noqa: BLE001 -- the future carries it, as that of any other engine
+            future.set_result(perform(address, payload, limits))
+        except MainspringError as error:
             future.set_exception(error)
         return future
 
@@ -97,6 +122,7 @@ class InlineEngine:
 
     def close(self) -> None:
         """Nothing to give back."""
+        self._closed = True
 
 
 class ThreadEngine:
@@ -107,10 +133,13 @@ class ThreadEngine:
             raise InvalidInput(f"width={width}: an engine runs at least one piece of work at a time")
         self.width = width
         self._pool = ThreadPoolExecutor(width, thread_name_prefix="mainspring-task")
+        self._closed = False
 
     def submit(self, address: str, payload: bytes, *, limits: Limits = NO_LIMITS) -> Future[bytes]:
-        """Run the function at `address` on `payload`; limits do not apply, because a thread cannot be stopped."""
-        return self._pool.submit(resolve(address), payload)
+        """Run the function at `address` on `payload`; a thread cannot be stopped, so only the result has a limit."""
+        if self._closed:
+            raise Unavailable("the task engine was closed")
+        return self._pool.submit(perform, address, payload, limits)
 
     def cancel(self, future: Future[bytes]) -> bool:
         """Stop work that has not begun."""
@@ -118,7 +147,33 @@ class ThreadEngine:
 
     def close(self) -> None:
         """Wait for what runs, drop what has not begun."""
+        self._closed = True
         self._pool.shutdown(cancel_futures=True)
+
+
+def perform(address: str, payload: bytes, limits: Limits = NO_LIMITS) -> bytes:
+    """Run the function at `address` in this thread; raises nothing but a `MainspringError`."""
+    try:
+        answer = resolve(address)(payload)
+    except (Exception, SystemExit) as error:
+        raise told(error) from error
+    if limits.result and len(answer) > limits.result:
+        raise too_large(address, limits)
+    return answer
+
+
+def told(error: BaseException) -> MainspringError:
+    """What work raised, as who waits for it gets to see it: ours as it is, any other with its type and traceback."""
+    if isinstance(error, MainspringError):
+        return error
+    name = type(error).__name__
+    text = "".join(traceback.format_exception(error, limit=-20))
+    return InternalError(f"{name}: {error}", details={"type": name, "traceback": text})
+
+
+def too_large(address: str, limits: Limits) -> TooLarge:
+    """The answer of work was over its limit."""
+    return TooLarge(f"{address} answered with more than {limits.result} bytes", hint="put it into the blob store")
 
 
 def resolve(address: str) -> Work:
@@ -133,18 +188,29 @@ def resolve(address: str) -> Work:
     return cast("Work", found)
 
 
-def open_tasks(kind: str = "process", *, width: int = 0) -> TaskEngine:
-    """An engine by its name: `process`, `thread` or `inline`; `width` 0 for one per core."""
+def open_tasks(kind: str = "process", *, width: int = 0, preload: Sequence[str] = (), main: str = "") -> TaskEngine:
+    """An engine by its name: `process`, `thread`, `inline` or `ray`.
+
+    Args:
+        kind: Its name.
+        width: How many at the same time; 0 for one per core.
+        preload: Modules that its processes import once, before any work comes.
+        main: Path of the script whose functions the work needs, when they live in `__main__`.
+    """
     import os
 
-    width = width or os.cpu_count() or 1
+    cores = os.cpu_count() or 1
     if kind == "process":
         from mainspring.engines.tasks_process import ProcessEngine
 
-        return ProcessEngine(width)
+        return ProcessEngine(width or cores, preload=preload, main=main)
     if kind == "thread":
-        return ThreadEngine(width)
+        return ThreadEngine(width or cores)
     if kind == "inline":
         return InlineEngine()
-    known = nearest(kind, ["inline", "process", "thread"])
+    if kind == "ray":
+        from mainspring.engines.tasks_ray import RayEngine
+
+        return RayEngine(width, preload=preload, main=main)
+    known = nearest(kind, ["inline", "process", "ray", "thread"])
     raise NotFound(f"there is no task engine {kind!r}", known=known)

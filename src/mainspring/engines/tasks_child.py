@@ -19,15 +19,14 @@ import signal
 import socket
 import struct
 import sys
-import traceback
 import types
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from mainspring.engines.tasks import ProcessDied, resolve
-from mainspring.kernel.errors import InternalError, MainspringError
+from mainspring.engines.tasks import ProcessDied, resolve, told
+from mainspring.kernel.errors import MainspringError
 
 __all__ = ["Died", "Fork", "Setup", "WorkFrame", "children_of", "echo", "inside_task_process", "pid", "receive", "send"]
 
@@ -147,8 +146,8 @@ def _serve_forks(channel: socket.socket) -> None:
             message = b""
         if not message:
             for pid in children:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
+                _bury(pid)
+            _end_orphans(set())
             os._exit(0)
         request = msgspec.json.decode(message, type=Fork | Died)
         if isinstance(request, Fork):
@@ -196,13 +195,8 @@ def _run(work: WorkFrame) -> tuple[int, bytes]:
         error: MainspringError = ProcessDied(
             f"the task needed more memory than its limit{cap}", details={"reason": "memory"}
         )
-    except MainspringError as raised:
-        error = raised
     except BaseException as raised:  # noqa: BLE001 -- the boundary of the task; SystemExit must not end the process
-        error = InternalError(
-            f"{type(raised).__name__}: {raised}",
-            details={"type": type(raised).__name__, "traceback": traceback.format_exc(limit=-20)},
-        )
+        error = told(raised)
     return RAISED, msgspec.json.encode(error.payload())
 
 

@@ -21,10 +21,10 @@ from typing import Self
 
 import msgspec
 
-from mainspring.engines.tasks import NO_LIMITS, Limits, ProcessDied
+from mainspring.engines.tasks import NO_LIMITS, Limits, ProcessDied, too_large
 from mainspring.engines.tasks_child import OK, Died, Fork, Setup, WorkFrame, children_of, receive, send
 from mainspring.kernel.clock import monotonic
-from mainspring.kernel.errors import DeadlineExceeded, InvalidInput, TooLarge, Unavailable, from_payload
+from mainspring.kernel.errors import DeadlineExceeded, InvalidInput, Unavailable, from_payload
 
 __all__ = ["ProcessEngine", "kill_tree"]
 
@@ -148,7 +148,10 @@ class ProcessEngine:
     def submit(self, address: str, payload: bytes, *, limits: Limits = NO_LIMITS) -> Future[bytes]:
         """Run the function at `address` on `payload` in a process."""
         outcome: Future[bytes] = Future()
-        self._pool.submit(self._deliver, outcome, address, payload, limits)
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the task engine was closed")
+            self._pool.submit(self._deliver, outcome, address, payload, limits)
         return outcome
 
     def warm(self) -> None:
@@ -170,13 +173,12 @@ class ProcessEngine:
 
     def close(self) -> None:
         """Kill what runs, drop what has not begun, end every process."""
-        self._closed = True
         with self._lock:
+            self._closed = True
             busy = list(self._busy)
-        self._pool.shutdown(wait=False, cancel_futures=True)
         for future in busy:
             self.cancel(future)
-        self._pool.shutdown()
+        self._pool.shutdown()  # what has not begun passes through it, and is refused
         for child in self._idle:
             child.channel.close()
         self._idle.clear()
@@ -185,6 +187,8 @@ class ProcessEngine:
             self._zygote = None
 
     def _deliver(self, outcome: Future[bytes], address: str, payload: bytes, limits: Limits) -> None:
+        if self._closed:
+            outcome.cancel()
         if not outcome.set_running_or_notify_cancel():
             return
         try:
@@ -210,9 +214,7 @@ class ProcessEngine:
             ) from None
         except OverflowError as error:
             self._give_back(outcome, child)
-            raise TooLarge(
-                f"{address} answered with more than {limits.result} bytes", hint="put it into the blob store"
-            ) from error
+            raise too_large(address, limits) from error
         except OSError:
             answer = None
         if answer is None:
@@ -237,9 +239,16 @@ class ProcessEngine:
                     if self._zygote is zygote:
                         self._zygote, self._idle = None, []  # its children died with it
                 raise
+        self._note(outcome, child)
+        return child
+
+    def _note(self, outcome: Future[bytes], child: _Child) -> None:
+        """Let a child be found by who cancels; the engine may have been closed while it was forked."""
         with self._lock:
             self._busy[outcome] = child
-        return child
+            child.cancelled = self._closed
+        if child.cancelled:
+            kill_tree(child.pid)
 
     def _give_back(self, outcome: Future[bytes], child: _Child) -> None:
         child.served += 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mainspring.engines.tasks import Limits, ProcessDied
+from mainspring.engines.tasks import Limits, ProcessDied, TaskEngine, open_tasks
 from mainspring.kernel.clock import now
 from mainspring.kernel.errors import DeadlineExceeded, InvalidInput, LostLease, MainspringError
 from mainspring.kernel.hashing import digest_value
@@ -29,7 +29,6 @@ from mainspring.pipelines.values import BlobPort, decode, digest, encode
 from mainspring.store.queue import backoff
 
 if TYPE_CHECKING:
-    from mainspring.engines.tasks_process import ProcessEngine
     from mainspring.pipelines.code import Code
     from mainspring.pipelines.decorators import Step
     from mainspring.pipelines.service import Pipelines
@@ -94,7 +93,7 @@ class Calls:
         self.origins = origins
         self._starts = Starts(self.announce)
         self._codes: dict[Any, Code] = {}
-        self._engine: ProcessEngine | None = None
+        self._engines: dict[str, TaskEngine] = {}
         self._lock = threading.Lock()
         self._fresh: dict[str, dict[str, str]] = {}
 
@@ -177,7 +176,7 @@ class Calls:
         """Whether a call runs in a process of its own."""
         options = step.options
         wanted = (
-            options.where == "process"
+            options.where in ("process", "ray")
             or bool(options.timeout or options.memory)
             or (spread and options.where == "auto")
         )
@@ -219,7 +218,7 @@ class Calls:
         )
         limits = Limits(timeout=step.options.timeout, memory=step.options.memory)
         payload = msgspec.msgpack.encode(request)
-        return self.engine().submit("mainspring.pipelines.remote:execute", payload, limits=limits)
+        return self.engine(step).submit("mainspring.pipelines.remote:execute", payload, limits=limits)
 
     def encode_input(self, value: Any) -> Any:
         """An argument on its way to a process; nothing of it is kept but its large parts."""
@@ -245,26 +244,24 @@ class Calls:
         done = call.record("finished", started, run_id=run_id, attempt=attempt, finished_at=now(), output=answer.output)
         return done, answer.log, None
 
-    def engine(self) -> ProcessEngine:
-        """The warm processes of this session, started when they are first needed."""
-        from mainspring.engines.tasks_process import ProcessEngine
+    def engine(self, step: Step[..., Any]) -> TaskEngine:
+        """Where the step runs when it runs outside: processes of this session, started when they are first needed."""
         from mainspring.pipelines.decorators import main_script
 
+        kind = "ray" if step.options.where == "ray" else "process"
         with self._lock:
-            if self._engine is None:
-                import os
-
+            if kind not in self._engines:
                 module = self.run_record.location.address.partition(":")[0]
                 preload = ["mainspring.pipelines.remote", "mainspring.client.client", "mainspring.store.local"]
                 preload += [module] if module and module != "__main__" else []
-                self._engine = ProcessEngine(os.cpu_count() or 1, preload=preload, main=main_script())
-            return self._engine
+                self._engines[kind] = open_tasks(kind, preload=preload, main=main_script())
+            return self._engines[kind]
 
     def close(self) -> None:
         """End the processes."""
         self._starts.close()
-        if self._engine is not None:
-            self._engine.close()
+        for engine in self._engines.values():
+            engine.close()
 
     def _run_outside(
         self, step: Step[..., Any], call: Call, started: datetime, attempt: int

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, get_args, overload
 
 import msgspec
 
@@ -37,7 +37,7 @@ __all__ = ["Flow", "Options", "Step", "flow", "step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Where = Literal["auto", "inline", "thread", "process"]
+Where = Literal["auto", "inline", "thread", "process", "ray"]
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -56,7 +56,10 @@ class Options(msgspec.Struct, frozen=True):
     memory: int = 0
     """Bytes that its process may hold; 0 for no limit."""
     where: Where = "auto"
-    """`inline` in the flow's own thread, `thread`, `process`; `auto`: calls inline, `map` and `submit` in processes."""
+    """`inline` in the flow's own thread, `thread`, `process`, `ray`; `auto`: calls inline, `map` and `submit` outside.
+
+    `ray` is the Ray cluster at `RAY_ADDRESS`, or else one that is started on this machine for as long as the run.
+    """
     version: str = ""
     """A part of the cache's key, to be changed when the step's meaning changes and its code does not."""
     allow_pickle: bool = False
@@ -293,8 +296,8 @@ def _changed(options: Options, changes: dict[str, Any]) -> Options:
         raise InvalidInput(f"step: {error}", hint=f"the options are {', '.join(Options.__struct_fields__)}") from None
     if made.retries < 0 or made.delay < 0 or made.timeout < 0 or made.memory < 0:
         raise InvalidInput("step: retries, delay, timeout and memory cannot be negative")
-    if made.where not in ("auto", "inline", "thread", "process"):
-        raise InvalidInput(f"step: where={made.where!r}", known=["auto", "inline", "thread", "process"])
+    if made.where not in get_args(Where):
+        raise InvalidInput(f"step: where={made.where!r}", known=get_args(Where))
     return made
 
 

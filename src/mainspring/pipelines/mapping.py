@@ -58,13 +58,13 @@ class _Spread:
         self.values: dict[int, Any] = {}
 
     def run(self) -> dict[int, Any]:
-        width = self._calls.engine().width * _AHEAD
+        width = self._calls.engine(self._step).width * _AHEAD
         try:
             while self._send(width):
                 self._receive()
         except BaseException:
             for future in self._running:
-                self._calls.engine().cancel(future)
+                self._calls.engine(self._step).cancel(future)
             raise
         if self._errors:
             raise min(self._errors, key=lambda each: each[0])[1]
