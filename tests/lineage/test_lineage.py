@@ -35,12 +35,18 @@ def trained(store: Store) -> dict[str, str]:
     return ids | {"predictions": predictions.id}
 
 
-def test_why_goes_back_to_the_data_and_impact_forward_to_the_predictions(client: Client, trained: dict[str, str]) -> None:
+def test_why_goes_back_to_the_data_and_impact_forward_to_the_predictions(
+    client: Client, trained: dict[str, str]
+) -> None:
     why = client.lineage.why("predictions/delay@1")
-    assert [node.id for node in why.nodes] == [trained[each] for each in ("predictions", "deployment", "model", "training", "data")]
+    assert [node.id for node in why.nodes] == [
+        trained[each] for each in ("predictions", "deployment", "model", "training", "data")
+    ]
     assert [node.distance for node in why.nodes] == [0, 1, 2, 3, 4]
     impact = client.lineage.impact("flights@1".replace("flights", "dataset/flights"))
-    assert [node.id for node in impact.nodes] == [trained[each] for each in ("data", "training", "model", "deployment", "predictions")]
+    assert [node.id for node in impact.nodes] == [
+        trained[each] for each in ("data", "training", "model", "deployment", "predictions")
+    ]
     assert trained["other"] not in {node.id for node in why.nodes}
 
 
@@ -63,12 +69,17 @@ def test_references_by_version_alias_and_newest(client: Client, trained: dict[st
     assert caught.value.known == ("champion", "1")
 
 
-def test_an_alias_keeps_its_history_and_cannot_look_like_a_version(client: Client, store: Store, trained: dict[str, str]) -> None:
+def test_an_alias_keeps_its_history_and_cannot_look_like_a_version(
+    client: Client, store: Store, trained: dict[str, str]
+) -> None:
     with store.write("test.alias") as tx:
         graph.add_artifact(tx, "model", "delay", digest="m2")
         graph.set_alias(tx, "model", "delay", "champion", 2)
         graph.set_alias(tx, "model", "delay", "champion", 2)
-    assert [(move.alias, move.version) for move in client.lineage.alias_history("model", "delay")] == [("champion", 2), ("champion", 1)]
+    assert [(move.alias, move.version) for move in client.lineage.alias_history("model", "delay")] == [
+        ("champion", 2),
+        ("champion", 1),
+    ]
     for name in ("v3", "7", "latest"):
         with pytest.raises(InvalidInput), store.write("test.alias") as tx:
             graph.set_alias(tx, "model", "delay", name, 1)
@@ -94,7 +105,10 @@ def test_equal_content_is_one_version_where_asked(store: Store, trained: dict[st
 def test_why_and_impact_agree_with_a_walk_in_python(store: Store, edges: list[tuple[int, int]], root: int) -> None:
     with store.write("test.edges") as tx:
         tx.execute("DELETE FROM edge")
-        tx.many("INSERT INTO edge (source, target, role) VALUES (?, ?, '') ON CONFLICT DO NOTHING", [(str(a), str(b)) for a, b in edges])
+        tx.many(
+            "INSERT INTO edge (source, target, role) VALUES (?, ?, '') ON CONFLICT DO NOTHING",
+            [(str(a), str(b)) for a, b in edges],
+        )
 
     def reach(start: int, pairs: list[tuple[int, int]]) -> set[tuple[str, str]]:
         seen, todo, found = {start}, [start], set()
@@ -136,7 +150,9 @@ def test_edges_join_what_is_there_and_never_two_workspaces(store: Store, trained
     assert training.heartbeat_at == training.started_at
 
 
-def test_moves_of_an_alias_in_one_moment_and_under_a_turned_clock_keep_their_order(client: Client, store: Store, trained: dict[str, str]) -> None:
+def test_moves_of_an_alias_in_one_moment_and_under_a_turned_clock_keep_their_order(
+    client: Client, store: Store, trained: dict[str, str]
+) -> None:
     with store.write("test.alias") as tx:
         graph.add_artifact(tx, "model", "delay", digest="m2")
         for version in (2, 1, 2):

@@ -1,15 +1,15 @@
 """A program whose disk dies under it at the n-th call, for every n. Run by `test_faults.py`.
 
-`faulty.py MODE TEMPLATE FOLDER`: for n = 1, 2, ... it copies the closed store TEMPLATE to FOLDER/n, and a child opens it and
-writes rows, alone and in groups, in pairs that belong together, until its n-th write, sync or
+`faulty.py MODE TEMPLATE FOLDER`: for n = 1, 2, ... it copies the closed store TEMPLATE to FOLDER/n, and a child opens
+it and writes rows, alone and in groups, in pairs that belong together, until its n-th write, sync or
 truncation of a database file. In the middle of that call
 
 - MODE `kill`: half of what was to be written is written, and the process is killed with SIGKILL;
 - MODE `power`: of what was written and not synced, a part that chance draws is undone, the shared memory is gone, and
   the process is killed.
 
-It prints one JSON line for each n: the call, and which rows were acknowledged before it. The layer that does this lies under
-SQLite's checksum layer, where the operating system is.
+It prints one JSON line for each n: the call, and which rows were acknowledged before it. The layer that does this lies
+under SQLite's checksum layer, where the operating system is.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Disk:
         draw = random.Random(self.at)
         for name, offset, before, size in reversed(self.unsynced):
             if draw.random() < 0.6:
-                with open(name, "r+b") as file:
+                with Path(name).open("r+b") as file:
                     file.seek(offset)
                     file.write(before)
                     if draw.random() < 0.5:
@@ -66,9 +66,9 @@ class Disk:
         Path(str(path).removesuffix("-wal") + "-shm").unlink(missing_ok=True)
 
     def remember(self, path, offset, length):
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             file.seek(offset)
-            self.unsynced.append((path, offset, file.read(length), os.path.getsize(path)))
+            self.unsynced.append((path, offset, file.read(length), Path(path).stat().st_size))
 
     def synced(self, path):
         self.unsynced = [each for each in self.unsynced if each[0] != path]
@@ -136,7 +136,7 @@ def child(mode, folder, n, log):
         DISK.arm(mode, n, log)
         work(folder, lambda number: os.write(log, f"{number}\n".encode()))
         os.write(log, b"end\n")
-    except BaseException:
+    except BaseException:  # noqa: BLE001 -- a forked child must not run on in the code of its parent
         traceback.print_exc()
     finally:
         os._exit(0)

@@ -1,4 +1,5 @@
-"""Writes the schema of this version, and a store in it, as released: `python tests/store/release.py`, once for each release.
+"""Writes the schema of this version, and a store in it, as released: `python tests/store/release.py`, once for each
+release.
 
 What it writes, `released/<version>.sql`, is never changed afterwards: `test_migrations.py` brings a database made from
 every one of them up to today's schema.
@@ -25,7 +26,9 @@ def schema() -> str:
         lines.append(f"-- {room.name}")
         lines += [script.strip() for script in load(room.tables)] if room.migrations else []
         if room.migrations:
-            lines.append(f"INSERT INTO schema_version (room, version, at) VALUES ('{room.name}', {room.migrations}, 0);")
+            lines.append(
+                f"INSERT INTO schema_version (room, version, at) VALUES ('{room.name}', {room.migrations}, 0);"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -37,7 +40,15 @@ def contents() -> str:
         client.trust.create_token("ann", role="admin", workspace="*")
         with store.write("release.fill") as tx:
             files = [File("part.parquet", 7, digest)]
-            data = graph.add_artifact(tx, "dataset", "flights", digest=digest, size=7, files=files, metadata={"rows": 1.5, "note": "it's late"})
+            data = graph.add_artifact(
+                tx,
+                "dataset",
+                "flights",
+                digest=digest,
+                size=7,
+                files=files,
+                metadata={"rows": 1.5, "note": "it's late"},
+            )
             run = graph.start_run(tx, "training", "fit", metadata={"depth": 3, "of": None})
             graph.use(tx, run.id, data.id, role="training-data")
             graph.add_artifact(tx, "model", "delay", digest="m1", run_id=run.id)
@@ -52,7 +63,9 @@ def contents() -> str:
 def _insert(tx, table: str) -> str:
     columns = [name for (name,) in tx.rows(f"SELECT name FROM pragma_table_info('{table}')")]
     rows = tx.rows(f'SELECT {", ".join(columns)} FROM "{table}"')
-    return "".join(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(map(_literal, row))});\n" for row in rows)
+    return "".join(
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(map(_literal, row))});\n" for row in rows
+    )
 
 
 def _literal(value: object) -> str:

@@ -68,7 +68,9 @@ def test_many_threads_share_commits_and_a_failing_one_harms_nobody(notes: Store)
 def test_submitted_changes_commit_together_and_fail_alone(notes: Store) -> None:
     async def caller(number: int) -> str:
         try:
-            await notes.submit(lambda tx: tx.execute("INSERT INTO note (id, text) VALUES (?, 'x')", (number,)), "test.add")
+            await notes.submit(
+                lambda tx: tx.execute("INSERT INTO note (id, text) VALUES (?, 'x')", (number,)), "test.add"
+            )
         except AlreadyExists:
             return "taken"
         return "kept"

@@ -1,4 +1,5 @@
-"""Faults under SQLite: killed at every write, power loss, full and read-only disks, damage, a stopped writer, a turned clock.
+"""Faults under SQLite: killed at every write, power loss, full and read-only disks, damage, a stopped writer, a turned
+clock.
 
 What is right is decided outside of the process that was harmed: it told a pipe what was acknowledged, and this one
 reads what is there.
@@ -81,7 +82,11 @@ def test_death_at_any_write_loses_nothing_acknowledged_and_shows_nothing_halved(
     )
     assert done.returncode == 0, done.stderr
     deaths = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {death["call"] for death in deaths} >= {"write mainspring.db-wal", "sync mainspring.db-wal", "write mainspring.db"}
+    assert {death["call"] for death in deaths} >= {
+        "write mainspring.db-wal",
+        "sync mainspring.db-wal",
+        "write mainspring.db",
+    }
     for death in deaths:
         database = open_database(tmp_path / str(death["n"]))
         try:
@@ -124,7 +129,10 @@ print(len(kept))
 def test_a_file_that_may_not_grow_is_a_full_store_and_works_again_afterwards(template: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(template, tmp_path / "store")
     done = subprocess.run(
-        [sys.executable, "-c", WITH_LIMIT, str(folder), str(Path(__file__).parent)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", WITH_LIMIT, str(folder), str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 5
@@ -143,7 +151,9 @@ def mounted(*arguments: str, at: Path):
         subprocess.run(["umount", str(at)], check=True)
 
 
-def test_a_full_disk_refuses_the_change_whole_and_works_again_when_there_is_space(template: Path, tmp_path: Path) -> None:
+def test_a_full_disk_refuses_the_change_whole_and_works_again_when_there_is_space(
+    template: Path, tmp_path: Path
+) -> None:
     with mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", at=tmp_path / "small") as disk:
         shutil.copytree(template, disk, dirs_exist_ok=True)
         database = open_database(disk)
@@ -177,7 +187,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
     with Store.open(folder) as store:
         with store.write("test.fill") as tx:
             for number in range(400):
-                graph.add_artifact(tx, "dataset", f"name-{number % 40}", digest=f"{number:064x}", metadata={"n": "x" * number})
+                graph.add_artifact(
+                    tx, "dataset", f"name-{number % 40}", digest=f"{number:064x}", metadata={"n": "x" * number}
+                )
         everything = read_everything(store)
         assert verify_store(store).intact
     return folder, everything
@@ -199,8 +211,12 @@ def test_a_flipped_bit_is_damage_or_nothing_but_never_another_answer(
     check_flipped(filled, tmp_path, lambda size: int(where * size), bit)
 
 
-@pytest.mark.parametrize(("offset", "bit"), [*((each, each % 8) for each in range(100)), *((20, bit) for bit in range(8))])
-def test_the_header_too(offset: int, bit: int, filled: tuple[Path, dict[str, list[tuple[object, ...]]]], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("offset", "bit"), [*((each, each % 8) for each in range(100)), *((20, bit) for bit in range(8))]
+)
+def test_the_header_too(
+    offset: int, bit: int, filled: tuple[Path, dict[str, list[tuple[object, ...]]]], tmp_path: Path
+) -> None:
     check_flipped(filled, tmp_path, lambda size: offset, bit)
 
 
@@ -250,7 +266,9 @@ def open_store_database(folder: Path, **options: object) -> Database:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGCONT, signal.SIGKILL])
-def test_a_stopped_writer_makes_others_busy_and_not_stuck(ending: signal.Signals, store: Store, store_folder: Path) -> None:
+def test_a_stopped_writer_makes_others_busy_and_not_stuck(
+    ending: signal.Signals, store: Store, store_folder: Path
+) -> None:
     with store.bookkeeping() as tx:
         tx.execute("CREATE TABLE pair (id BIGINT NOT NULL, half BIGINT NOT NULL, PRIMARY KEY (id, half))")
     stopped = subprocess.Popen(
@@ -298,7 +316,9 @@ def test_a_clock_that_is_set_back_keeps_the_order_and_the_chain(store: Store) ->
     assert [event.seq for event in store.ledger.events(limit=2)] == [15, 14]
 
 
-def test_a_damaged_page_is_named_by_the_verification(filled: tuple[Path, dict[str, list[tuple[object, ...]]]], tmp_path: Path) -> None:
+def test_a_damaged_page_is_named_by_the_verification(
+    filled: tuple[Path, dict[str, list[tuple[object, ...]]]], tmp_path: Path
+) -> None:
     folder = shutil.copytree(filled[0], tmp_path / "store")
     content = bytearray((folder / "mainspring.db").read_bytes())
     content[content.index(b"x" * 300)] ^= 1  # of an artifact's metadata

@@ -29,7 +29,9 @@ LATER = tuple(Room(room.name, 2, room.service) if room.name == "trust" else room
 
 def all_tables() -> list[Table]:
     modules = [importlib.import_module(room.tables.partition(":")[0]) for room in ROOMS if room.migrations]
-    modules += [importlib.import_module(f"mainspring.store.{each}") for each in ("ledger", "blob_tables", "queue_tables")]
+    modules += [
+        importlib.import_module(f"mainspring.store.{each}") for each in ("ledger", "blob_tables", "queue_tables")
+    ]
     found = {id(value): value for module in modules for value in vars(module).values() if isinstance(value, Table)}
     return list(found.values())
 
@@ -119,7 +121,9 @@ def fill(store: Store) -> None:
         graph.add_artifact(tx, "dataset", "flights", digest="d1")
 
 
-def test_a_migration_that_fails_in_the_middle_leaves_the_old_tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_in_the_middle_leaves_the_old_tables(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(store)
     broken = "CREATE TABLE later (id TEXT PRIMARY KEY);\nALTER TABLE token ADD COLUMN note TEXT;\nNONSENSE;\n"
     monkeypatch.setattr(trust_tables, "MIGRATIONS", (*trust_tables.MIGRATIONS, broken))

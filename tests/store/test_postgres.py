@@ -1,4 +1,4 @@
-"""PostgreSQL that goes away: in the middle of a transaction, during commits, for a while; nothing acknowledged is lost."""
+"""PostgreSQL that goes away, in the middle of a transaction, at a commit, for a while: nothing acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ pytestmark = pytest.mark.databases("postgres")
 def kill_backends(url: str) -> int:
     """Terminate every other connection of the database; how many there were."""
     with psycopg.connect(url, autocommit=True) as admin:
-        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
         return len(admin.execute(query).fetchall())
 
 
@@ -50,7 +51,9 @@ def there(store: Store) -> set[int]:
         return {number for (number,) in tx.rows("SELECT id FROM note")}
 
 
-def test_a_connection_that_dies_in_a_transaction_is_unavailable_and_the_next_call_works(notes: Store, postgres_url: str) -> None:
+def test_a_connection_that_dies_in_a_transaction_is_unavailable_and_the_next_call_works(
+    notes: Store, postgres_url: str
+) -> None:
     with pytest.raises(Unavailable), notes.write("test.add") as tx:
         tx.execute(ADD, (1,))
         assert kill_backends(postgres_url) >= 1
@@ -62,7 +65,9 @@ def test_a_connection_that_dies_in_a_transaction_is_unavailable_and_the_next_cal
     assert notes.ledger.verify().intact
 
 
-def test_a_connection_that_dies_before_the_commit_keeps_nothing_and_says_that_it_is_not_known(notes: Store, postgres_url: str) -> None:
+def test_a_connection_that_dies_before_the_commit_keeps_nothing_and_says_that_it_is_not_known(
+    notes: Store, postgres_url: str
+) -> None:
     with pytest.raises(Unavailable, match="not known"), notes.bookkeeping() as tx:
         tx.execute(ADD, (1,))
         kill_backends(postgres_url)
@@ -135,7 +140,9 @@ class Cluster:
 
     def run(self, program: str, *arguments: str) -> None:
         command = [str(_BINARIES[0] / program), *arguments]
-        subprocess.run(command, check=True, user=self.user, cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            command, check=True, user=self.user, cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def start(self) -> None:
         options = f"-c fsync=on -c synchronous_commit=on -c listen_addresses= -c unix_socket_directories={self.root}"
@@ -198,7 +205,8 @@ def test_a_server_that_falls_and_comes_back_has_everything_that_was_acknowledged
     assert told <= found
     assert len(found - told) <= len(threads)  # whose commit was under way
     report = Ledger(database, cluster.root / "anchors").verify()
-    assert report.intact and report.events == len(found)
+    assert report.intact
+    assert report.events == len(found)
     with database.write() as tx:
         tx.execute(ADD, (-1,))
     database.close()

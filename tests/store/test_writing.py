@@ -32,7 +32,7 @@ def there(store: Store) -> list[int]:
 
 
 def start_waiting(store: Store, *numbers: int) -> tuple[list[threading.Thread], list[BaseException]]:
-    """Threads that want to write `numbers`; called while somebody writes, it returns when they all wait for their turn."""
+    """Threads that want to write `numbers`; called while somebody writes, it returns when they all wait."""
     failures: list[BaseException] = []
 
     def work(number: int) -> None:
@@ -178,7 +178,16 @@ def test_an_audit_event_that_cannot_be_written_refuses_the_change(notes: Store, 
 
 def test_details_of_every_json_kind_verify_as_they_were_written(notes: Store) -> None:
     with notes.write("test.add") as tx:
-        tx.note("note/1", none=None, big=2**63, small=-(2**63), float=1e300, tiny=5e-324, text='ü"\\\n', nested={"a": [(1, 2)]})
+        tx.note(
+            "note/1",
+            none=None,
+            big=2**63,
+            small=-(2**63),
+            float=1e300,
+            tiny=5e-324,
+            text='ü"\\\n',
+            nested={"a": [(1, 2)]},
+        )
         tx.note("note/2", one=1.0, zero=-0.0, when=tx.now, raw=b"\x00", numbers={1: "a"})
     assert notes.ledger.verify().intact
     assert notes.ledger.events(limit=1)[0].changes[0].detail["nested"] == {"a": [[1, 2]]}
@@ -202,7 +211,9 @@ def test_what_is_submitted_is_audited_under_the_name_of_who_submitted_it(notes: 
         await asyncio.gather(*map(submit, range(5)))
 
     asyncio.run(many())
-    assert {(event.actor, event.action) for event in notes.ledger.events()} == {(f"user-{n}", f"test.add{n}") for n in range(5)}
+    assert {(event.actor, event.action) for event in notes.ledger.events()} == {
+        (f"user-{n}", f"test.add{n}") for n in range(5)
+    }
 
 
 def test_event_loops_of_many_threads_submit_to_one_store(notes: Store) -> None:
@@ -342,7 +353,9 @@ def test_two_stores_on_one_folder_in_one_process(notes: Store, store_folder: Pat
                 with store.write("test.add") as tx:
                     tx.execute(ADD, (number,))
 
-        threads = [threading.Thread(target=work, args=each) for each in ((notes, 0), (other, 100), (notes, 200), (other, 300))]
+        threads = [
+            threading.Thread(target=work, args=each) for each in ((notes, 0), (other, 100), (notes, 200), (other, 300))
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -11,7 +11,9 @@ from mainspring.store.store import Store
 from mainspring.trust.guard import authenticate
 
 
-def test_a_token_of_one_workspace_makes_lists_and_ends_tokens_of_that_workspace_alone(client: Client, store: Store) -> None:
+def test_a_token_of_one_workspace_makes_lists_and_ends_tokens_of_that_workspace_alone(
+    client: Client, store: Store
+) -> None:
     everywhere = client.trust.create_token("root", role="admin", workspace="*")
     local = client.trust.create_token("ann", role="admin", workspace="team")
     with acting_as(authenticate(store, local.secret, workspace="team")):

@@ -2,8 +2,8 @@
 
 Writes are serial: a transaction sees everything that was acknowledged before it began, and no two interleave, on
 SQLite and PostgreSQL alike. They are made fast by *group commit*: callers run their statements one after another inside
-one physical transaction, each in a savepoint of its own; the last of those that wait commits for all, with one fsync, and
-only then do their calls return. A caller that fails rolls back its own savepoint and nobody else's.
+one physical transaction, each in a savepoint of its own; the last of those that wait commits for all, with one fsync,
+and only then do their calls return. A caller that fails rolls back its own savepoint and nobody else's.
 
 Written by hand because no library offers it; the idea is from DeWitt et al., "Implementation Techniques for Main Memory
 Database Systems", SIGMOD 1984.
@@ -45,7 +45,7 @@ class Engine(Protocol):
 
     def connect(self, *, readonly: bool) -> Connection: ...
     def begin_write(self, connection: Connection, *, patience: float) -> None:
-        """Begin the one transaction that may write; `StoreBusy` when another process keeps it from us so many seconds."""
+        """Begin the one transaction that may write; `StoreBusy` when another process has it for so many seconds."""
         ...
 
     def end_write(self) -> None:
@@ -152,8 +152,8 @@ class Database:
     def submit(self, change: Callable[[Transaction], R], seal: Seal | None = None) -> asyncio.Future[R]:
         """`write` for callers on an event loop: runs `change(tx)` in a group with the others that wait, off the loop.
 
-        The change runs in the context (the caller, the operation) of whoever submitted it. A caller that is cancelled before its
-        change began takes it back; after that, what it changed stands.
+        The change runs in the context (the caller, the operation) of whoever submitted it. A caller that is cancelled
+        before its change began takes it back; after that, what it changed stands.
         """
         self._check_usable()
         return self._submissions.submit(change, seal)
@@ -296,7 +296,9 @@ class Database:
         finally:
             try:
                 if not kept:
-                    group.error = group.error or StorageError("a change was interrupted and not kept", hint="repeat the call")
+                    group.error = group.error or StorageError(
+                        "a change was interrupted and not kept", hint="repeat the call"
+                    )
                     self._drop_writer()  # after a failed sync nothing may be retried on the same handle
             finally:
                 self._dismiss(group)

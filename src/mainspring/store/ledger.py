@@ -1,12 +1,12 @@
 """The ledger: who changed what, when, in an append-only chain of hashes.
 
 Every audited write appends one event in its own transaction. Its hash is BLAKE3, under the tag `ledger`, of the JSON
-array of its columns as they are stored: number, time, workspace, actor, method, request, action, changes (a text of canonical
-JSON), and the hash before it. So an edited, dropped or reordered event breaks the chain at the first place that was
-touched, and a verification needs nothing but the rows.
+array of its columns as they are stored: number, time, workspace, actor, method, request, action, changes (a text of
+canonical JSON), and the hash before it. So an edited, dropped or reordered event breaks the chain at the first place
+that was touched, and a verification needs nothing but the rows.
 
-A chain cannot show that its own end was cut off; for that, `anchor` writes the head to a file beside the database, and the
-same line can be kept anywhere else.
+A chain cannot show that its own end was cut off; for that, `anchor` writes the head to a file beside the database, and
+the same line can be kept anywhere else.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Ledger:
 
     @staticmethod
     def chain(tx: Transaction, events: Iterable[Content]) -> None:
-        """Append events inside the transaction whose changes they tell of. Writers are serial: the head stays where it is."""
+        """Append events inside the transaction that they tell of. Writers are serial: the head stays where it is."""
         seq, previous = tx.row(_HEAD) or (0, _GENESIS)
         rows: list[tuple[Any, ...]] = []
         for event in events:

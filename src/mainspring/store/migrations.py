@@ -30,8 +30,8 @@ def versions(tx: Transaction) -> dict[str, int]:
 def migrate(database: Database, rooms: Sequence[Room] = ROOMS) -> list[str]:
     """Bring the tables up to this version of the code; what was done, empty when nothing had to be.
 
-    Safe when several processes open a store at once: the first does the work, the others find it done. A crash leaves the
-    old tables or the new ones. A database that holds data is copied first, into `backups/` or a schema beside it.
+    Safe when several processes open a store at once: the first does the work, the others find it done. A crash leaves
+    the old tables or the new ones. A database that holds data is copied first, into `backups/` or a schema beside it.
 
     Raises:
         StoreTooNew: A room's tables are newer than this code; nothing was touched.

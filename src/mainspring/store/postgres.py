@@ -1,7 +1,7 @@
 """PostgreSQL, for a store that many machines share. Needs the extra `postgres` (psycopg 3).
 
-Writers take one advisory lock for the length of their transaction, so that writes are serial as they are on SQLite and a
-service is written once; group commit makes up for it. `?` marks become `%s`.
+Writers take one advisory lock for the length of their transaction, so that writes are serial as they are on SQLite and
+a service is written once; group commit makes up for it. `?` marks become `%s`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mainspring.kernel.errors import (
     AlreadyExists,
     Conflict,
     InternalError,
+    InvalidInput,
     MainspringError,
     MissingDependency,
     ReadOnlyStore,
@@ -129,7 +130,7 @@ class PostgresConnection:
         except psycopg.Error as error:
             if self._db.closed:
                 raise Unavailable(
-                    f"PostgreSQL went away during a commit: {_first_line(error)}; whether the change was kept is not known",
+                    f"PostgreSQL went away during a commit, and whether it was kept is not known: {_first_line(error)}",
                     hint="look before you repeat the call",
                 ) from error
             raise _translate(error) from error
@@ -153,7 +154,7 @@ class PostgresConnection:
         try:
             with self._db.cursor() as cursor:
                 cursor.executemany(to_postgres(sql), rows)
-        except psycopg.Error as error:
+        except _FAILURES as error:
             raise _translate(error) from error
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -169,16 +170,22 @@ class PostgresConnection:
     def _run(self, sql: str, params: Sequence[Any] | None = ()) -> psycopg.Cursor[Any]:
         try:
             return self._db.execute(sql, params if params is None else tuple(params))
-        except psycopg.Error as error:
+        except _FAILURES as error:
             raise _translate(error) from error
 
 
-def _translate(error: psycopg.Error) -> MainspringError:
+_FAILURES = (psycopg.Error, UnicodeEncodeError)
+
+
+def _translate(error: Exception) -> MainspringError:
     text = _first_line(error)
     if isinstance(error, psycopg.errors.UniqueViolation):
         return AlreadyExists(f"already there: {text}")
     if isinstance(error, psycopg.IntegrityError):
         return Conflict(f"the change contradicts the store: {text}")
+    # A plain ProgrammingError is psycopg's own, of a value that it cannot pass on; the server's have classes of their own.
+    if isinstance(error, psycopg.DataError | UnicodeEncodeError) or type(error) is psycopg.ProgrammingError:
+        return InvalidInput(f"a value cannot be stored: {text}")
     if isinstance(error, psycopg.errors.DiskFull):
         return StorageFull(
             "no space left for the database; the change was not kept", hint="free space and repeat the call"

@@ -6,6 +6,7 @@ stay plain SQL that both databases read.
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from mainspring.kernel.clock import from_micros, to_micros
+from mainspring.kernel.errors import InvalidInput
 
 __all__ = ["Table"]
 
@@ -26,7 +28,7 @@ class Table(Generic[T]):
     """A SQL table whose columns are the fields of a struct, in order.
 
     A `datetime` is stored as microseconds (BIGINT), a `bool` as 0 or 1, `str`, `int`, `float` and `bytes` as
-    themselves, everything else as JSON text. A field typed `X | None` may be NULL.
+    themselves, everything else as JSON text. A field typed `X | None` may be NULL; in a `float | None`, NaN is.
 
     Example:
         >>> class Point(msgspec.Struct, frozen=True):
@@ -45,8 +47,8 @@ class Table(Generic[T]):
         self._writers = [writer for writer, _ in pairs]
         self._readers = [reader for _, reader in pairs]
         names, marks = ", ".join(self.columns), ", ".join("?" * len(self.columns))
-        self.insert_sql = f"INSERT INTO {name} ({names}) VALUES ({marks})"
-        self.select_sql = f"SELECT {', '.join(f'{name}.{column}' for column in self.columns)} FROM {name}"
+        self.insert_sql = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608 -- names of our own
+        self.select_sql = f"SELECT {', '.join(f'{name}.{column}' for column in self.columns)} FROM {name}"  # noqa: S608 -- names of our own
 
     def to_row(self, record: T) -> list[Any]:
         """The column values of a record."""
@@ -72,9 +74,11 @@ def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:
     if origin in (typing.Union, types.UnionType):
         inner = [each for each in typing.get_args(hint) if each is not type(None)]
         if len(inner) == 1:
-            return _converters(inner[0])
-    if origin is typing.Literal or hint in (str, int, float):
+            return (_nan_is_null, None) if inner[0] is float else _converters(inner[0])
+    if origin is typing.Literal or hint in (str, int):
         return None, None
+    if hint is float:
+        return _refuse_nan, None
     if hint is bytes:
         return None, bytes
     if hint is bool:
@@ -83,3 +87,14 @@ def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:
         return to_micros, from_micros
     decoder = msgspec.json.Decoder(hint)
     return lambda value: msgspec.json.encode(value).decode(), decoder.decode
+
+
+# SQLite has no NaN: it would make NULL of it, where PostgreSQL keeps it.
+def _nan_is_null(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _refuse_nan(value: float) -> float:
+    if math.isnan(value):
+        raise InvalidInput("NaN cannot be stored in a column of numbers")
+    return value

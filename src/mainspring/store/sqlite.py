@@ -31,6 +31,7 @@ from mainspring.kernel.errors import (
     Conflict,
     Damaged,
     InternalError,
+    InvalidInput,
     MainspringError,
     ReadOnlyStore,
     StorageError,
@@ -57,6 +58,7 @@ _PRAGMAS = (
     "cache_size = -8000",
     "journal_size_limit = 67108864",  # what a long reader let the log grow to is given back
 )
+_FAILURES = (apsw.Error, OverflowError, TypeError, UnicodeEncodeError)  # the latter of values that SQLite does not know
 _setup = threading.Lock()
 _checksums: bool | None = None
 
@@ -219,27 +221,27 @@ class SqliteConnection:
             for _ in self._db.execute(sql, params):  # apsw runs a statement to its end only as its rows are taken
                 pass
             return self._db.total_changes() - before
-        except apsw.Error as error:
+        except _FAILURES as error:
             raise self._translate(error) from error
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         try:
             for _ in self._db.executemany(sql, rows):
                 pass
-        except apsw.Error as error:
+        except _FAILURES as error:
             raise self._translate(error) from error
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(sql, params).fetchall()
-        except apsw.Error as error:
+        except _FAILURES as error:
             raise self._translate(error) from error
 
     def script(self, sql: str) -> None:
         try:
             for _ in self._db.execute(sql):
                 pass
-        except apsw.Error as error:
+        except _FAILURES as error:
             raise self._translate(error) from error
 
     def backup_to(self, path: Path) -> None:
@@ -273,6 +275,8 @@ class SqliteConnection:
 def translate(error: Exception, *, errno: int = 0) -> MainspringError:
     """The driver's error as ours. Constraint failures are conflicts; the rest is storage."""
     text = str(error)
+    if isinstance(error, OverflowError | TypeError | UnicodeEncodeError):
+        return InvalidInput(f"a value cannot be stored: {text}")
     if isinstance(error, apsw.ConstraintError):
         taken = "UNIQUE" in text or "PRIMARY KEY" in text
         return (

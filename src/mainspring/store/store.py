@@ -1,8 +1,8 @@
 """The store: one database, one place for bytes, one ledger, one queue, opened together.
 
 A store is a folder, `.mainspring` by default, found upward from the working folder. By itself it holds everything: the
-SQLite database and the blobs. Its settings may point the database at PostgreSQL and the bytes at a bucket; the folder then
-keeps only what belongs to this machine (spools, caches, anchors).
+SQLite database and the blobs. Its settings may point the database at PostgreSQL and the bytes at a bucket; the folder
+then keeps only what belongs to this machine (spools, caches, anchors).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from mainspring.kernel.context import current_action
 from mainspring.kernel.errors import InternalError, InvalidInput, NotFound, ReadOnlyStore, StorageFull
@@ -101,7 +101,7 @@ class Store:
 
     @contextmanager
     def bookkeeping(self) -> Iterator[Transaction]:
-        """A durable write without an audit event: for leases, heartbeats and indexes, which change nothing that a person did."""
+        """A durable write without an audit event: for leases, heartbeats and indexes, which no person changes."""
         with self.database.write() as tx:
             yield tx
 
@@ -125,7 +125,7 @@ class Store:
             self.queue.close()
             self.database.close()
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

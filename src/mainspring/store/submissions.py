@@ -76,7 +76,7 @@ class Submissions:
             self._thread.shutdown()
 
     def _gathered(self, loop: Loop) -> list[_Submitted]:
-        """What this turn of the loop has submitted. A loop runs in one thread; a loop that ended takes its own with it."""
+        """What this turn of the loop has submitted. A loop runs in one thread; one that ended takes its own with it."""
         if getattr(self._mine, "loop", None) is not loop:
             self._mine.loop, self._mine.gathered = loop, []
         gathered: list[_Submitted] = self._mine.gathered

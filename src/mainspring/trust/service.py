@@ -39,7 +39,9 @@ class Trust(RoomService, room="trust"):
         if workspace != "*":
             check_name(workspace, what="workspace")
         if caller().scope not in ("*", workspace):
-            raise Forbidden(f"an administrator of {caller().scope!r} cannot open {workspace!r}", hint="ask one of every workspace")
+            raise Forbidden(
+                f"an administrator of {caller().scope!r} cannot open {workspace!r}", hint="ask one of every workspace"
+            )
         if not 0 <= days <= 3650:
             raise InvalidInput(f"days = {days} is not from 0 (for ever) to 3650")
         secret = f"ms_{secrets.token_urlsafe(32)}"
