@@ -202,7 +202,11 @@ AGGREGATES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "column", "arguments", "value", "holds"), AGGREGATES, ids=lambda each: "law" if callable(each) else str(each))
+@pytest.mark.parametrize(
+    ("kind", "column", "arguments", "value", "holds"),
+    AGGREGATES,
+    ids=lambda each: "law" if callable(each) else str(each),
+)
 @settings(max_examples=12, deadline=None)
 @given(rows=rows_of)
 def test_a_check_of_an_aggregate_judges_what_plain_python_works_out(kind, column, arguments, value, holds, rows):

@@ -1,6 +1,6 @@
 """The model families that the demo tries, as scikit-learn pipelines that take the named columns as they are.
 
-scikit-learn is imported at the top, so that the process from which a flow's workers are forked has it loaded once for all.
+scikit-learn is imported at the top, so that the process from which a flow's workers are forked loads it once.
 """
 
 from __future__ import annotations
