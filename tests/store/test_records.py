@@ -50,9 +50,9 @@ class Everything(msgspec.Struct, frozen=True):
 
 EVERYTHING = Table("everything", Everything)
 CREATE = """CREATE TABLE everything (key TEXT PRIMARY KEY, number BIGINT NOT NULL, share DOUBLE PRECISION NOT NULL,
- active BIGINT NOT NULL, raw BLOB NOT NULL, at BIGINT NOT NULL, mode TEXT NOT NULL, colour TEXT NOT NULL, part TEXT NOT NULL,
- parts TEXT NOT NULL, pair TEXT NOT NULL, free TEXT NOT NULL, maybe TEXT, maybe_at BIGINT, maybe_on BIGINT, maybe_share DOUBLE PRECISION,
- maybe_part TEXT, maybe_free TEXT, either TEXT NOT NULL)"""
+ active BIGINT NOT NULL, raw BLOB NOT NULL, at BIGINT NOT NULL, mode TEXT NOT NULL, colour TEXT NOT NULL,
+ part TEXT NOT NULL, parts TEXT NOT NULL, pair TEXT NOT NULL, free TEXT NOT NULL, maybe TEXT, maybe_at BIGINT,
+ maybe_on BIGINT, maybe_share DOUBLE PRECISION, maybe_part TEXT, maybe_free TEXT, either TEXT NOT NULL)"""
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 PARTS = st.builds(Part, TEXTS, st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3).map(tuple))

@@ -183,7 +183,7 @@ def _translate(error: Exception) -> MainspringError:
         return AlreadyExists(f"already there: {text}")
     if isinstance(error, psycopg.IntegrityError):
         return Conflict(f"the change contradicts the store: {text}")
-    # A plain ProgrammingError is psycopg's own, of a value that it cannot pass on; the server's have classes of their own.
+    # A plain ProgrammingError is psycopg's own, of a value that it cannot pass on; the server's have their own classes.
     if isinstance(error, psycopg.DataError | UnicodeEncodeError) or type(error) is psycopg.ProgrammingError:
         return InvalidInput(f"a value cannot be stored: {text}")
     if isinstance(error, psycopg.errors.DiskFull):
