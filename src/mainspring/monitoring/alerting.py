@@ -18,13 +18,18 @@ __all__ = ["TRIGGERS", "drift_cause", "find", "firing", "follow", "performance_c
 TRIGGERS = ("auc", "calibration", "accuracy", "mae", "bias")
 """Figures whose fall is a reason to alert. The losses of classifiers are not: they move with how hard a month is."""
 
+_NAMED = 3
+"""How many columns the title of an alert names; its report has all of them."""
+
 
 def drift_cause(window: Window, limits: Limits) -> str:
     """Why this window is a reason to alert for drift, in one sentence; empty when it is none."""
     if not window.drifted or window.drift_share < limits.drift_share:
         return ""
-    worst = ", ".join(f"{each.column} (PSI {each.psi:.2f})" for each in window.columns if each.verdict == "drift")
-    return f"inputs of {window.endpoint} drifted: {worst}; together {window.drift_share:.0%} of what the model goes by"
+    drifted = [f"{each.column} (PSI {each.psi:.2f})" for each in window.columns if each.verdict == "drift"]
+    others = f" and {len(drifted) - _NAMED} more" if len(drifted) > _NAMED else ""
+    named = ", ".join(drifted[:_NAMED])
+    return f"inputs of {window.endpoint} drifted: {named}{others}; {window.drift_share:.0%} of what the model goes by"
 
 
 def performance_cause(window: Window) -> str:
