@@ -8,6 +8,7 @@ import textwrap
 import threading
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 
@@ -285,6 +286,30 @@ def test_three_classes_are_judged_by_accuracy_and_calibration(town, client):
     assert not good.figures["accuracy"].fell
     assert bad.figures["accuracy"].fell
     assert bad.figures["calibration"].value > 1.5
+    assert [alert.kind for alert in client.monitoring.alerts(state="firing")] == ["performance"]
+
+
+@LITE
+@pytest.mark.parametrize("scores", [True, False], ids=["probabilities", "labels alone"])
+def test_two_texts_are_judged_with_probabilities_and_without(town, client, traffic, scores):
+    town.deploy(town.learn_words(scores=scores))
+    limit(town)
+
+    def came(frame, *, flipped=False):
+        likely = 1 / (1 + np.exp(-2 * frame["x"].to_numpy()))
+        drawn = (np.random.default_rng(5).random(frame.height) < likely).astype(int)
+        return town.words(1 - drawn if flipped else drawn)
+
+    town.send(400, label=came)
+    town.send(400, label=lambda frame: came(frame, flipped=True))
+    watch(client.backend, "late")
+    town.tell()
+    watch(client.backend, "late")
+    bad, good = client.monitoring.windows("late")
+    name = "auc" if scores else "accuracy"
+    assert (name in good.figures, "log_loss" in good.figures) == (True, scores)
+    assert not good.figures[name].fell
+    assert bad.figures[name].fell
     assert [alert.kind for alert in client.monitoring.alerts(state="firing")] == ["performance"]
 
 
