@@ -26,7 +26,8 @@ _NOTHING: dict[str, Any] = {
 def tail(store: Store, endpoint: str, *, after: str, rows: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """See `Serving.tail`. Reads pieces in the order of their first requests, and no more of them than it takes."""
     held: list[pl.DataFrame] = []
-    for part in read_log(store, Span(endpoint, after_id=after), columns=columns if columns is not None else ()):
+    wanted = [] if columns is None else ["request", *columns]
+    for part in read_log(store, Span(endpoint, after_id=after), columns=wanted):
         if sum(int((frame["request"] < part.first_id).sum()) for frame in held) >= rows:
             break  # whatever comes begins later than what is held already
         head = pl.lit(part.head.model).alias("model"), pl.lit(part.head.deployment_id).alias("deployment")
