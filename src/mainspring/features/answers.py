@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
@@ -48,10 +48,17 @@ def look_up(
     )
 
 
+_KEYS = (str, int, float, bool, datetime, date, type(None))
+"""What the value of a join key may be. Anything nested would only keep the frame's type inference busy."""
+
+
 def _frame(entities: dict[str, list[Any]]) -> pl.DataFrame:
     lengths = {name: len(values) for name, values in entities.items()}
     if not lengths or len(set(lengths.values())) > 1:
         raise InvalidInput(f"the entity columns must be of one length, not {lengths}")
+    for name, values in entities.items():
+        if wrong := next((kind for kind in {type(each) for each in values} if kind not in _KEYS), None):
+            raise InvalidInput(f"the entity column {name!r} holds a {wrong.__name__}", hint="keys are texts and numbers")
     try:
         return pl.DataFrame(entities)
     except (TypeError, pl.exceptions.PolarsError) as error:

@@ -15,6 +15,7 @@ from mainspring.kernel.clock import now, to_micros
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Upload, operation
+from mainspring.lineage.graph import find_artifact
 from mainspring.lineage.service import Lineage
 from mainspring.lineage.types import Artifact
 from mainspring.store.service import RoomService, Storage
@@ -123,6 +124,9 @@ class Features(RoomService, room="features"):
             body: A Parquet file.
         """
         check_name(name, what="training set name")
+        with self.store.read() as tx:
+            for each in used:
+                find_artifact(tx, each)
         digest, size = self.store.blobs.put_stream(body)
         about = {"rows": rows, "columns": columns, "label": label, "timestamp": timestamp, "join_rules": JOIN_RULES}
         with self.store.write() as tx:

@@ -135,7 +135,7 @@ class Operation:
         plain = {name: value for name, value in arguments.items() if name != self.upload}
         try:
             checked = msgspec.convert(plain, self.request)
-        except (msgspec.ValidationError, RecursionError) as error:
+        except (msgspec.ValidationError, UnicodeEncodeError, RecursionError) as error:
             raise InvalidInput(f"{self.name}: {error}", hint=f"see help() of {self.name}") from None
         complete = {name: getattr(checked, name) for name in checked.__struct_fields__}
         if self.upload:

@@ -118,9 +118,10 @@ class Quality(RoomService, room="quality"):
     @operation(permission="quality:write", writes=True)
     def record_profile(self, profile: Profile, *, of: str) -> Artifact:
         """Keep the profile of an artifact (a dataset version, a training set); an artifact has one."""
+        with self.store.read() as tx:
+            artifact = recording.resolve(tx, of, "dataset")
         file = self._put(profile, "profile.json")
         with self.store.write() as tx:
-            artifact = recording.resolve(tx, of, "dataset")
             known = tx.fetch_one(PROFILES, "WHERE artifact_id = ?", (artifact.id,))
             if known is not None:
                 return graph.resolve(tx, known.profile_id)
@@ -145,11 +146,12 @@ class Quality(RoomService, room="quality"):
     def record_drift(self, name: str, *, report: DriftReport, uses: list[str] | None = None) -> Artifact:
         """Keep a comparison of two profiles; `uses` are the references of what was compared."""
         check_name(name)
+        with self.store.read() as tx:
+            used = [(recording.resolve(tx, ref, "dataset"), "compared") for ref in uses or []]
         file = self._put(report, "drift.json")
         facts: dict[str, Any] = {"report": "drift", "verdict": report.verdict, "rows": report.current_rows}
         facts["drifted"] = list(report.drifted)
         with self.store.write() as tx:
-            used = [(recording.resolve(tx, ref, "dataset"), "compared") for ref in uses or []]
             return recording.add_report(tx, "drift", f"drift/{name}", file=file, facts=facts, used=used)
 
     @operation(permission="quality:read")
@@ -167,13 +169,15 @@ class Quality(RoomService, room="quality"):
         the report is made by that run, otherwise by a run of kind `evaluation`.
         """
         check_name(name)
+        with self.store.read() as tx:
+            used = recording.resolve_used(tx, model=model, dataset=dataset)
+            run_id = graph.get_run(tx, run_id).id if run_id else ""
         file = self._put(report, "evaluation.json")
         values = {metric: each.value for metric, each in report.evaluation.metrics.items()}
         facts: dict[str, Any] = {"report": "evaluation", "rows": report.evaluation.count, "metrics": values}
         if report.decision is not None:
             facts |= {"gate": report.decision.gate, "passed": report.decision.passed}
         with self.store.write() as tx:
-            used = recording.resolve_used(tx, model=model, dataset=dataset)
             made = recording.add_report(
                 tx, "evaluation", f"evaluation/{name}", file=file, facts=facts, used=used, run_id=run_id
             )

@@ -144,8 +144,9 @@ class Blobs:
         for batch in batched(digests, _LOOKUP):
             with self.database.read() as tx:
                 rows = find_rows(tx, batch)
-            if lost := next((digest for digest in batch if digest not in rows), None):
-                raise NotFound(f"there is no blob {lost}")
+            lost = [digest for digest in batch if digest not in rows]
+            if lost:
+                raise NotFound(f"there is no blob {lost[0]!r}")
             for run in _runs([rows[digest] for digest in batch]):
                 if run[0].place == CHUNKED:
                     yield b"".join(self._open_chunked(run[0]))

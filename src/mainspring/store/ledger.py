@@ -119,8 +119,8 @@ class Ledger:
                 where.append(clause)
                 params.append(value)  # type: ignore[arg-type]  # one list holds the numbers and texts of a statement
         if resource:
-            where.append("changes LIKE ?")
-            params.append(f"%{msgspec.json.encode(resource).decode()[:-1]}%")
+            where.append("replace(changes, ?, '') <> changes")  # contains it, to the letter, on both databases
+            params.append(msgspec.json.encode(resource).decode()[:-1])
         with self._database.read() as tx:
             return tx.fetch(EVENTS, f"WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?", [*params, limit])
 

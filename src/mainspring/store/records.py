@@ -86,7 +86,14 @@ def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:
     if hint is datetime:
         return to_micros, from_micros
     decoder = msgspec.json.Decoder(hint)
-    return lambda value: msgspec.json.encode(value).decode(), decoder.decode
+    return _to_json, decoder.decode
+
+
+def _to_json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError:
+        raise InvalidInput("this value is nested too deep to be stored") from None
 
 
 # SQLite has no NaN: it would make NULL of it, where PostgreSQL keeps it.

@@ -56,6 +56,7 @@ class Tracking(RoomService, room="tracking"):
     @operation(permission="tracking:write", writes=True)
     def start(self, run: RunStart) -> Run:
         """Begin a run whose id the client made; beginning it again is fine."""
+        check_name(run.run_id, what="id of a run")
         check_name(run.experiment, what="experiment")
         with self.store.read() as tx:
             if tx.value("SELECT 1 FROM tracked_run WHERE run_id = ?", (run.run_id,)):
@@ -110,14 +111,15 @@ class Tracking(RoomService, room="tracking"):
     def put_file(self, run_id: str, *, path: str, body: Upload) -> RunFile:
         """Keep a file with a run: an artifact of the kind `file` named `experiment/path`."""
         check_name(path, what="path")
+        with self.store.read() as tx:
+            run = graph.get_run(tx, run_id)
+        name = check_name(f"{run.name}/{path}", what="experiment with path")
         digest, size = self.store.blobs.put_stream(body)
         file = File(path, size, digest)
+        root = digest_tree([(path, size, digest)])
         with self.store.write() as tx:
-            run = graph.get_run(tx, run_id)
-            root = digest_tree([(file.path, size, digest)])
-            about = {"path": path}
             made = graph.add_artifact(
-                tx, _FILE, f"{run.name}/{path}", digest=root, size=size, files=[file], metadata=about, run_id=run.id
+                tx, _FILE, name, digest=root, size=size, files=[file], metadata={"path": path}, run_id=run.id
             )
         return RunFile(made.id, path, file)
 
