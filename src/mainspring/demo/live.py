@@ -29,7 +29,7 @@ _MARGIN = 0.01  # log loss: once it convinced as a shadow, the canary has to be 
 def deploy(client: Client, show: Show, url: str) -> None:
     """An endpoint with features from the online store, and a policy that keeps it good."""
     client.serving.deploy(MODEL, model=f"{MODEL}@champion", features=list(VIEWS), timestamp="scheduled")
-    rule = Rule(margin=_MARGIN, min_n=2000, planned_n=8000, max_n=30_000)
+    rule = Rule(margin=_MARGIN, min_n=2000, planned_n=8000, max_n=12_000)
     client.loop.watch(
         MODEL,
         run=successor,
