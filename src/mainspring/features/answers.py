@@ -58,7 +58,7 @@ def _frame(entities: dict[str, list[Any]]) -> pl.DataFrame:
         raise InvalidInput(f"the entity columns must be of one length, not {lengths}")
     for name, values in entities.items():
         if wrong := next((kind for kind in {type(each) for each in values} if kind not in _KEYS), None):
-            raise InvalidInput(f"the entity column {name!r} holds a {wrong.__name__}", hint="keys are texts and numbers")
+            raise InvalidInput(f"the entity column {name!r} holds a {wrong.__name__}", hint="texts or numbers")
     try:
         return pl.DataFrame(entities)
     except (TypeError, pl.exceptions.PolarsError) as error:

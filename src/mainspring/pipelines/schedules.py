@@ -32,6 +32,8 @@ _ALIASES = {
     "@annually": "0 0 1 1 *",
 }
 
+_YEARS = 10 * 366 * 86_400.0
+
 
 def next_moment(*, after: datetime, cron: str = "", every: float = 0.0, tz: str = "UTC") -> datetime:
     """The first moment after `after` that a schedule means, in UTC.
@@ -48,8 +50,8 @@ def next_moment(*, after: datetime, cron: str = "", every: float = 0.0, tz: str 
         raise InvalidInput("a schedule has either `cron` or `every`", hint='cron="0 3 * * *", or every=3600')
     zone = _zone(tz)
     if every:
-        if every < 1:
-            raise InvalidInput(f"every={every}: a schedule cannot be quicker than once a second")
+        if not 1 <= every <= _YEARS:
+            raise InvalidInput(f"every={every}: a schedule goes from once a second to once in ten years")
         return after + timedelta(seconds=every)
     from cronsim import CronSim, CronSimError
 
