@@ -305,7 +305,7 @@ def test_closing_finishes_what_was_handed_over_and_refuses_what_comes_later(note
         first = notes.submit(slow, "test.add")
         await asyncio.to_thread(began.wait, 10)
         closing = asyncio.create_task(asyncio.to_thread(notes.close))
-        while not database._submissions._closed:
+        while not database._submissions._closed:  # noqa: ASYNC110 -- another thread sets it
             await asyncio.sleep(0)
         late = notes.submit(lambda tx: tx.execute(ADD, (2,)), "test.add")
         go_on.set()
