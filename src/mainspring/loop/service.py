@@ -239,7 +239,7 @@ class Loops(RoomService, room="loop"):
             options: As in `set_policy`.
 
         Example:
-            >>> client.loop.watch("fraud", run=successor, params={"seed": 1})  # doctest: +SKIP
+            `client.loop.watch("fraud", run=successor, params={"seed": 1})`
         """
         run.bind({**(options.get("params") or {}), "endpoint": endpoint, "until": ""})
         return self.set_policy(endpoint, flow=run.name, location=run.location(), code=run.code().digest, **options)

@@ -37,7 +37,7 @@ class Monitoring(RoomService, room="monitoring"):
         """Set other limits than the defaults, or pause the watch, or take it up again where it stopped.
 
         Example:
-            >>> client.monitoring.configure("fraud", limits=Limits(window_rows=20_000))  # doctest: +SKIP
+            `client.monitoring.configure("fraud", limits=Limits(window_rows=20_000))`
         """
         if limits is not None:
             limits.check()

@@ -53,7 +53,7 @@ class Pipelines(RoomService, room="pipelines"):
         """Have a worker run `flow`; the id of the run. See `enqueue`, which this calls with where the flow is defined.
 
         Example:
-            >>> client.pipelines.start(nightly, {"rows": 3}, key="2026-11-21")  # doctest: +SKIP
+            `client.pipelines.start(nightly, {"rows": 3}, key="2026-11-21")`
         """
         from mainspring.pipelines.runtime import blob_port
         from mainspring.pipelines.values import encode

@@ -55,6 +55,8 @@ class _Ended:
     """What a transaction holds in place of its connection once its block has ended."""
 
     def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)  # whoever inspects a module asks for such names, and nothing of a database
         raise InternalError("a transaction was used after its block had ended")
 
 
