@@ -46,7 +46,7 @@ def rows() -> Iterator[Row]:
             "one caller",
         ),
         figures,
-        ("ratio >= 5", "", "", "", ""),
+        ("ratio >= 10", "", "", "", ""),
         strict=True,
     ):
         yield Row(f"durable commits, {workload}", ours, by_hand, BY_HAND, ours / by_hand, limit, "/s")
