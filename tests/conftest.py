@@ -17,13 +17,14 @@ import pytest
 
 from mainspring.client.client import Client, connect
 
+_DATABASES = ["sqlite", "postgres"]
 _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--databases",
-        default="sqlite,postgres",
+        default=",".join(_DATABASES),
         help="the databases that tests with a store run on, separated by commas",
     )
 
@@ -36,7 +37,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     only = metafunc.definition.get_closest_marker("databases")
     if "database_kind" in metafunc.fixturenames:
         kinds = metafunc.config.getoption("--databases").split(",")
-        kinds = [kind for kind in kinds if only is None or kind in only.args]
+        if kinds == _DATABASES:  # named on the command line, a database is given every test
+            kinds = [kind for kind in kinds if only is None or kind in only.args]
         metafunc.parametrize("database_kind", kinds, indirect=True)
     if "transport" in metafunc.fixturenames:
         metafunc.parametrize("transport", ["embedded", "remote"], indirect=True)
