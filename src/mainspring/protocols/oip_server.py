@@ -86,7 +86,7 @@ def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT; then answer what is in flight for at most `grace` seconds and end.
 
-    On loopback only: beyond it a gatekeeper must ask for tokens, as `mainspring up` and `mainspring serve` set up.
+    On loopback only: beyond it a gatekeeper must ask for tokens, as `mainspring up` sets up.
 
     Args:
         location: The store.
