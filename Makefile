@@ -18,7 +18,7 @@ test: .venv/.with-all,dev ## every test and every example in a docstring, but fo
 	$(PYTEST) -n 2 -m "not engines"
 	$(PYTEST) -q --doctest-modules src/mainspring
 
-test-engines: .venv/.with-all,dev,ray,spark ## the tests that need Ray or Spark (Spark needs Java)
+test-engines: .venv/.with-all,dev,frameworks,ray,spark ## the tests that need Ray, Spark (which needs Java), PyTorch or Keras
 	@$(PYTEST) -m engines --timeout 300; status=$$?; \
 	if [ $$status -eq 5 ]; then echo "no test carries the marker 'engines': nothing was run"; else exit $$status; fi
 
