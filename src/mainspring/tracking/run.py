@@ -21,6 +21,7 @@ from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Un
 from mainspring.tracking.environment import capture
 from mainspring.tracking.frames import encode_frame
 from mainspring.tracking.params import check_key, encode_params
+from mainspring.tracking.run_media import MediaLogging
 from mainspring.tracking.shipper import Shipper
 from mainspring.tracking.spool import Spool
 from mainspring.tracking.types import (
@@ -29,7 +30,6 @@ from mainspring.tracking.types import (
     ParamsRecord,
     PointsRecord,
     Record,
-    RunFile,
     RunStart,
     TagsRecord,
 )
@@ -47,7 +47,7 @@ _current: ContextVar[ActiveRun | None] = ContextVar("mainspring.run", default=No
 _active: list[ActiveRun] = []
 
 
-class ActiveRun:
+class ActiveRun(MediaLogging):
     """A run that goes on; made by `client.tracking.run(...)` or `ms.run(...)`, used as a context manager.
 
     Safe to use from many threads. A forked child may go on logging into it: it gets a spool of its own.
@@ -115,37 +115,6 @@ class ActiveRun:
     def note(self, text: str) -> None:
         """Replace the run's note, in Markdown."""
         self._write(NoteRecord(text))
-
-    def log_file(self, path: str | os.PathLike[str], *, name: str = "") -> RunFile:
-        """Keep a file with the run, under `name` or its own; durable when this returns."""
-        file = Path(path)
-        try:
-            with file.open("rb") as opened:
-                return self._tracking.put_file(
-                    self.id, path=name or file.name, body=iter(lambda: opened.read(1 << 20), b"")
-                )
-        except OSError as error:
-            raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
-
-    def log_text(self, text: str, name: str) -> RunFile:
-        """Keep a text with the run, under `name`."""
-        return self._tracking.put_file(self.id, path=name, body=[text.encode()])
-
-    def log_figure(self, figure: Any, name: str) -> RunFile:
-        """Keep a figure: of Matplotlib (`name.png`, `.svg`, `.pdf`), of Plotly (`name.html`, `.json`), or SVG text."""
-        if isinstance(figure, str):
-            return self.log_text(figure, name)
-        if hasattr(figure, "savefig"):
-            import io
-
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=Path(name).suffix.removeprefix(".") or "png")
-            return self._tracking.put_file(self.id, path=name, body=[buffer.getvalue()])
-        if hasattr(figure, "to_html") and name.endswith(".html"):
-            return self.log_text(figure.to_html(), name)
-        if hasattr(figure, "to_json"):
-            return self.log_text(figure.to_json(), name)
-        raise InvalidInput(f"{type(figure).__name__} is not a figure", hint="log_file takes a file of any kind")
 
     def use(self, ref: str, *, role: str = "") -> None:
         """Record that the run used an artifact: `run.use("dataset/flights@3", role="training-data")`."""
