@@ -42,13 +42,11 @@ from mainspring.data.versions import (
     with_digest,
 )
 from mainspring.data.working_copy import Checkout
-from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, nearest
 from mainspring.kernel.hashing import digest_tree
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Download, Upload, operation
-from mainspring.lineage import graph
-from mainspring.lineage.tables import ARTIFACTS
+from mainspring.lineage import graph, listing
 from mainspring.lineage.types import File
 from mainspring.store.service import RoomService, Storage
 
@@ -125,14 +123,7 @@ class Data(RoomService, room="data"):
     def datasets(self) -> list[DatasetVersion]:
         """The newest version of every dataset, by name."""
         with self.store.read() as tx:
-            newest = tx.fetch(
-                ARTIFACTS,
-                "WHERE workspace = ? AND kind = ? AND version = (SELECT max(version) FROM artifact other WHERE"
-                " other.workspace = artifact.workspace AND other.kind = artifact.kind AND other.name = artifact.name)"
-                " ORDER BY name",
-                (caller().workspace, KIND),
-            )
-            return [dataset_version(artifact) for artifact in newest]
+            return [dataset_version(artifact) for artifact in listing.newest(tx, KIND)]
 
     @operation(permission="data:read")
     def versions(self, name: str, *, limit: int = 100, before: int = 0) -> list[DatasetVersion]:

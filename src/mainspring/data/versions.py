@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mainspring.data.types import KIND, Commit
-from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.names import check_name
-from mainspring.lineage import graph
-from mainspring.lineage.tables import ARTIFACTS
+from mainspring.lineage import graph, listing
 from mainspring.lineage.types import Artifact, File
 from mainspring.store.buckets import check_object_name
 from mainspring.store.transaction import Transaction
@@ -77,28 +75,15 @@ def resolve_source(tx: Transaction, ref: str) -> Artifact:
 
 def with_digest(tx: Transaction, name: str, digest: str) -> Artifact | None:
     """The newest version of a dataset with this content, or None."""
-    return tx.fetch_one(
-        ARTIFACTS,
-        "WHERE workspace = ? AND kind = ? AND name = ? AND digest = ? ORDER BY version DESC LIMIT 1",
-        (caller().workspace, KIND, name, digest),
-    )
+    return listing.with_digest(tx, digest, kind=KIND, name=name)
 
 
 def versions_of(tx: Transaction, name: str, *, limit: int, before: int) -> list[Artifact]:
     """A page of the versions of a dataset, newest first."""
     newest = resolve_dataset(tx, check_name(name.removeprefix(f"{KIND}/")))
-    return tx.fetch(
-        ARTIFACTS,
-        "WHERE workspace = ? AND kind = ? AND name = ? AND version < ? ORDER BY version DESC LIMIT ?",
-        (caller().workspace, KIND, newest.name, before or newest.version + 1, max(1, min(limit, _PAGE))),
-    )
+    return listing.versions(tx, KIND, newest.name, limit=max(1, min(limit, _PAGE)), before=before)
 
 
 def sources_of(tx: Transaction, run_id: str) -> list[str]:
     """References of the artifacts that a run used."""
-    rows = tx.rows(
-        "SELECT kind, name, version FROM artifact JOIN edge ON edge.source = artifact.id WHERE edge.target = ?"
-        " ORDER BY kind, name, version",
-        (run_id,),
-    )
-    return [f"{kind}/{name}@{version}" for kind, name, version in rows]
+    return [artifact.ref for artifact in listing.used_by(tx, run_id)]

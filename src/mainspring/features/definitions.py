@@ -8,6 +8,7 @@ from mainspring.features.tables import STATES
 from mainspring.features.types import FeatureView, FeatureViewVersion
 from mainspring.kernel.errors import NotFound
 from mainspring.lineage.graph import add_artifact, resolve
+from mainspring.lineage.listing import versions
 from mainspring.lineage.types import Artifact
 from mainspring.store.transaction import Transaction
 
@@ -21,12 +22,9 @@ def add_view(tx: Transaction, view: FeatureView) -> FeatureViewVersion:
     view.check()
     size = len(msgspec.json.encode(view))
     metadata = {"definition": msgspec.to_builtins(view)}
-    known = tx.row(
-        "SELECT id, digest FROM artifact WHERE workspace = ? AND kind = ? AND name = ? ORDER BY version DESC LIMIT 1",
-        (tx.workspace, KIND, view.name),
-    )
-    if known is not None and known[1] == view.digest:
-        return find_view(tx, known[0])
+    known = next(iter(versions(tx, KIND, view.name, limit=1)), None)
+    if known is not None and known.digest == view.digest:
+        return version_of(tx, known)
     return version_of(tx, add_artifact(tx, KIND, view.name, digest=view.digest, size=size, metadata=metadata))
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mainspring.data.service import Data
-from mainspring.features.definitions import KIND, add_view, find_view
+from mainspring.features.definitions import KIND, add_view, find_view, version_of
 from mainspring.features.recording import JOIN_RULES, Part, store_state, store_training_set
 from mainspring.features.types import FeatureState, FeatureVectors, FeatureView, FeatureViewVersion, TrainingSet
 from mainspring.kernel.clock import now, to_micros
@@ -16,6 +16,7 @@ from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Upload, operation
 from mainspring.lineage.graph import find_artifact
+from mainspring.lineage.listing import newest
 from mainspring.lineage.service import Lineage
 from mainspring.lineage.types import Artifact
 from mainspring.store.service import RoomService, Storage
@@ -39,11 +40,7 @@ class Features(RoomService, room="features"):
     def views(self) -> list[FeatureViewVersion]:
         """The newest version of every view, by name."""
         with self.store.read() as tx:
-            names = tx.rows(
-                "SELECT DISTINCT name FROM artifact WHERE workspace = ? AND kind = ? ORDER BY name",
-                (tx.workspace, KIND),
-            )
-            return [find_view(tx, name) for (name,) in names]
+            return [version_of(tx, each) for each in newest(tx, KIND)]
 
     @operation(permission="features:read")
     def get(self, ref: str) -> FeatureViewVersion:

@@ -1,6 +1,7 @@
-"""Writing the graph: artifacts, runs, edges and aliases, inside the caller's transaction.
+"""The graph's rows: artifacts, runs, edges and aliases, written inside the caller's transaction.
 
-Rooms above record what they do with these functions, so that their own rows and the provenance commit together.
+Rooms above record what they do with these functions, so that their own rows and the provenance commit together. They
+find what they need by `listing` and `queries`; no other room knows these tables.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, nearest
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import Reference, check_name, parse_reference
+from mainspring.lineage.listing import with_digest
 from mainspring.lineage.tables import ALIAS_HISTORY, ARTIFACTS, EDGES, RUNS
 from mainspring.lineage.types import AliasChange, Artifact, Edge, File, Run, RunStatus
 from mainspring.store.transaction import Transaction
@@ -22,12 +24,15 @@ from mainspring.store.transaction import Transaction
 __all__ = [
     "add_artifact",
     "aliases",
+    "crash_runs",
     "files_of",
     "find_artifact",
     "finish_run",
     "get_run",
     "node_id",
+    "put_runs",
     "remove_alias",
+    "reopen_run",
     "resolve",
     "set_alias",
     "start_run",
@@ -35,6 +40,10 @@ __all__ = [
     "use",
 ]
 
+_PUT_RUN = (
+    f"{RUNS.insert_sql} ON CONFLICT (id) DO UPDATE SET"
+    " status = excluded.status, finished_at = excluded.finished_at, metadata = excluded.metadata"
+)
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -66,7 +75,7 @@ def add_artifact(
     check_name(kind, what="kind")
     check_name(name)
     workspace = caller().workspace
-    if reuse and (known := _by_digest(tx, kind, name, digest)) is not None:
+    if reuse and (known := with_digest(tx, digest, kind=kind, name=name)) is not None:
         if run_id:
             _connect(tx, source=get_run(tx, run_id).id, target=known.id, role="made")
         return known
@@ -157,6 +166,27 @@ def touch_run(tx: Transaction, run_id: str, *, metadata: Mapping[str, Any] | Non
         "UPDATE run SET heartbeat_at = ?, metadata = ? WHERE id = ? AND workspace = ?",
         (tx.now_micros, msgspec.json.encode(merged).decode(), run_id, workspace),
     )
+
+
+def reopen_run(tx: Transaction, run_id: str) -> None:
+    """Record that a run which had ended, or was taken for dead, goes on."""
+    tx.execute(
+        "UPDATE run SET status = 'running', finished_at = NULL, heartbeat_at = ? WHERE id = ? AND workspace = ?",
+        (tx.now_micros, run_id, caller().workspace),
+    )
+
+
+def crash_runs(tx: Transaction, run_ids: Sequence[str]) -> None:
+    """Record that runs of the caller's workspace lost their process."""
+    tx.many(
+        "UPDATE run SET status = 'crashed', finished_at = ? WHERE id = ? AND workspace = ?",
+        [(tx.now_micros, each, caller().workspace) for each in run_ids],
+    )
+
+
+def put_runs(tx: Transaction, runs: Sequence[Run]) -> None:
+    """Record many runs as they are now: new ones whole, of known ones how they stand and what is said of them."""
+    tx.many(_PUT_RUN, [RUNS.to_row(each) for each in runs])
 
 
 def use(tx: Transaction, run_id: str, artifact_id: str, *, role: str = "") -> None:
@@ -276,14 +306,6 @@ def _connect(tx: Transaction, *, source: str, target: str, role: str) -> None:
     tx.execute(
         f"{EDGES.insert_sql} ON CONFLICT DO NOTHING",
         EDGES.to_row(Edge(source, target, role)),
-    )
-
-
-def _by_digest(tx: Transaction, kind: str, name: str, digest: str) -> Artifact | None:
-    return tx.fetch_one(
-        ARTIFACTS,
-        "WHERE workspace = ? AND kind = ? AND name = ? AND digest = ? ORDER BY version DESC LIMIT 1",
-        (caller().workspace, kind, name, digest),
     )
 
 

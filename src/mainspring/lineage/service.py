@@ -6,8 +6,7 @@ import msgspec
 
 from mainspring.kernel.context import caller
 from mainspring.kernel.operations import operation
-from mainspring.lineage import graph, queries
-from mainspring.lineage.tables import ALIAS_HISTORY, ARTIFACTS, RUNS
+from mainspring.lineage import graph, listing, queries
 from mainspring.lineage.types import AliasChange, Artifact, File, Graph, Run
 from mainspring.store.service import RoomService
 
@@ -46,21 +45,14 @@ class Lineage(RoomService, room="lineage"):
     @operation(permission="lineage:read")
     def artifacts(self, *, kind: str = "", name: str = "", limit: int = 100, before: str = "") -> list[Artifact]:
         """Artifacts, newest first; `before` is the id of the last one of the page before."""
-        where, params = _filters(kind=kind, name=name, before=before)
         with self.store.read() as tx:
-            return tx.fetch(ARTIFACTS, f"{where} ORDER BY id DESC LIMIT ?", [*params, _page(limit)])
+            return listing.artifacts(tx, kind=kind, name=name, before=before, limit=limit)
 
     @operation(permission="lineage:read")
     def names(self, kind: str) -> list[Artifact]:
         """The newest version of every name of a kind, by name."""
         with self.store.read() as tx:
-            return tx.fetch(
-                ARTIFACTS,
-                "WHERE workspace = ? AND kind = ? AND version = (SELECT max(version) FROM artifact other WHERE"
-                " other.workspace = artifact.workspace AND other.kind = artifact.kind AND other.name = artifact.name)"
-                " ORDER BY name",
-                (caller().workspace, kind),
-            )
+            return listing.newest(tx, kind)
 
     @operation(permission="lineage:read")
     def run(self, run_id: str) -> Run:
@@ -80,9 +72,10 @@ class Lineage(RoomService, room="lineage"):
         before: str = "",
     ) -> list[Run]:
         """Runs, newest first; `before` is the id of the last one of the page before."""
-        where, params = _filters(kind=kind, name=name, status=status, parent_id=parent_id, before=before)
         with self.store.read() as tx:
-            return tx.fetch(RUNS, f"{where} ORDER BY id DESC LIMIT ?", [*params, _page(limit)])
+            return listing.runs(
+                tx, kind=kind, name=name, status=status, parent_id=parent_id, before=before, limit=limit
+            )
 
     @operation(permission="lineage:read")
     def why(self, ref: str, *, limit: int = 10_000) -> Graph:
@@ -115,24 +108,4 @@ class Lineage(RoomService, room="lineage"):
     def alias_history(self, kind: str, name: str) -> list[AliasChange]:
         """Every move of the aliases of a name, newest first."""
         with self.store.read() as tx:
-            return tx.fetch(
-                ALIAS_HISTORY,
-                "WHERE workspace = ? AND kind = ? AND name = ? ORDER BY id DESC",
-                (caller().workspace, kind, name),
-            )
-
-
-def _filters(*, before: str, **columns: str) -> tuple[str, list[str]]:
-    clauses, params = ["workspace = ?"], [caller().workspace]
-    for column, value in columns.items():
-        if value:
-            clauses.append(f"{column} = ?")
-            params.append(value)
-    if before:
-        clauses.append("id < ?")
-        params.append(before)
-    return f"WHERE {' AND '.join(clauses)}", params
-
-
-def _page(limit: int) -> int:
-    return max(1, min(limit, 10_000))
+            return listing.alias_history(tx, kind, name)

@@ -10,8 +10,8 @@ import msgspec
 from mainspring.kernel.clock import to_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, LostLease, MainspringError, NotFound
-from mainspring.lineage.graph import add_artifact, finish_run, resolve, start_run, use
-from mainspring.lineage.tables import RUNS
+from mainspring.lineage.graph import add_artifact, crash_runs, finish_run, put_runs, reopen_run, resolve, start_run, use
+from mainspring.lineage.listing import with_digest
 from mainspring.lineage.types import File, Run, RunStatus
 from mainspring.pipelines.logs import TAIL_CHARACTERS
 from mainspring.pipelines.tables import FLOW_RUNS, STEPS
@@ -23,10 +23,6 @@ __all__ = ["begin_attempt", "end_flow", "fence", "find_flow", "note_origin", "sa
 
 _STEP_SQL = f"{STEPS.insert_sql} ON CONFLICT (run_id, path, item) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in STEPS.columns if column not in ("run_id", "path", "item")
-)
-_RUN_SQL = (
-    f"{RUNS.insert_sql} ON CONFLICT (id) DO UPDATE SET"
-    " status = excluded.status, finished_at = excluded.finished_at, metadata = excluded.metadata"
 )
 _WORTH_A_NODE = frozenset(
     {"frame", "model"}
@@ -80,7 +76,7 @@ def begin_attempt(tx: Transaction, run: FlowRun, *, worker: str, code: str) -> F
     if run.started_at is None:
         start_run(tx, "flow", run.flow, run_id=run.id, metadata={"code": code, "address": run.location.address})
     else:
-        tx.execute("UPDATE run SET status = 'running', finished_at = NULL WHERE id = ?", (run.id,))
+        reopen_run(tx, run.id)
         _bury_running_steps(tx, run.id, "the process that ran it was lost")
     return running
 
@@ -126,7 +122,7 @@ def save_steps(
     for code, parts in codes.items():
         if code in names:
             add_artifact(tx, "code", f"{run.flow}/{names[code]}", digest=code, metadata={"parts": parts}, reuse=True)
-    tx.many(_RUN_SQL, [RUNS.to_row(_lineage_run(run, step)) for step in steps])
+    put_runs(tx, [_lineage_run(run, step) for step in steps])
     tx.many(_STEP_SQL, [STEPS.to_row(step) for step in steps])
     for step_id, text in logs.items():
         save_log(tx, step_id, text)
@@ -195,16 +191,14 @@ def _add_result(tx: Transaction, run: FlowRun, step: StepRecord, blob: dict[str,
 
 def _artifact_of(tx: Transaction, token: str) -> str:
     """The artifact that a digest, an id or a reference in a step's arguments means; empty when it means none."""
-    found = tx.value(
-        "SELECT id FROM artifact WHERE workspace = ? AND (id = ? OR digest = ?) ORDER BY id DESC LIMIT 1",
-        (caller().workspace, token, token),
-    )
-    if found is None and "/" in token and "@" in token:
-        try:
-            found = resolve(tx, token).id
-        except MainspringError:
-            return ""  # a text that only looked like a reference
-    return str(found or "")
+    if (known := with_digest(tx, token)) is not None:
+        return known.id
+    if "/" in token and "@" not in token:
+        return ""  # a name alone says nothing of what the step was given
+    try:
+        return resolve(tx, token).id
+    except MainspringError:
+        return ""  # a text that only looked like a reference
 
 
 def _bury_running_steps(tx: Transaction, run_id: str, message: str) -> None:
@@ -214,8 +208,7 @@ def _bury_running_steps(tx: Transaction, run_id: str, message: str) -> None:
         " RETURNING id",
         (tx.now_micros, error, run_id),
     )
-    for (step_id,) in lost:
-        tx.execute("UPDATE run SET status = 'crashed', finished_at = ? WHERE id = ?", (tx.now_micros, step_id))
+    crash_runs(tx, [step_id for (step_id,) in lost])
 
 
 def _json(value: Any) -> str | None:

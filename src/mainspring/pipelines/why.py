@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.kernel.context import caller
-from mainspring.lineage.tables import ARTIFACTS
+from mainspring.lineage.listing import with_digest
 from mainspring.pipelines.tables import STEPS
 from mainspring.pipelines.types import FlowRun, StepRecord, StepWhy, Why
 from mainspring.store.transaction import Transaction
@@ -49,7 +48,5 @@ def _changes(before: dict[str, str], now: dict[str, str]) -> list[tuple[str, str
 
 def _named(tx: Transaction, kind: str, digest: str, field: str) -> dict[str, str]:
     """What the artifact with a digest says that it consists of."""
-    found = tx.fetch_one(
-        ARTIFACTS, "WHERE workspace = ? AND kind = ? AND digest = ? LIMIT 1", (caller().workspace, kind, digest)
-    )
+    found = with_digest(tx, digest, kind=kind)
     return dict(found.metadata.get(field, {})) if found else {}

@@ -18,8 +18,7 @@ from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.hashing import canonical_json
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
-from mainspring.lineage import graph
-from mainspring.lineage.tables import ARTIFACTS
+from mainspring.lineage import graph, listing
 from mainspring.lineage.types import Artifact, File
 from mainspring.quality import recording
 from mainspring.quality.drift.compare import DriftLimits, DriftReport, drift
@@ -93,15 +92,16 @@ class Quality(RoomService, room="quality"):
     @operation(permission="quality:read")
     def reports(self, *, kind: str = "", of: str = "", limit: int = 100, before: str = "") -> list[Artifact]:
         """Reports, newest first: `kind` is validation, drift or evaluation; `of` is the name after it."""
-        where, params = "WHERE workspace = ? AND kind = 'report'", [caller().workspace]
-        if kind:
-            start = f"{check_name(kind, what='kind')}/{of}"
-            where += " AND name = ?" if of else " AND substr(name, 1, ?) = ?"
-            params += [start] if of else [len(start), start]  # type: ignore[list-item]  # a length is a parameter too
-        if before:
-            where, params = f"{where} AND id < ?", [*params, before]
+        start = f"{check_name(kind, what='kind')}/{of}" if kind else ""
         with self.store.read() as tx:
-            return tx.fetch(ARTIFACTS, f"{where} ORDER BY id DESC LIMIT ?", [*params, max(1, min(limit, 1000))])
+            return listing.artifacts(
+                tx,
+                kind="report",
+                name=start if of else "",
+                prefix="" if of else start,
+                before=before,
+                limit=max(1, min(limit, 1000)),
+            )
 
     @operation(permission="quality:read")
     def history(self, dataset: str, *, subject: str = "", kind: str = "", limit: int = 1000) -> list[Outcome]:
@@ -351,10 +351,4 @@ class Quality(RoomService, room="quality"):
 
     def _newest(self, kind: str) -> list[Artifact]:
         with self.store.read() as tx:
-            return tx.fetch(
-                ARTIFACTS,
-                "WHERE workspace = ? AND kind = ? AND version = (SELECT max(version) FROM artifact other WHERE"
-                " other.workspace = artifact.workspace AND other.kind = artifact.kind AND other.name = artifact.name)"
-                " ORDER BY name",
-                (caller().workspace, kind),
-            )
+            return listing.newest(tx, kind)

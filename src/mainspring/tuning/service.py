@@ -11,8 +11,7 @@ from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
-from mainspring.lineage.graph import finish_run, start_run
-from mainspring.lineage.tables import RUNS
+from mainspring.lineage.graph import crash_runs, finish_run, put_runs, reopen_run, start_run
 from mainspring.lineage.types import Run, RunStatus
 from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
@@ -25,10 +24,6 @@ _STATUS: dict[str, RunStatus] = {"running": "running", "finished": "finished", "
 _TRIAL_SQL = (
     f"{TRIALS.insert_sql} ON CONFLICT (id) DO UPDATE SET state = excluded.state, value = excluded.value,"
     " finished_at = excluded.finished_at, reports = excluded.reports, error = excluded.error"
-)
-_RUN_SQL = (
-    f"{RUNS.insert_sql} ON CONFLICT (id) DO UPDATE SET"
-    " status = excluded.status, finished_at = excluded.finished_at, metadata = excluded.metadata"
 )
 _MOST_TRIALS = 100_000
 
@@ -60,7 +55,7 @@ class Tuning(RoomService, room="tuning"):
                         f"the study {known.name!r} with this key is another search", hint="take another name or key"
                     )
                 tx.execute("UPDATE study SET state = 'running' WHERE id = ?", (known.id,))
-                tx.execute("UPDATE run SET status = 'running', finished_at = NULL WHERE id = ?", (known.id,))
+                reopen_run(tx, known.id)
                 return msgspec.structs.replace(known, state="running")
             study = Study(
                 id=new_id(),
@@ -89,7 +84,7 @@ class Tuning(RoomService, room="tuning"):
             study = self._find(tx, study_id)
             for trial in trials:
                 _check_trial(study, trial)
-            tx.many(_RUN_SQL, [RUNS.to_row(_lineage_run(study, trial)) for trial in trials])
+            put_runs(tx, [_lineage_run(study, trial) for trial in trials])
             tx.many(_TRIAL_SQL, [TRIALS.to_row(trial) for trial in trials])
             tx.note(f"run/{study.id}", trials=len(trials))
 
@@ -115,8 +110,7 @@ class Tuning(RoomService, room="tuning"):
                 " WHERE study_id = ? AND state = 'running' RETURNING id",
                 (tx.now_micros, study.id),
             )
-            for (trial_id,) in lost:
-                tx.execute("UPDATE run SET status = 'crashed', finished_at = ? WHERE id = ?", (tx.now_micros, trial_id))
+            crash_runs(tx, [trial_id for (trial_id,) in lost])
             tx.execute("UPDATE study SET state = 'finished' WHERE id = ?", (study.id,))
             best = _best(tx, study)
             finish_run(tx, study.id, metadata={"best": best.value, "params": best.params} if best else {})
