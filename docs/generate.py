@@ -105,7 +105,7 @@ def errors() -> str:
 
     found = [module.MainspringError, *below(module.MainspringError)]
     from mainspring.cli.output import exit_code_of
-    from mainspring.server.statuses import status_of
+    from mainspring.client.statuses import status_of
 
     rows = []
     for each in found:

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from mainspring.client.client import connect
+from mainspring.kernel.addresses import is_loopback
 from mainspring.kernel.clock import turned
-from mainspring.server.gatekeeper import COOKIE, is_loopback
+from mainspring.server.gatekeeper import COOKIE
 
 READ, WRITE = "/api/v1/lineage/counts", "/api/v1/trust/create_token"
 pytestmark = pytest.mark.databases("sqlite")

@@ -12,21 +12,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mainspring.client.statuses import status_of
 from mainspring.console.page import Ask, Page, View
 from mainspring.console.render import render
 from mainspring.console.shell import THEMES
 from mainspring.kernel.clock import now
-from mainspring.kernel.errors import (
-    CheckFailed,
-    Conflict,
-    Forbidden,
-    InternalError,
-    InvalidInput,
-    MainspringError,
-    NotFound,
-    Unauthenticated,
-    Unavailable,
-)
+from mainspring.kernel.errors import InternalError, MainspringError
 from mainspring.kernel.hashing import digest_bytes
 
 if TYPE_CHECKING:
@@ -49,17 +40,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-
-_STATUS: tuple[tuple[type[MainspringError], int], ...] = (
-    (NotFound, 404),
-    (Conflict, 409),
-    (Forbidden, 403),
-    (Unauthenticated, 401),
-    (CheckFailed, 422),
-    (InvalidInput, 400),
-    (Unavailable, 503),
-)
-
 
 class ErrorPage(Page, frozen=True, kw_only=True):
     """What went wrong: the code, the message, what to do."""
@@ -87,7 +67,7 @@ def endpoint(client: Client, view: View) -> Callable[[Request], Awaitable[Respon
 def error_response(request: Request, error: MainspringError) -> Response:
     """An error as the page or the JSON that the request asked for; also for handlers outside of the console."""
     as_json, ask = _ask(request)
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = status_of(error)
     title = {404: "Not found", 403: "Not allowed", 401: "Who are you?", 503: "Away"}.get(status, "That did not work")
     page = ErrorPage(
         title=title, status=status, code=error.code, message=error.message, hint=error.hint, known=list(error.known)

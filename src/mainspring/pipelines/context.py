@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -60,7 +59,7 @@ def is_inside_step() -> bool:
 
 
 def current_client() -> Any:
-    """A client of the store that the running step is recorded in; kept open as long as the process lives.
+    """A client of the store that the running step is recorded in: the default client, which survives a fork.
 
     Raises:
         InvalidInput: No step runs here.
@@ -68,12 +67,7 @@ def current_client() -> Any:
     context = current_step()
     if context is None or not context.store:
         raise InvalidInput("there is no running step whose store could be meant", hint="ms.connect(...)")
-    return _client_of(context.store)
-
-
-@cache
-def _client_of(store: str) -> Any:
-    return load("mainspring.client.client:connect")(store)
+    return load("mainspring.client.default:default_client")()
 
 
 @contextmanager

@@ -21,18 +21,14 @@ from urllib.parse import unquote
 import msgspec
 
 import mainspring
+from mainspring.client.statuses import status_of
 from mainspring.kernel.context import OWNER, Caller
 from mainspring.kernel.errors import (
-    CheckFailed,
-    Conflict,
-    DeadlineExceeded,
     Forbidden,
     InvalidInput,
     MainspringError,
     NotFound,
     TooLarge,
-    Unauthenticated,
-    Unavailable,
     nearest,
 )
 from mainspring.protocols.oip_codec import (
@@ -60,17 +56,6 @@ EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "param
 
 _LOG = logging.getLogger("mainspring.serving")
 _INLINE_BYTES = 32 * 1024  # below this a hop to another thread costs more than the model
-_STATUS: tuple[tuple[type[MainspringError], int], ...] = (
-    (TooLarge, 413),
-    (InvalidInput, 400),
-    (NotFound, 404),
-    (Conflict, 409),
-    (Forbidden, 403),
-    (Unauthenticated, 401),
-    (DeadlineExceeded, 504),
-    (Unavailable, 503),
-    (CheckFailed, 422),
-)
 _ACTIONS = ("infer", "ready", "stats", "config")
 
 
@@ -371,7 +356,7 @@ def _no_route(request: _Request) -> NotFound:
 
 
 def _refusal(error: MainspringError) -> _Reply:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = status_of(error)
     return _json({"error": str(error)}, status=status, headers=[(b"retry-after", b"1")] if status == 503 else [])
 
 

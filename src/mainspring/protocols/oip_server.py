@@ -13,6 +13,7 @@ import signal
 import threading
 from typing import Any
 
+from mainspring.kernel.addresses import is_loopback
 from mainspring.kernel.errors import Unauthenticated
 from mainspring.protocols.oip import Message, OpenInference, Receive, Scope, Send
 from mainspring.serving.plane import ServingProcess
@@ -98,7 +99,7 @@ def run(
     """
     import uvicorn
 
-    if host not in ("localhost", "::1") and not host.startswith("127."):
+    if not is_loopback(host):
         raise Unauthenticated(
             f"{host} is reachable from other machines, and here nobody is asked for a token", hint="mainspring up"
         )

@@ -18,11 +18,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from mainspring.client.client import Client
+from mainspring.client.statuses import status_of
 from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.errors import InternalError, InvalidInput, MainspringError, TooLarge, Unavailable
 from mainspring.kernel.hooks import ROOMS, load
 from mainspring.kernel.operations import Backend, Operation, Service, operations_of
-from mainspring.server.statuses import status_of
 
 __all__ = ["BODY_LIMIT", "all_operations", "api_routes", "error_response", "respond_errors"]
 

@@ -16,10 +16,11 @@ from starlette.types import ASGIApp
 
 import mainspring
 from mainspring.client.client import Client
+from mainspring.kernel.addresses import is_loopback
 from mainspring.kernel.context import Caller
 from mainspring.kernel.errors import MainspringError, NotFound
 from mainspring.server.api import api_routes, error_response, respond_errors
-from mainspring.server.gatekeeper import COOKIE, Gatekeeper, is_loopback
+from mainspring.server.gatekeeper import COOKIE, Gatekeeper
 from mainspring.server.openapi import openapi
 from mainspring.store.local import LocalBackend
 from mainspring.store.store import Store

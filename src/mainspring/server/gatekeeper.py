@@ -7,7 +7,6 @@ address needs a token.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
@@ -18,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mainspring.kernel.addresses import LOOPBACK, is_loopback
 from mainspring.kernel.context import Caller
 from mainspring.kernel.errors import Forbidden, InvalidName, MainspringError, Unauthenticated
 from mainspring.kernel.ids import new_id
@@ -26,28 +26,14 @@ from mainspring.server.api import error_response
 from mainspring.store.store import Store
 from mainspring.trust.guard import authenticate
 
-__all__ = ["COOKIE", "Gatekeeper", "is_loopback"]
+__all__ = ["COOKIE", "Gatekeeper"]
 
 COOKIE = "mainspring_token"
 """The cookie in which a browser that signed in keeps its token."""
 
 _OPEN = {"/health", "/login", "/v2/health/live", "/v2/health/ready"}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
-_LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 _log = logging.getLogger("mainspring.api")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is reachable from this machine only.
-
-    Example:
-        >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0"), is_loopback("127.0.0.1.evil.example")
-        (True, False, False)
-    """
-    try:
-        return host in _LOOPBACK or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, and names of others may begin like our address
-        return False
 
 
 class Gatekeeper:
@@ -68,7 +54,7 @@ class Gatekeeper:
         self._store = store
         self._refuse = refuse
         """How a refusal is worded: a protocol of others has its own form."""
-        self._hosts = {*_LOOPBACK, *hosts}
+        self._hosts = {*LOOPBACK, *hosts}
         self._open_to_owner = open_to_owner
         """Whether a caller without a token is the owner: true on loopback, where only this machine's user gets in."""
 

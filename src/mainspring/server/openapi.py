@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
+from mainspring.client.statuses import STATUSES
 from mainspring.kernel import errors
 from mainspring.kernel.operations import Operation
 from mainspring.server.api import all_operations
-from mainspring.server.statuses import STATUSES
 
 __all__ = ["openapi"]
 

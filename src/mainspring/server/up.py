@@ -14,14 +14,15 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 import mainspring
+from mainspring.client.statuses import status_of
+from mainspring.kernel.addresses import is_loopback
 from mainspring.kernel.errors import InvalidInput, Unauthenticated, Unavailable
 from mainspring.kernel.hooks import ROOMS, load
 from mainspring.kernel.settings import Settings
 from mainspring.server.app import make_app
-from mainspring.server.gatekeeper import Gatekeeper, is_loopback
+from mainspring.server.gatekeeper import Gatekeeper
 from mainspring.server.logs import set_up_logging
 from mainspring.server.scheduler import run_scheduler
-from mainspring.server.statuses import status_of
 from mainspring.server.supervisor import Part, supervise
 from mainspring.store.store import Store
 

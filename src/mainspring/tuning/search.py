@@ -104,7 +104,7 @@ def tune(
         if value not in known:
             raise InvalidInput(f"there is no {what} {value!r}", known=nearest(value, known))
     step = current_step()
-    client = client or (current_client() if step else load("mainspring.client.client:connect")())
+    client = client or (current_client() if step else load("mainspring.client.default:default_client")())
     name = name or (f"{step.flow}/{step.name}" if step else getattr(objective, "__name__", "").strip("<>") or "study")
     if step and not key:
         key = digest_value("study", [step.idempotency_key, name])

@@ -1,4 +1,4 @@
-"""Error codes as HTTP statuses: the one table."""
+"""Error codes as HTTP statuses: the one table, for the server, the console and every protocol."""
 
 from __future__ import annotations
 
