@@ -1,4 +1,4 @@
-"""What a run is run from: the code's version, what is changed since, the machine, the packages."""
+"""What a run is run from: the machine, the interpreter, the packages, and the version of the code."""
 
 from __future__ import annotations
 
@@ -6,85 +6,122 @@ import os
 import platform
 import re
 import socket
-import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from mainspring.tracking.code_state import code_state, notebook
 from mainspring.tracking.types import SourceRecord
 
-__all__ = ["capture"]
+__all__ = ["capture", "packages"]
 
-_LONGEST = 4 << 20
-_PATIENCE = 10.0
+_LONGEST = 8 << 20
+_SECRET = re.compile(r"(?i)(pass(word|wd)?|secret|token|api[-_]?key|credential|auth)")
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 def capture(folder: Path | None = None) -> SourceRecord:
     """Look around; never fails, what cannot be found out is left empty.
 
-    Environment variables are not captured: secrets live there.
+    Environment variables are not captured: secrets live there. What looks like a secret on the command line is masked.
+
+    Args:
+        folder: Where to look for a Git repository; the working folder when left out.
     """
-    root = _git(folder, "rev-parse", "--show-toplevel").decode(errors="replace").strip()
-    script, program = ("", b"") if root else _program()
-    content = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color", "--binary") if root else program
+    program = Path(sys.argv[0]) if sys.argv and sys.argv[0].endswith(".py") else None
+    code = code_state(program, folder=folder or Path.cwd())
+    if code.top is None and folder is None and program is not None:
+        code = code_state(program)
+    inside = code.top is not None
+    content = code.patch if inside else code.content if code.path.endswith(".py") else b""
+    machine = _machine() | {
+        "branch": code.branch,
+        "entry": code.path,
+        "left_out": list(code.left_out[:100]),
+    }
+    if len(content) > _LONGEST:
+        machine["content_too_large"] = len(content)
+        content = b""
     return SourceRecord(
-        machine=_machine(),
-        packages=_packages(),
-        commit=_git(folder, "rev-parse", "HEAD").decode(errors="replace").strip() if root else "",
-        repository=_repository(folder, root) if root else "",
-        script=script,
-        content=content if len(content) <= _LONGEST else b"",
+        machine={key: value for key, value in machine.items() if value not in ("", [], None)},
+        packages=packages(),
+        commit=code.commit,
+        repository=(code.remote or code.top.name) if code.top is not None else "",
+        script="" if inside else code.path if content else "",
+        content=content,
     )
 
 
+def packages() -> dict[str, str]:
+    """Every installed distribution and its version, by its normal name; of one that is there twice, the imported."""
+    found: dict[str, str] = {}
+    for each in distributions():
+        name = each.name
+        if name:
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), each.version or "")
+    return dict(sorted(found.items()))
+
+
 def _machine() -> dict[str, Any]:
+    cells = notebook()
     return {
         "host": socket.gethostname(),
         "user": os.environ.get("USER") or os.environ.get("USERNAME") or "",
         "process": os.getpid(),
-        "command": [sys.executable, *sys.argv],
+        "command": [sys.executable, *_masked(sys.argv)],
         "folder": str(Path.cwd()),
         "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
         "platform": platform.platform(),
+        "architecture": platform.machine(),
         "cores": os.cpu_count() or 0,
+        "memory": _memory(),
+        "gpus": _gpus(),
+        "notebook": cells[0] if cells else "",
     }
 
 
-def _program() -> tuple[str, bytes]:
-    """The name and the text of the program that runs; empty in a shell or a notebook."""
-    path = Path(sys.argv[0])
+def _masked(arguments: Sequence[str]) -> list[str]:
+    """The arguments without what follows a name that speaks of secrets: `--token=x`, `--password x`."""
+    shown, hide = [], False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        secret = bool(_SECRET.search(name)) and (bool(equals) or name.startswith("-"))
+        if hide and not argument.startswith("-"):
+            shown.append("***")
+        elif secret and equals:
+            shown.append(f"{name}=***")
+        else:
+            shown.append(re.sub(r"//[^/@\s]*:[^/@\s]*@", "//***@", argument))
+        hide = secret and not equals
+    return shown
+
+
+def _memory() -> int | None:
+    """Bytes of the machine's memory."""
     try:
-        return (path.name, path.read_bytes()) if path.suffix == ".py" else ("", b"")
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _gpus() -> list[str]:
+    """The names of the graphics processors, as the driver or a framework that is loaded anyway tells them."""
+    try:
+        found = [
+            line.partition(":")[2].strip()
+            for file in sorted(_NVIDIA.glob("*/information"))
+            for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.startswith("Model:")
+        ]
     except OSError:
-        return "", b""
-
-
-def _packages() -> dict[str, str]:
-    found = {}
-    for each in distributions():
-        name = each.name
-        if name:
-            found[name.lower().replace("_", "-")] = each.version or ""
-    return dict(sorted(found.items()))
-
-
-def _repository(folder: Path | None, root: str) -> str:
-    """The address of the remote without who may read it, or the folder's name."""
-    remote = _git(folder, "remote", "get-url", "origin").decode(errors="replace").strip()
-    return re.sub(r"//[^/@]*@", "//", remote) or Path(root).name
-
-
-def _git(folder: Path | None, *arguments: str) -> bytes:
+        found = []
+    torch = sys.modules.get("torch")
+    if found or torch is None:
+        return found
     try:
-        done = subprocess.run(
-            ["git", *arguments],  # noqa: S607 -- the user's own git, wherever it is installed
-            cwd=folder,
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return b""
-    return done.stdout if done.returncode == 0 else b""
+        return [str(torch.cuda.get_device_name(number)) for number in range(torch.cuda.device_count())]
+    except (RuntimeError, AssertionError, AttributeError):
+        return []

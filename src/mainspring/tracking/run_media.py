@@ -1,53 +1,238 @@
-"""What a run keeps beside numbers: files, texts, figures."""
+"""What a run keeps beside numbers: texts, tables, figures, images, sounds, distributions, pages, files, folders.
+
+Every method takes a name, and with `step=` the value is one of a series under that name: an image per epoch is looked
+at with a slider. All of them hand the bytes over and return; the shipper sends them.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainspring.kernel.errors import InvalidInput
-from mainspring.tracking.types import RunFile
+from mainspring.kernel.hooks import load
+from mainspring.kernel.ids import new_id
+from mainspring.tracking.media import Audio, Figure, Histogram, Html, Image, Json, Media, Table, Text, Video, as_media
+from mainspring.tracking.params import check_key
+from mainspring.tracking.upload import digest_files, folder_files, pieces, together, upload
 
 if TYPE_CHECKING:
+    from mainspring.lineage.types import Artifact
     from mainspring.tracking.service import Tracking
+    from mainspring.tracking.types import RunFile
 
 __all__ = ["MediaLogging"]
 
+_WATCH = "mainspring.autolog.torch_watch:watch"
+
 
 class MediaLogging:
-    """The part of an active run that logs media."""
+    """The part of an active run that logs media. What has it gives `id`, `_tracking` and `_next_step`."""
 
     id: str
     _tracking: Tracking
 
-    def log_file(self, path: str | os.PathLike[str], *, name: str = "") -> RunFile:
-        """Keep a file with the run, under `name` or its own; durable when this returns."""
-        file = Path(path)
-        try:
-            with file.open("rb") as opened:
-                return self._tracking.put_file(
-                    self.id, path=name or file.name, body=iter(lambda: opened.read(1 << 20), b"")
-                )
-        except OSError as error:
-            raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
+    def log_media(self, value: Any, name: str, *, step: int | None = None) -> None:
+        """Keep a value of any kind of media, a figure, an image of Pillow or a frame; or a list of them.
 
-    def log_text(self, text: str, name: str) -> RunFile:
-        """Keep a text with the run, under `name`."""
-        return self._tracking.put_file(self.id, path=name, body=[text.encode()])
+        Args:
+            value: `ms.Image(...)`, `ms.Table(...)`, ... , or what one is made of.
+            name: Under which name. Its ending is added where it has none.
+            step: The value is one of a series under `name`.
+        """
+        found = as_media(value)
+        if found is None:
+            raise InvalidInput(
+                f"{type(value).__name__} is no media", hint="ms.Image, Table, Audio, Histogram, Html, Text, Json, Video"
+            )
+        for number, each in enumerate(found):
+            self._log_one(each, name, step=step, number=number if len(found) > 1 else None)
 
-    def log_figure(self, figure: Any, name: str) -> RunFile:
+    def log_text(self, text: str, name: str, *, step: int | None = None) -> None:
+        """Keep a text."""
+        self._log_one(Text(text), name, step=step)
+
+    def log_dict(self, value: Any, name: str, *, step: int | None = None) -> None:
+        """Keep a mapping or a list as JSON."""
+        self._log_one(Json(value), name, step=step)
+
+    def log_html(self, source: str | os.PathLike[str], name: str, *, step: int | None = None) -> None:
+        """Keep a page: its text or the path of its file."""
+        self._log_one(Html(source), name, step=step)
+
+    def log_figure(self, figure: Any, name: str, *, step: int | None = None, caption: str = "") -> None:
         """Keep a figure: of Matplotlib (`name.png`, `.svg`, `.pdf`), of Plotly (`name.html`, `.json`), or SVG text."""
-        if isinstance(figure, str):
-            return self.log_text(figure, name)
-        if hasattr(figure, "savefig"):
-            import io
+        self._log_one(Figure(figure, caption=caption), name, step=step)
 
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=Path(name).suffix.removeprefix(".") or "png")
-            return self._tracking.put_file(self.id, path=name, body=[buffer.getvalue()])
-        if hasattr(figure, "to_html") and name.endswith(".html"):
-            return self.log_text(figure.to_html(), name)
-        if hasattr(figure, "to_json"):
-            return self.log_text(figure.to_json(), name)
-        raise InvalidInput(f"{type(figure).__name__} is not a figure", hint="log_file takes a file of any kind")
+    def log_image(self, image: Any, name: str, *, step: int | None = None, caption: str = "") -> None:
+        """Keep an image: an array, a tensor, an image of Pillow, a file; see `Image`."""
+        self._log_one(Image(image, caption=caption), name, step=step)
+
+    def log_audio(
+        self, sound: Any, name: str, *, rate: int = 44_100, step: int | None = None, caption: str = ""
+    ) -> None:
+        """Keep a sound: samples with their rate, or a file; see `Audio`."""
+        self._log_one(Audio(sound, rate=rate, caption=caption), name, step=step)
+
+    def log_video(
+        self, video: Any, name: str, *, rate: float = 8.0, step: int | None = None, caption: str = ""
+    ) -> None:
+        """Keep a video: a file, or frames that become a GIF; see `Video`."""
+        self._log_one(Video(video, rate=rate, caption=caption), name, step=step)
+
+    def log_histogram(self, values: Any, name: str, *, bins: int = 64, step: int | None = None) -> None:
+        """Keep a distribution: of numbers, or a pair of counts and edges as `numpy.histogram` gives it."""
+        is_pair = isinstance(values, tuple) and len(values) == 2 and len(values[1]) == len(values[0]) + 1
+        made = Histogram(counts=values[0], edges=values[1]) if is_pair else Histogram(values, bins=bins)
+        self._log_one(made, name, step=step)
+
+    def log_table(
+        self,
+        table: Any,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        step: int | None = None,
+        append: bool = False,
+    ) -> None:
+        """Keep a table: a frame of polars, pandas or Arrow, a list of mappings, rows with `columns`.
+
+        Args:
+            table: The rows; see `Table`.
+            name: Under which name. `name.csv` and `name.json` are kept as such, everything else as Parquet.
+            columns: The names of the columns, where the rows have none.
+            step: The table is one of a series.
+            append: The rows come after those that were appended to `name` before. Each call is a part of its own;
+                `client.tracking.table(run_id, name)` puts the parts together.
+        """
+        made = table if isinstance(table, Table) else Table(table, columns=columns)
+        if append and step is not None:
+            raise InvalidInput("a table is appended to, or one of a series by its step, not both")
+        if not append:
+            self._log_one(made, name, step=step)
+            return
+        stem = Path(name).with_suffix("").as_posix()
+        encoded = made.encode()
+        # The id rises with time, so that the parts of many processes stand in the order of their calls.
+        path = f"{stem}/part-{new_id()}{encoded.suffix}"
+        self._keep(path, encoded.data, media_type=encoded.media_type, key=stem, about={**encoded.about, "part": True})
+
+    def log_file(self, path: str | os.PathLike[str], *, name: str = "", step: int | None = None) -> None:
+        """Keep a file, under `name` or its own."""
+        file = Path(path)
+        if not file.is_file():
+            raise InvalidInput(f"{file} cannot be read: no such file", hint="log_folder takes a folder")
+        target = name or file.name
+        if step is None:
+            self._keep(target, file)
+        else:
+            stem, suffix = os.path.splitext(target)  # noqa: PTH122 -- a name with slashes, not a path of this machine
+            self._keep(f"{stem}/{step}{suffix}", file, key=target, step=step)
+
+    def log_folder(self, folder: str | os.PathLike[str], *, name: str = "") -> int:
+        """Keep every file of a folder, with their paths under `name`; how many. All are in the store when this returns.
+
+        They are sent several at a time; on a terminal with a progress bar.
+        """
+        root = Path(folder)
+        files = folder_files(root)
+        prefix = f"{name.strip('/')}/" if name else ""
+
+        def put(path: str) -> None:
+            self._tracking.put_file(self.id, path=prefix + path, body=pieces(root / path))
+
+        together(put, files, what=f"logging {root.name}")
+        return len(files)
+
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "",
+        kind: str = "artifact",
+        metadata: Mapping[str, Any] | None = None,
+        aliases: Iterable[str] = (),
+    ) -> Artifact:
+        """Keep a file or a folder as the next version of an artifact that this run made: `kind/name@version`.
+
+        Files are hashed once, and only bytes that the store has not got are sent.
+        """
+        source = Path(path)
+        root: Path
+        if source.is_dir():
+            root, names = source, folder_files(source)
+        elif source.is_file():
+            root, names = source.parent, [source.name]
+        else:
+            raise InvalidInput(f"{source} cannot be read: no such file or folder")
+        files = upload(self._tracking, root, digest_files(root, names))
+        return self._tracking.log_artifact(
+            self.id,
+            kind=kind,
+            name=name or source.stem,
+            files=files,
+            metadata=dict(metadata or {}),
+            aliases=list(aliases),
+        )
+
+    def watch(self, model: Any, *, every: int = 100, gradients: bool = True, parameters: bool = True) -> None:
+        """Keep histograms of a PyTorch module's gradients and parameters, every so many backward passes."""
+        load(_WATCH)(self, model, every=every, gradients=gradients, parameters=parameters)
+
+    def _take_media(self, values: Mapping[str, Any], step: int) -> dict[str, Any]:
+        """Log what is media among the values of a call of `log`; the rest."""
+        rest = {}
+        for key, value in values.items():
+            found = as_media(value)
+            if found is None:
+                rest[key] = value
+            else:
+                self.log_media(found, check_key(key), step=step)
+        return rest
+
+    def _log_one(self, value: Media, name: str, *, step: int | None, number: int | None = None) -> None:
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122 -- a name with slashes, not a path of this machine
+        if suffix[1:].isdigit() or len(suffix) > 8 or " " in suffix:
+            stem, suffix = name, ""  # "loss at 0.5" has no ending
+        if isinstance(value, Table) and (cells := value.cells()):
+            value = value.replaced(self._log_cells(cells, f"{stem}/{step}" if step is not None else stem))
+        encoded = value.encode(suffix)
+        about = encoded.about if number is None else {**encoded.about, "index": number}
+        ending = suffix if step is None and suffix else encoded.suffix
+        if step is None:
+            path = f"{stem}{'' if number is None else f'-{number}'}{ending}"
+        else:
+            path = f"{stem}/{step}{'' if number is None else f'-{number}'}{encoded.suffix}"
+        self._keep(
+            path,
+            encoded.data,
+            media_type=encoded.media_type,
+            key=name if step is not None or not encoded.data else "",
+            step=step,
+            about=about,
+        )
+
+    def _log_cells(self, cells: Sequence[tuple[int, str, Media]], stem: str) -> dict[tuple[int, str], str]:
+        paths = {}
+        for row, column, value in cells:
+            encoded = value.encode()
+            path = f"{stem}.cells/{row}-{column}{encoded.suffix}"
+            self._keep(path, encoded.data, media_type=encoded.media_type, about=encoded.about)
+            paths[row, column] = path
+        return paths
+
+    def _keep(
+        self,
+        path: str,
+        content: bytes | Path,
+        *,
+        media_type: str = "",
+        key: str = "",
+        step: int | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> RunFile | None:
+        """Hand a file over. The one place where media meet the run's way of sending."""
+        body = [content] if isinstance(content, bytes) else pieces(content)
+        return self._tracking.put_file(self.id, path=path, body=body)
