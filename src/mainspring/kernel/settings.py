@@ -48,6 +48,10 @@ class Settings(msgspec.Struct, frozen=True):
     """How often monitors and loops are looked at."""
     lease_seconds: float = 10.0
     """How long a worker may be silent before its task is given to another."""
+    console_output: str = "python"
+    """What runs record of what their process prints: `python`, `process` (C libraries and children too) or `off`."""
+    system_seconds: float = 15.0
+    """How often a run looks at its machine, in seconds; 0 for never."""
     log_level: str = "info"
     """`debug`, `info`, `warning` or `error`."""
 
