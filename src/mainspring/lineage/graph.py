@@ -16,6 +16,7 @@ from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, nearest
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import Reference, check_name, parse_reference
+from mainspring.lineage.lifetime import renamed
 from mainspring.lineage.listing import with_digest
 from mainspring.lineage.tables import ALIAS_HISTORY, ARTIFACTS, EDGES, RUNS
 from mainspring.lineage.types import AliasChange, Artifact, Edge, File, Run, RunStatus
@@ -233,6 +234,8 @@ def resolve(tx: Transaction, ref: str | Reference, *, kind: str = "") -> Artifac
     elif version.isdigit() and len(version) < 19:
         found = tx.fetch_one(ARTIFACTS, f"{where} AND version = ?", [*params, int(version)])
     if found is None:
+        if (now := renamed(tx, ref.kind, ref.name)) != ref.name:
+            return resolve(tx, Reference(ref.kind, now, ref.version))
         raise _not_found(tx, ref)
     return found
 

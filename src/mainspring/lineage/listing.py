@@ -13,7 +13,18 @@ from mainspring.lineage.tables import ALIAS_HISTORY, ARTIFACTS, RUNS
 from mainspring.lineage.types import AliasChange, Artifact, Run
 from mainspring.store.transaction import Transaction
 
-__all__ = ["alias_history", "artifacts", "made_by", "newest", "runs", "used_by", "versions", "with_digest"]
+__all__ = [
+    "alias_history",
+    "artifacts",
+    "made_by",
+    "newest",
+    "runs",
+    "used_by",
+    "users_of",
+    "versions",
+    "with_digest",
+    "with_ids",
+]
 
 _MOST = 10_000
 
@@ -77,6 +88,12 @@ def with_digest(tx: Transaction, digest: str, *, kind: str = "", name: str = "")
     return tx.fetch_one(ARTIFACTS, f"{where} AND digest = ? ORDER BY id DESC LIMIT 1", [*params, digest])
 
 
+def with_ids(tx: Transaction, ids: Sequence[str]) -> list[Artifact]:
+    """The artifacts with these ids, in any order; at most a thousand at once."""
+    marks = ", ".join("?" * len(ids))
+    return tx.fetch(ARTIFACTS, f"WHERE workspace = ? AND id IN ({marks})", [caller().workspace, *ids]) if ids else []
+
+
 def used_by(tx: Transaction, run_id: str, *kinds: str) -> list[Artifact]:
     """The artifacts that a run used, of these kinds or of all, by kind, name and version."""
     return _beside(tx, "id IN (SELECT source FROM edge WHERE target = ?)", run_id, kinds)
@@ -85,6 +102,14 @@ def used_by(tx: Transaction, run_id: str, *kinds: str) -> list[Artifact]:
 def made_by(tx: Transaction, run_id: str, *kinds: str) -> list[Artifact]:
     """The artifacts that a run made, of these kinds or of all, by kind, name and version."""
     return _beside(tx, "id IN (SELECT target FROM edge WHERE source = ?)", run_id, kinds)
+
+
+def users_of(tx: Transaction, artifact_id: str, *kinds: str) -> list[Run]:
+    """The runs that used an artifact, of these kinds or of all, oldest first."""
+    params = [caller().workspace, artifact_id, *kinds]
+    among = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+    used = "id IN (SELECT target FROM edge WHERE source = ?)"
+    return tx.fetch(RUNS, f"WHERE workspace = ? AND {used}{among} ORDER BY id", params)
 
 
 def alias_history(tx: Transaction, kind: str, name: str) -> list[AliasChange]:

@@ -80,5 +80,19 @@ CREATE TABLE alias_history (
   by TEXT NOT NULL
 );
 CREATE INDEX alias_history_by_name ON alias_history (workspace, kind, name, id);
+CREATE TABLE artifact_rename (
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  renamed TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL,
+  PRIMARY KEY (workspace, kind, name)
+);
+CREATE TABLE artifact_emptied (
+  artifact_id TEXT PRIMARY KEY,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL
+);
 """,
 )

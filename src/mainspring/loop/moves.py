@@ -16,7 +16,7 @@ from mainspring.lineage import graph
 from mainspring.lineage.types import Artifact
 from mainspring.loop.tables import EPISODES, POLICIES
 from mainspring.loop.types import ACTIVE, Chapter, Episode, EpisodeState, Policy
-from mainspring.models.registry import approve
+from mainspring.models.approvals import approve
 from mainspring.pipelines.records import end_flow
 from mainspring.pipelines.tables import FLOW_RUNS
 from mainspring.serving.deployments import approval_of, begin_rollout, end_rollout, find_endpoint, save_plan

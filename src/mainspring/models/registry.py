@@ -1,4 +1,4 @@
-"""The registry's rules, inside the caller's transaction: registering, naming, approving, and moving aliases.
+"""The registry's rules, inside the caller's transaction: registering versions, finding and describing them.
 
 A version is an artifact of kind `model`, made by a run. What it is stands in the artifact and never changes; what is
 said about it afterwards stands in this room's tables.
@@ -13,17 +13,18 @@ import msgspec
 
 from mainspring.engines.signature import Signature
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import CheckFailed, Forbidden, InvalidInput, NotFound, nearest
+from mainspring.kernel.errors import AlreadyExists, Conflict, InvalidInput, NotFound, nearest
 from mainspring.kernel.hashing import digest_tree, digest_value
-from mainspring.kernel.names import check_name
-from mainspring.lineage import graph
-from mainspring.lineage.tables import ALIAS_HISTORY, ARTIFACTS
+from mainspring.kernel.names import check_name, parse_reference
+from mainspring.lineage import graph, listing
+from mainspring.lineage.lifetime import renamed
 from mainspring.lineage.types import AliasChange, Artifact, File
+from mainspring.models.announce import announce
+from mainspring.models.labels import check_tags, measure, set_labels
 from mainspring.models.parity import CompileReport
 from mainspring.models.policy import LoadPolicy
-from mainspring.models.tables import APPROVALS, ATTACHED, MODELS, NOTES
+from mainspring.models.tables import ATTACHED, MEASURED, MODELS, NOTES
 from mainspring.models.types import (
-    Approval,
     Attached,
     Code,
     Environment,
@@ -32,32 +33,37 @@ from mainspring.models.types import (
     Model,
     ModelVersion,
     VersionNotes,
+    VersionStatus,
 )
 from mainspring.store.transaction import Transaction
 
 __all__ = [
-    "PROTECTED",
+    "DATA_KINDS",
+    "KIND",
     "add_version",
     "alias_history",
-    "annotate",
-    "approvals_of",
-    "approve",
     "attach",
     "attached_to",
+    "create_model",
+    "describe_notes",
     "describe_version",
     "find_model",
+    "find_notes",
     "find_version",
-    "move_alias",
+    "locate",
     "policy",
     "set_policy",
     "versions_of",
 ]
 
 KIND = "model"
-DATA_KINDS = ("dataset", "training-set")
+DATA_KINDS = ("dataset", "training-set", "external-dataset")
 """Kinds of artifacts that models are trained on."""
-PROTECTED = ("champion",)
-"""Aliases that only an approved content may take over from another."""
+EXTERNAL = "external"
+"""The format of a version whose files lie elsewhere, at its source."""
+_EXAMPLES = ("example.json", "input_example.json", "serving_input_example.json")
+_LIVE = "workspace = ? AND deleted_at IS NULL"
+_IN = 500
 
 
 class _Facts(msgspec.Struct, frozen=True):
@@ -73,6 +79,28 @@ class _Facts(msgspec.Struct, frozen=True):
     data: list[str] = []
     code: str = ""
     environment: str = ""
+    example: str = ""
+
+
+def create_model(tx: Transaction, name: str, *, description: str = "", tags: Mapping[str, str] | None = None) -> Model:
+    """Add a name, or take one that was deleted anew: its versions stay deleted, and numbers are never given twice.
+
+    Raises:
+        AlreadyExists: There is such a model.
+    """
+    check_name(name, what="model name")
+    who = caller()
+    model = Model(who.workspace, name, description, check_tags(tags or {}), tx.now, who.principal, tx.now, None)
+    known = tx.fetch_one(MODELS, "WHERE workspace = ? AND name = ?", (who.workspace, name))
+    if known is not None and known.deleted_at is None:
+        raise AlreadyExists(f"there is a model named {name!r} already", hint="register adds a version to it")
+    if known is not None:
+        tx.execute("DELETE FROM model WHERE workspace = ? AND name = ?", (who.workspace, name))
+    tx.insert(MODELS, model)
+    set_labels(tx, who.workspace, name, 0, "tag", model.tags)
+    tx.note(f"model/{name}", created=True)
+    announce(tx, "model.created", subject=f"model/{name}", name=name, description=description, tags=model.tags)
+    return model
 
 
 def add_version(
@@ -89,14 +117,16 @@ def add_version(
     environment: Environment | None,
     description: str,
     tags: Mapping[str, str],
-) -> Artifact:
+    source: str = "",
+    status: VersionStatus = "ready",
+) -> VersionNotes:
     """Record the next version of a model and where it came from; without a run, one of kind `training` is recorded."""
-    check_name(name, what="model name")
-    _ensure_model(tx, name)
-    run = graph.get_run(tx, run_id) if run_id else graph.start_run(tx, "training", name)
+    model = _ensure_model(tx, name)
+    run = graph.get_run(tx, run_id) if run_id else graph.start_run(tx, "training", model.name)
     for ref in data:
         kind = "" if ref.partition("/")[0] in DATA_KINDS else "dataset"
         graph.use(tx, run.id, graph.resolve(tx, ref, kind=kind).id, role="training-data")
+    paths = {file.path for file in files}
     facts = _Facts(
         format=manifest.format,
         signature=manifest.signature,
@@ -105,172 +135,243 @@ def add_version(
         parity=manifest.parity,
         libraries=manifest.libraries,
         classes=list(manifest.classes),
-        data=_used_by(tx, run.id, *DATA_KINDS),
+        data=[each.ref for each in listing.used_by(tx, run.id, *DATA_KINDS)],
         code=_code_of(tx, run.id, code),
         environment=_environment_of(tx, run.id, environment),
+        example=next((each for each in _EXAMPLES if each in paths), ""),
     )
     artifact = graph.add_artifact(
         tx,
         KIND,
-        name,
-        digest=digest_tree((file.path, file.size, file.digest) for file in files),
+        model.name,
+        digest=digest_tree((file.path, file.size, file.digest) for file in files)
+        if files
+        else digest_value("model-source", source),
         size=sum(file.size for file in files),
         metadata=msgspec.to_builtins(facts),
         files=files,
         run_id=run.id,
     )
-    tx.insert(NOTES, VersionNotes(artifact.workspace, name, artifact.version, description, dict(tags)))
     if not run_id:
         graph.finish_run(tx, run.id)
-    return artifact
+    notes = VersionNotes(
+        workspace=artifact.workspace,
+        name=artifact.name,
+        version=artifact.version,
+        artifact_id=artifact.id,
+        digest=artifact.digest,
+        run_id=artifact.run_id,
+        format=facts.format,
+        description=description,
+        tags=check_tags(tags),
+        aliases=[],
+        stage="None",
+        status=status,
+        source=source,
+        approval="pending",
+        approved_until=0,
+        created_at=tx.now,
+        created_by=caller().principal,
+        updated_at=tx.now,
+    )
+    tx.insert(NOTES, notes)
+    set_labels(tx, notes.workspace, notes.name, notes.version, "tag", notes.tags)
+    measure(tx, notes.name, notes.version, metrics)
+    tx.execute(
+        "UPDATE model SET updated_at = ? WHERE workspace = ? AND name = ?",
+        (tx.now_micros, notes.workspace, notes.name),
+    )
+    announce(
+        tx,
+        "model.version.created",
+        subject=artifact.ref,
+        name=notes.name,
+        version=notes.version,
+        source=source,
+        run_id=notes.run_id,
+        description=description,
+        tags=notes.tags,
+    )
+    return notes
 
 
-def find_model(tx: Transaction, name: str) -> Model:
-    """The model of this name; `NotFound` with the nearest names otherwise."""
+def find_model(tx: Transaction, name: str, *, deleted: bool = False) -> Model:
+    """The model of this name, or of the name that it was renamed to; `NotFound` with the nearest names otherwise."""
     workspace = caller().workspace
+    name = name.removeprefix(f"{KIND}/")
     found = tx.fetch_one(MODELS, "WHERE workspace = ? AND name = ?", (workspace, name))
+    if found is None and (now := renamed(tx, KIND, name)) != name:
+        found = tx.fetch_one(MODELS, "WHERE workspace = ? AND name = ?", (workspace, now))
     if found is None:
-        names = [str(row[0]) for row in tx.rows("SELECT name FROM model WHERE workspace = ? LIMIT 1000", (workspace,))]
+        names = [row[0] for row in tx.rows(f"SELECT name FROM model WHERE {_LIVE} LIMIT 1000", (workspace,))]  # noqa: S608 -- ours
         raise NotFound(f"there is no model named {name!r}", known=nearest(name, names))
+    if found.deleted_at is not None and not deleted:
+        raise NotFound(f"the model {name!r} was deleted", hint=f"mainspring model restore {name}")
     return found
 
 
-def find_version(tx: Transaction, ref: str) -> ModelVersion:
-    """The version that `name@3`, `name@alias`, `name` (the newest) or an artifact's id means."""
-    return describe_version(tx, graph.resolve(tx, ref, kind=KIND))
+def locate(tx: Transaction, ref: str, *, deleted: bool = False) -> VersionNotes:
+    """The row of the version that `name@3`, `name@alias`, `name` (the newest) or an artifact's id means.
 
+    Args:
+        tx: The caller's transaction.
+        ref: `model/` may stand before it.
+        deleted: Whether a deleted version may be meant as well.
 
-def versions_of(tx: Transaction, name: str, *, limit: int) -> list[ModelVersion]:
-    """The versions of a model, newest first."""
-    find_model(tx, name)
-    where = "WHERE workspace = ? AND kind = ? AND name = ? ORDER BY version DESC LIMIT ?"
-    return [describe_version(tx, each) for each in tx.fetch(ARTIFACTS, where, (caller().workspace, KIND, name, limit))]
-
-
-def describe_version(tx: Transaction, artifact: Artifact) -> ModelVersion:
-    """A version with what has been said about it."""
+    Raises:
+        NotFound: There is none, or it was deleted.
+    """
+    named = None if _is_id(ref) else parse_reference(ref, kind=KIND)
+    if named is not None and named.kind == KIND and named.version in ("", "latest"):
+        model = find_model(tx, named.name, deleted=deleted)
+        among = "" if deleted else "AND deleted_at IS NULL "
+        where = f"WHERE workspace = ? AND name = ? {among}ORDER BY version DESC LIMIT 1"
+        found = tx.fetch_one(NOTES, where, (model.workspace, model.name))
+        if found is None:
+            raise NotFound(f"the model {model.name!r} has no version", hint="log_model or register adds one")
+        return found
+    artifact = graph.resolve(tx, ref, kind=KIND)
     if artifact.kind != KIND:
         raise InvalidInput(f"{artifact.ref} is not a model")
+    return find_notes(tx, artifact, deleted=deleted)
+
+
+def find_notes(tx: Transaction, artifact: Artifact, *, deleted: bool = False) -> VersionNotes:
+    """What the registry keeps about an artifact of kind `model`."""
+    found = tx.fetch_one(
+        NOTES,
+        "WHERE workspace = ? AND name = ? AND version = ?",
+        (artifact.workspace, artifact.name, artifact.version),
+    )
+    if found is None:
+        raise NotFound(f"{artifact.ref} is not in the registry")
+    if found.deleted_at is not None and not deleted:
+        raise NotFound(
+            f"{artifact.ref} was deleted", hint=f"mainspring model restore {artifact.name}@{artifact.version}"
+        )
+    return found
+
+
+def find_version(tx: Transaction, ref: str, *, deleted: bool = False) -> ModelVersion:
+    """The version that a reference means; see `locate`."""
+    return describe_version(tx, locate(tx, ref, deleted=deleted))
+
+
+def versions_of(
+    tx: Transaction, name: str, *, limit: int, before: int = 0, deleted: bool = False
+) -> list[ModelVersion]:
+    """The versions of a model, newest first; `before` is a version number, for the next page."""
+    model = find_model(tx, name, deleted=deleted)
+    clauses, params = ["workspace = ?", "name = ?"], [model.workspace, model.name]
+    if not deleted:
+        clauses.append("deleted_at IS NULL")
+    if before:
+        clauses.append("version < ?")
+        params.append(before)
+    where = f"WHERE {' AND '.join(clauses)} ORDER BY version DESC LIMIT ?"
+    return describe_notes(tx, tx.fetch(NOTES, where, [*params, limit]))
+
+
+def describe_version(tx: Transaction, notes: VersionNotes) -> ModelVersion:
+    """A version with what has been said about it."""
+    return describe_notes(tx, [notes])[0]
+
+
+def describe_notes(tx: Transaction, rows: Sequence[VersionNotes]) -> list[ModelVersion]:
+    """Versions with what has been said about them, in the order given; three queries for a page."""
+    artifacts: dict[str, Artifact] = {}
+    for start in range(0, len(rows), _IN):
+        batch = [row.artifact_id for row in rows[start : start + _IN]]
+        artifacts.update((each.id, each) for each in listing.with_ids(tx, batch))
+    measured = _measured(tx, rows)
+    now = tx.now_micros
+    return [_version(artifacts[row.artifact_id], row, measured.get((row.name, row.version), {}), now) for row in rows]
+
+
+def _version(artifact: Artifact, notes: VersionNotes, measured: dict[str, dict[str, Metric]], now: int) -> ModelVersion:
     facts = msgspec.convert(artifact.metadata, _Facts)
-    key = (artifact.workspace, artifact.name, artifact.version)
-    notes = tx.fetch_one(NOTES, "WHERE workspace = ? AND name = ? AND version = ?", key)
-    pointing = graph.aliases(tx, KIND, artifact.name)
     return ModelVersion(
         id=artifact.id,
-        name=artifact.name,
-        version=artifact.version,
+        name=notes.name,
+        version=notes.version,
         digest=artifact.digest,
         size=artifact.size,
         run_id=artifact.run_id,
         created_at=artifact.created_at,
         created_by=artifact.created_by,
-        description=notes.description if notes else "",
-        tags=notes.tags if notes else {},
-        aliases=[alias for alias, version in pointing.items() if version == artifact.version],
-        approved=bool(approvals_of(tx, artifact.digest)),
+        description=notes.description,
+        tags=notes.tags,
+        aliases=notes.aliases,
+        approved=notes.approved_until > now,
+        approval=notes.approval if notes.approval == "rejected" or notes.approved_until > now else "pending",
+        measured=measured,
+        stage=notes.stage,
+        status=notes.status,
+        source=notes.source,
+        updated_at=notes.updated_at,
+        deleted_at=notes.deleted_at,
         **{field: getattr(facts, field) for field in facts.__struct_fields__},
     )
 
 
-def move_alias(tx: Transaction, name: str, alias: str, version: int) -> None:
-    """Point an alias at a version; 0 takes it away.
-
-    Raises:
-        CheckFailed: A protected alias would pass to a version that nobody approved and that never had it.
-    """
-    find_model(tx, name)
-    if version == 0:
-        graph.remove_alias(tx, KIND, name, alias)
-        return
-    artifact = graph.resolve(tx, f"{KIND}/{name}@{version}")
-    if alias in PROTECTED and not approvals_of(tx, artifact.digest):
-        past = {each.version for each in alias_history(tx, name) if each.alias == alias}
-        if past and version not in past:
-            raise CheckFailed(
-                f"{artifact.ref} is not approved, so it cannot take the alias {alias!r} over",
-                hint=f"mainspring model approve {name}@{version}",
-                details={"digest": artifact.digest},
-            )
-    graph.set_alias(tx, KIND, name, alias, version)
+def _measured(tx: Transaction, rows: Sequence[VersionNotes]) -> dict[tuple[str, int], dict[str, dict[str, Metric]]]:
+    """The figures measured after registration: by version, then by data, then by name."""
+    found: dict[tuple[str, int], dict[str, dict[str, Metric]]] = {}
+    names = list(dict.fromkeys(row.name for row in rows))
+    wanted = {(row.name, row.version) for row in rows}
+    for start in range(0, len(names), _IN):
+        batch = names[start : start + _IN]
+        where = f"WHERE workspace = ? AND dataset <> '' AND name IN ({', '.join('?' * len(batch))})"
+        params: list[Any] = [caller().workspace, *batch]
+        if len(rows) == 1:
+            where, params = f"{where} AND version = ?", [*params, rows[0].version]
+        for each in tx.fetch(MEASURED, where, params):
+            if (each.name, each.version) in wanted:
+                figure = Metric(each.value, each.low, each.high, each.level)
+                found.setdefault((each.name, each.version), {}).setdefault(each.dataset, {})[each.key] = figure
+    return found
 
 
 def alias_history(tx: Transaction, name: str) -> list[AliasChange]:
     """Every move of the aliases of a model, newest first."""
-    where = "WHERE workspace = ? AND kind = ? AND name = ? ORDER BY at DESC"
-    return tx.fetch(ALIAS_HISTORY, where, (caller().workspace, KIND, name))
+    return listing.alias_history(tx, KIND, name)
 
 
-def approve(tx: Transaction, ref: str, *, comment: str) -> Approval:
-    """Record the caller's approval of a version's content.
-
-    Raises:
-        Forbidden: The caller made the version. The owner of an embedded store works alone, and may.
-    """
-    artifact = graph.resolve(tx, ref, kind=KIND)
-    describe_version(tx, artifact)
-    who = caller()
-    if who.method != "local" and who.principal == artifact.created_by:
-        raise Forbidden(
-            f"{who.principal} made {artifact.ref} and cannot be the one to approve it",
-            hint="ask a colleague to approve",
-        )
-    run = graph.start_run(tx, "approval", artifact.name, metadata={"comment": comment})
-    graph.use(tx, run.id, artifact.id, role="model")
-    facts = {"model": artifact.ref, "digest": artifact.digest, "by": who.principal, "comment": comment}
-    made = graph.add_artifact(
-        tx, "approval", artifact.name, digest=digest_value("approval", [facts, run.id]), metadata=facts, run_id=run.id
-    )
-    graph.finish_run(tx, run.id)
-    approval = Approval(
-        artifact.workspace, artifact.digest, artifact.name, artifact.version, made.id, comment, tx.now, who.principal
-    )
-    tx.insert(APPROVALS, approval)
-    return approval
-
-
-def approvals_of(tx: Transaction, digest: str) -> list[Approval]:
-    """The approvals of a content, newest first."""
-    return tx.fetch(APPROVALS, "WHERE workspace = ? AND digest = ? ORDER BY at DESC", (caller().workspace, digest))
-
-
-def attach(tx: Transaction, ref: str, report: str, *, metrics: Mapping[str, Metric]) -> Attached:
+def attach(tx: Transaction, ref: str, report: str, *, metrics: Mapping[str, Metric], dataset: str = "") -> Attached:
     """Say that an evaluation report is about a version; the graph then leads from the version to the report."""
-    model = graph.resolve(tx, ref, kind=KIND)
+    model = locate(tx, ref)
     found = graph.resolve(tx, report, kind="report")
     if found.kind != "report":
         raise InvalidInput(f"{found.ref} is not a report")
     if found.run_id:
-        graph.use(tx, found.run_id, model.id, role="model")
+        graph.use(tx, found.run_id, model.artifact_id, role="model")
     else:
         run = graph.start_run(tx, "evaluation", model.name)
-        graph.use(tx, run.id, model.id, role="model")
+        graph.use(tx, run.id, model.artifact_id, role="model")
         graph.use(tx, run.id, found.id, role="report")
         graph.finish_run(tx, run.id)
-    attached = Attached(model.workspace, model.name, model.version, found.id, dict(metrics), tx.now, caller().principal)
+    dataset = dataset or next((each.ref for each in _data_of(tx, found)), "")
+    attached = Attached(
+        model.workspace, model.name, model.version, found.id, dict(metrics), tx.now, caller().principal, dataset
+    )
     tx.execute(
         "DELETE FROM model_report WHERE workspace = ? AND name = ? AND version = ? AND artifact_id = ?",
         (model.workspace, model.name, model.version, found.id),
     )
     tx.insert(ATTACHED, attached)
-    tx.note(model.ref, report=found.ref)
+    measure(tx, model.name, model.version, metrics, dataset=dataset or found.ref)
+    tx.note(f"model/{model.name}@{model.version}", report=found.ref)
     return attached
+
+
+def _data_of(tx: Transaction, report: Artifact) -> list[Artifact]:
+    return listing.used_by(tx, report.run_id, *DATA_KINDS) if report.run_id else []
 
 
 def attached_to(tx: Transaction, version: ModelVersion) -> list[Attached]:
     """The reports of a version, newest first."""
     where = "WHERE workspace = ? AND name = ? AND version = ? ORDER BY at DESC"
     return tx.fetch(ATTACHED, where, (caller().workspace, version.name, version.version))
-
-
-def annotate(tx: Transaction, version: ModelVersion, *, description: str, tags: Mapping[str, str]) -> None:
-    """Replace what is said about a version."""
-    notes = VersionNotes(caller().workspace, version.name, version.version, description, dict(tags))
-    tx.execute(
-        "DELETE FROM model_version WHERE workspace = ? AND name = ? AND version = ?",
-        (notes.workspace, notes.name, notes.version),
-    )
-    tx.insert(NOTES, notes)
-    tx.note(version.ref, description=description, tags=notes.tags)
 
 
 def policy(tx: Transaction) -> LoadPolicy:
@@ -290,18 +391,27 @@ def set_policy(tx: Transaction, wanted: LoadPolicy) -> LoadPolicy:
     return wanted
 
 
-def _ensure_model(tx: Transaction, name: str) -> None:
-    model = Model(caller().workspace, name, "", {}, tx.now, caller().principal)
-    columns = ", ".join(MODELS.columns)
-    marks = ", ".join("?" * len(MODELS.columns))
-    tx.execute(f"INSERT INTO model ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING", MODELS.to_row(model))  # noqa: S608
+def _ensure_model(tx: Transaction, name: str) -> Model:
+    """The model of a name, which is made where it is not there."""
+    check_name(name, what="model name")
+    try:
+        return find_model(tx, name)
+    except NotFound:
+        try:
+            find_model(tx, name, deleted=True)
+        except NotFound:
+            return create_model(tx, name)
+    raise Conflict(
+        f"the model {name!r} was deleted, so it cannot be given a version",
+        hint=f"mainspring model restore {name}, or create({name!r}) for a new one",
+    )
 
 
 def _code_of(tx: Transaction, run_id: str, code: Code | None) -> str:
     """The code that the run recorded itself, or else what the caller says, kept as an artifact once per content."""
-    known = _used_by(tx, run_id, "code")
+    known = listing.used_by(tx, run_id, "code")
     if known or code is None:
-        return known[0] if known else ""
+        return known[0].ref if known else ""
     plain = msgspec.to_builtins(code)
     made = graph.add_artifact(tx, "code", code.name, digest=digest_value("code", plain), metadata=plain, reuse=True)
     graph.use(tx, run_id, made.id, role="code")
@@ -310,9 +420,9 @@ def _code_of(tx: Transaction, run_id: str, code: Code | None) -> str:
 
 def _environment_of(tx: Transaction, run_id: str, environment: Environment | None) -> str:
     """The environment that the run recorded itself, or else the caller's; equal packages are one artifact."""
-    known = _used_by(tx, run_id, "environment")
+    known = listing.used_by(tx, run_id, "environment")
     if known or environment is None:
-        return known[0] if known else ""
+        return known[0].ref if known else ""
     digest = digest_value("environment", {"python": environment.python, "packages": environment.packages})
     plain = msgspec.to_builtins(environment)
     made = graph.add_artifact(tx, "environment", "python", digest=digest, metadata=plain, reuse=True)
@@ -320,15 +430,5 @@ def _environment_of(tx: Transaction, run_id: str, environment: Environment | Non
     return made.ref
 
 
-def _used_by(tx: Transaction, run_id: str, *kinds: str) -> list[str]:
-    """References of the artifacts of these kinds that a run used."""
-    marks = ", ".join("?" * len(kinds))
-    return [
-        f"{kind}/{name}@{version}"
-        for kind, name, version in tx.rows(
-            "SELECT DISTINCT artifact.kind, artifact.name, artifact.version FROM edge"  # noqa: S608 -- only marks are put in
-            f" JOIN artifact ON artifact.id = edge.source WHERE edge.target = ? AND artifact.kind IN ({marks})"
-            " ORDER BY 1, 2, 3",
-            (run_id, *kinds),
-        )
-    ]
+def _is_id(ref: str) -> bool:
+    return len(ref) == 36 and ref.count("-") == 4 and "@" not in ref and "/" not in ref

@@ -10,42 +10,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mainspring.engines.signature import Signature
-from mainspring.kernel.context import caller
-from mainspring.kernel.errors import Damaged, InvalidInput, NotFound, nearest
-from mainspring.kernel.operations import Download, operation
-from mainspring.lineage import graph, queries
-from mainspring.lineage.types import AliasChange, File
+from mainspring.kernel.errors import Damaged, InvalidInput, NotFound
+from mainspring.kernel.operations import operation
+from mainspring.lineage.types import File
 from mainspring.models.policy import LoadPolicy
-from mainspring.models.registry import (
-    DATA_KINDS,
-    add_version,
-    alias_history,
-    annotate,
-    approvals_of,
-    approve,
-    attach,
-    attached_to,
-    describe_version,
-    find_model,
-    find_version,
-    move_alias,
-    policy,
-    set_policy,
-    versions_of,
-)
-from mainspring.models.tables import MODELS
-from mainspring.models.types import (
-    Approval,
-    Attached,
-    Code,
-    Environment,
-    Manifest,
-    Metric,
-    Model,
-    ModelCard,
-    ModelVersion,
-)
-from mainspring.store.service import RoomService, Storage
+from mainspring.models.registry import EXTERNAL, add_version, describe_version, policy, set_policy
+from mainspring.models.service_approvals import ApprovalOperations
+from mainspring.models.service_cards import CardOperations
+from mainspring.models.service_names import NameOperations
+from mainspring.models.service_versions import VersionOperations
+from mainspring.models.types import Code, Environment, Manifest, Metric, ModelVersion, VersionStatus
+from mainspring.store.service import Storage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,7 +34,7 @@ _MANIFEST_LIMIT = 16 << 20
 _PIECE = 1 << 20
 
 
-class Models(RoomService, room="models"):
+class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperations, room="models"):
     """Models by name and version: registered, approved, aliased, loaded."""
 
     @operation(permission="models:write", writes=True, resource="name")
@@ -77,12 +52,15 @@ class Models(RoomService, room="models"):
         environment: Environment | None = None,
         description: str = "",
         tags: dict[str, str] = {},  # noqa: B006
+        source: str = "",
+        status: VersionStatus = "ready",
     ) -> ModelVersion:
         """Register files that were uploaded before as the next version of a model.
 
         Args:
             name: The model.
-            files: What the version consists of; every blob must be in the store.
+            files: What the version consists of; every blob must be in the store. A version that lies elsewhere has
+                none, and a source.
             run_id: The run that made it; without one, a run of kind `training` is recorded.
             manifest: What the files are, where none of them is a `manifest.json`.
             metrics: Figures, with intervals where there are any.
@@ -92,10 +70,12 @@ class Models(RoomService, room="models"):
             environment: Where that ran, where the run has recorded none.
             description: In words.
             tags: Free labels of the version.
+            source: Where it was taken from, or where it lies: a path or a URI.
+            status: Whether its files are all there.
         """
-        described = self._manifest(files, manifest)
+        described = self._manifest(files, manifest, source)
         with self.store.write() as tx:
-            artifact = add_version(
+            notes = add_version(
                 tx,
                 name,
                 manifest=described,
@@ -108,130 +88,10 @@ class Models(RoomService, room="models"):
                 environment=environment,
                 description=description,
                 tags=tags,
+                source=source,
+                status=status,
             )
-            return describe_version(tx, artifact)
-
-    @operation(permission="models:read", resource="ref")
-    def get(self, ref: str) -> ModelVersion:
-        """A version: `name@3`, `name@champion`, `name` (the newest), or an artifact's id."""
-        with self.store.read() as tx:
-            return find_version(tx, ref)
-
-    @operation(permission="models:read")
-    def models(self, *, limit: int = 100, after: str = "") -> list[Model]:
-        """The models of the workspace by name; `after` is the last name of the page before."""
-        with self.store.read() as tx:
-            where = "WHERE workspace = ? AND name > ? ORDER BY name LIMIT ?"
-            return tx.fetch(MODELS, where, (caller().workspace, after, max(1, min(limit, 1000))))
-
-    @operation(permission="models:read", resource="name")
-    def versions(self, name: str, *, limit: int = 100) -> list[ModelVersion]:
-        """The versions of a model, newest first."""
-        with self.store.read() as tx:
-            return versions_of(tx, name, limit=max(1, min(limit, 1000)))
-
-    @operation(permission="models:read", resource="ref")
-    def files(self, ref: str) -> list[File]:
-        """The files of a version."""
-        with self.store.read() as tx:
-            return graph.files_of(tx, find_version(tx, ref).id)
-
-    @operation(permission="models:read", resource="ref")
-    def file(self, ref: str, path: str) -> Download:
-        """The bytes of one file of a version."""
-        with self.store.read() as tx:
-            version = find_version(tx, ref)
-            found = {file.path: file for file in graph.files_of(tx, version.id)}
-        if path not in found:
-            raise NotFound(f"{version.ref} has no file {path!r}", known=nearest(path, found))
-        return self.store.blobs.open(found[path].digest)
-
-    @operation(permission="models:write", writes=True, resource="name")
-    def alias(self, name: str, alias: str, version: int) -> ModelVersion:
-        """Point an alias such as `champion` at a version; every move is kept."""
-        if version < 1:
-            raise InvalidInput("versions start at 1", hint="remove_alias(name, alias) takes an alias away")
-        with self.store.write() as tx:
-            move_alias(tx, name, alias, version)
-            return find_version(tx, f"model/{name}@{version}")
-
-    @operation(permission="models:write", writes=True, resource="name")
-    def remove_alias(self, name: str, alias: str) -> None:
-        """Take an alias away."""
-        with self.store.write() as tx:
-            move_alias(tx, name, alias, 0)
-
-    @operation(permission="models:read", resource="name")
-    def alias_history(self, name: str) -> list[AliasChange]:
-        """Every move of the aliases of a model, newest first."""
-        with self.store.read() as tx:
-            find_model(tx, name)
-            return alias_history(tx, name)
-
-    @operation(permission="models:write", writes=True, resource="name")
-    def describe(self, name: str, *, description: str | None = None, tags: dict[str, str] | None = None) -> Model:
-        """Set the description of a model, or its tags, or both; None leaves as it is."""
-        with self.store.write() as tx:
-            model = find_model(tx, name)
-            changed = msgspec.structs.replace(
-                model,
-                description=model.description if description is None else description,
-                tags=model.tags if tags is None else tags,
-            )
-            row = dict(zip(MODELS.columns, MODELS.to_row(changed), strict=True))
-            tx.execute(
-                "UPDATE model SET description = ?, tags = ? WHERE workspace = ? AND name = ?",
-                (row["description"], row["tags"], model.workspace, name),
-            )
-            tx.note(f"model/{name}", description=changed.description, tags=changed.tags)
-            return changed
-
-    @operation(permission="models:write", writes=True, resource="ref")
-    def describe_version(
-        self, ref: str, *, description: str | None = None, tags: dict[str, str] | None = None
-    ) -> ModelVersion:
-        """Set the description of a version, or its tags, or both; None leaves as it is."""
-        with self.store.write() as tx:
-            version = find_version(tx, ref)
-            annotate(
-                tx,
-                version,
-                description=version.description if description is None else description,
-                tags=version.tags if tags is None else tags,
-            )
-            return find_version(tx, version.id)
-
-    @operation(permission="models:approve", writes=True, resource="ref")
-    def approve(self, ref: str, *, comment: str = "") -> Approval:
-        """Approve the content of a version; its author may not, except the owner of an embedded store."""
-        with self.store.write() as tx:
-            return approve(tx, ref, comment=comment)
-
-    @operation(permission="models:write", writes=True, resource="ref")
-    def attach_report(self, ref: str, report: str, *, metrics: dict[str, Metric] = {}) -> Attached:  # noqa: B006
-        """Attach an evaluation report (an artifact of kind `report`) to a version, with the figures that count."""
-        with self.store.write() as tx:
-            return attach(tx, ref, report, metrics=metrics)
-
-    @operation(permission="models:read", resource="ref")
-    def card(self, ref: str) -> ModelCard:
-        """Everything that is known about a version, read from the graph."""
-        with self.store.read() as tx:
-            version = find_version(tx, ref)
-            came_from = queries.why(tx, version.id)
-            return ModelCard(
-                model=find_model(tx, version.name),
-                version=version,
-                files=graph.files_of(tx, version.id),
-                data=came_from.of_kind(*DATA_KINDS),
-                features=came_from.of_kind("feature-view", "feature-state"),
-                code=came_from.of_kind("code"),
-                environment=came_from.of_kind("environment"),
-                runs=[node for node in came_from.nodes if node.type == "run"],
-                approvals=approvals_of(tx, version.digest),
-                reports=attached_to(tx, version),
-                alias_history=alias_history(tx, version.name),
-            )
+            return describe_version(tx, notes)
 
     @operation(permission="models:read")
     def policy(self) -> LoadPolicy:
@@ -363,10 +223,12 @@ class Models(RoomService, room="models"):
                 storage.put_blob(_pieces(folder / file.path))
         return files
 
-    def _manifest(self, files: list[File], given: Manifest | None) -> Manifest:
+    def _manifest(self, files: list[File], given: Manifest | None, source: str) -> Manifest:
         """The manifest among the files, or the one given; refuses files that are not all there."""
+        if not files and source:
+            return given or Manifest(format=EXTERNAL, signature=Signature(inputs=()), files=())
         if not files:
-            raise InvalidInput("a model version has at least one file")
+            raise InvalidInput("a model version has at least one file, or a source where it lies")
         paths = [file.path for file in files]
         twice = next((path for path in paths if paths.count(path) > 1), "")
         if twice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,16 +14,37 @@ from mainspring.models.parity import CompileReport
 
 __all__ = [
     "Approval",
+    "ApprovalStatus",
     "Attached",
     "Code",
+    "Decision",
     "Environment",
+    "Gate",
     "Manifest",
+    "Measured",
     "Metric",
     "Model",
     "ModelCard",
+    "ModelPage",
     "ModelVersion",
+    "Rule",
+    "Stage",
+    "VersionDiff",
     "VersionNotes",
+    "VersionPage",
+    "VersionStatus",
 ]
+
+Stage = Literal["None", "Staging", "Production", "Archived"]
+"""The stages of MLflow's registry; an alias says the same with words of one's own."""
+
+VersionStatus = Literal["ready", "pending", "failed"]
+"""Whether the files of a version are all there."""
+
+ApprovalStatus = Literal["pending", "approved", "rejected"]
+"""What people said of a content: SageMaker's `PendingManualApproval`, `Approved` and `Rejected`."""
+
+Verdict = Literal["approved", "rejected"]
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -97,20 +118,81 @@ class Model(msgspec.Struct, frozen=True):
     tags: dict[str, str]
     created_at: datetime
     created_by: str
+    updated_at: datetime | None = None
+    deleted_at: datetime | None = None
+    """When it was deleted; it can be restored for as long as the setting `undo_days` says."""
 
 
 class VersionNotes(msgspec.Struct, frozen=True):
-    """What may be said about a version afterwards; the version itself never changes."""
+    """What the registry keeps about a version beside the artifact, which never changes."""
 
     workspace: str
     name: str
     version: int
+    artifact_id: str
+    digest: str
+    run_id: str
+    format: str
     description: str
     tags: dict[str, str]
+    aliases: list[str]
+    stage: Stage
+    status: VersionStatus
+    source: str
+    approval: ApprovalStatus
+    approved_until: int
+    """Microseconds until which the approvals hold; 0 where they do not suffice."""
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    deleted_at: datetime | None = None
+    lost_aliases: list[str] = []
+    """What the deletion took away, to come back with a restoration."""
+    emptied_at: datetime | None = None
+    """When its files were given up for good, some time after it was deleted."""
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """A figure that a version must reach before it may pass."""
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    dataset: str = ""
+    """On which data it was measured; empty for the figures given at registration."""
+    surely: bool = False
+    """Whether the whole interval must be inside the bounds, and not only the figure itself."""
+
+    def __post_init__(self) -> None:
+        if self.at_least is None and self.at_most is None:
+            raise InvalidInput(f"the gate on {self.metric!r} has no bound", hint="give at_least, at_most or both")
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What must be true of a version before it takes an alias or a stage."""
+
+    target: str
+    """An alias such as `champion`, or a stage such as `Production`."""
+    approvals: int = 1
+    """How many people must have approved the very content; 0 asks nobody."""
+    approvers: list[str] = []
+    """Whose approval counts: names of people, or `role:approver`; empty for everybody who may approve."""
+    gates: list[Gate] = []
+    days: int = 0
+    """For how many days an approval holds; 0 for ever."""
+    takeover: bool = False
+    """Ask only of a version that takes over from another: not of the first, and not of one that held it before."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.approvals <= 20 or not 0 <= self.days <= 3650:
+            raise InvalidInput("a rule asks for 0 to 20 approvals, which hold for 0 (for ever) to 3650 days")
+        named = [each for each in self.approvers if not each.startswith("role:")]
+        if len(named) == len(self.approvers) and 0 < len(set(named)) < self.approvals:
+            raise InvalidInput(f"{len(set(named))} people cannot give {self.approvals} approvals")
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """Somebody's yes to one content: it holds for the digest, so for these very bytes and no others."""
+    """What one person said of one content: it holds for the digest, so for these very bytes and no others."""
 
     workspace: str
     digest: str
@@ -122,6 +204,25 @@ class Approval(msgspec.Struct, frozen=True):
     comment: str
     at: datetime
     by: str
+    verdict: Verdict = "approved"
+    roles: list[str] = []
+    """Of the person, at that moment."""
+    method: str = ""
+    """How they showed who they are."""
+    withdrawn_at: datetime | None = None
+    withdrawn_by: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Whether a version may take an alias or a stage, and what is lacking."""
+
+    target: str
+    allowed: bool
+    reasons: list[str]
+    """What stands in the way; empty when it may."""
+    rule: Rule
+    approvals: list[Approval]
+    """Those that count."""
 
 
 class Attached(msgspec.Struct, frozen=True):
@@ -133,6 +234,25 @@ class Attached(msgspec.Struct, frozen=True):
     artifact_id: str
     """The artifact of kind `report`."""
     metrics: dict[str, Metric]
+    at: datetime
+    by: str
+    dataset: str = ""
+    """The data it was measured on, where that is known."""
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """One figure of a version on one data."""
+
+    workspace: str
+    name: str
+    version: int
+    dataset: str
+    """Reference or name of the data; empty for the figures given at registration."""
+    key: str
+    value: float
+    low: float | None
+    high: float | None
+    level: float | None
     at: datetime
     by: str
 
@@ -154,6 +274,7 @@ class ModelVersion(msgspec.Struct, frozen=True):
     created_at: datetime
     created_by: str
     metrics: dict[str, Metric] = {}
+    """As given at registration."""
     parameters: dict[str, Any] = {}
     parity: CompileReport | None = None
     libraries: dict[str, str] = {}
@@ -164,15 +285,64 @@ class ModelVersion(msgspec.Struct, frozen=True):
     """Reference of the code artifact, or an empty text."""
     environment: str = ""
     """Reference of the environment artifact, or an empty text."""
+    example: str = ""
+    """The file that holds an input example, or an empty text."""
     description: str = ""
     tags: dict[str, str] = {}
     aliases: list[str] = []
     approved: bool = False
+    """Whether the approvals that its model's rule asks of a champion were given, still hold, and nobody objects."""
+    approval: ApprovalStatus = "pending"
+    measured: dict[str, dict[str, Metric]] = {}
+    """Figures on each data, measured after the registration."""
+    stage: Stage = "None"
+    status: VersionStatus = "ready"
+    source: str = ""
+    """Where it was taken from, in the words of whoever registered it: a path or a URI."""
+    updated_at: datetime | None = None
+    deleted_at: datetime | None = None
 
     @property
     def ref(self) -> str:
         """`model/name@version`."""
         return f"model/{self.name}@{self.version}"
+
+
+class ModelPage(msgspec.Struct, frozen=True):
+    """Some of the models that a search found."""
+
+    models: list[Model]
+    latest: dict[str, ModelVersion]
+    """The newest version of each, by the model's name; a model without versions is not in it."""
+    next_page: str
+    """Give it as `page` for what follows; empty at the end."""
+
+
+class VersionPage(msgspec.Struct, frozen=True):
+    """Some of the versions that a search found."""
+
+    versions: list[ModelVersion]
+    next_page: str
+    """Give it as `page` for what follows; empty at the end."""
+
+
+class VersionDiff(msgspec.Struct, frozen=True):
+    """What differs between two versions: name -> (before, after), None where one has it not."""
+
+    before: str
+    after: str
+    same_content: bool
+    parameters: dict[str, tuple[Any, Any]]
+    metrics: dict[str, tuple[Metric | None, Metric | None]]
+    data: tuple[list[str], list[str]]
+    """What only the first, and what only the second was trained on."""
+    code: tuple[Any, Any] | None
+    environment: dict[str, tuple[str | None, str | None]]
+    """Packages whose version differs."""
+    signature: dict[str, tuple[str | None, str | None]]
+    """Columns that came, went or changed: `in wind` -> (`FP64`, `FP32`)."""
+    facts: dict[str, tuple[Any, Any]]
+    """Format, size, classes."""
 
 
 class ModelCard(msgspec.Struct, frozen=True):

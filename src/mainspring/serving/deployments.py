@@ -17,7 +17,8 @@ from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.ids import new_id
 from mainspring.lineage.graph import add_artifact, aliases, finish_run, resolve, start_run, use
 from mainspring.lineage.types import Artifact, RunStatus
-from mainspring.models.registry import approvals_of, move_alias
+from mainspring.models.approvals import standing
+from mainspring.models.stages import move_alias
 from mainspring.serving.sequential import Rule
 from mainspring.serving.tables import ENDPOINTS, EVIDENCE, ROLLOUTS
 from mainspring.serving.traffic import Mode, Target, TrafficPlan
@@ -55,8 +56,8 @@ def find_endpoint(tx: Transaction, name: str) -> Endpoint:
 
 
 def approval_of(tx: Transaction, model: Artifact) -> str:
-    """The id of the newest approval of this content, under whatever name and version; empty when there is none."""
-    given = approvals_of(tx, model.digest)
+    """The id of the newest approval of this content; empty when there is none, or not as many as its rule asks for."""
+    given = standing(tx, model.digest, model.name)
     return max((approval.artifact_id for approval in given), default="")
 
 
