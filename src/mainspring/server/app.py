@@ -19,6 +19,7 @@ from mainspring.client.client import Client
 from mainspring.kernel.addresses import is_loopback
 from mainspring.kernel.context import Caller
 from mainspring.kernel.errors import MainspringError, NotFound
+from mainspring.protocols.mlflow.routes import MlflowProtocol, is_mlflow, refuse
 from mainspring.server.api import api_routes, error_response, respond_errors
 from mainspring.server.gatekeeper import COOKIE, Gatekeeper
 from mainspring.server.openapi import openapi
@@ -69,7 +70,17 @@ def make_app(store: Store, *, host: str = "127.0.0.1") -> ASGIApp:
         *_console_routes(client),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_found})
-    return Gatekeeper(app, store=store, hosts=store.settings.allowed_hosts, open_to_owner=is_loopback(host))
+    return Gatekeeper(
+        MlflowProtocol(app, client),
+        store=store,
+        hosts=store.settings.allowed_hosts,
+        open_to_owner=is_loopback(host),
+        refuse=_refusal,
+    )
+
+
+def _refusal(error: MainspringError, request_id: str, path: str) -> Response:
+    return refuse(error) if is_mlflow(path) else error_response(error, request_id=request_id)
 
 
 def _console_routes(client: Client) -> list[Route]:

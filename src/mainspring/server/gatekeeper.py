@@ -7,6 +7,7 @@ address needs a token.
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
@@ -31,7 +32,7 @@ __all__ = ["COOKIE", "Gatekeeper"]
 COOKIE = "mainspring_token"
 """The cookie in which a browser that signed in keeps its token."""
 
-_OPEN = {"/health", "/login", "/v2/health/live", "/v2/health/ready"}
+_OPEN = {"/health", "/login", "/version", "/v2/health/live", "/v2/health/ready"}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _log = logging.getLogger("mainspring.api")
 
@@ -46,14 +47,14 @@ class Gatekeeper:
         store: Store,
         hosts: Sequence[str],
         open_to_owner: bool,
-        refuse: Callable[[MainspringError, str], Response] = lambda error, request_id: error_response(
+        refuse: Callable[[MainspringError, str, str], Response] = lambda error, request_id, _: error_response(
             error, request_id=request_id
         ),
     ) -> None:
         self._app = app
         self._store = store
         self._refuse = refuse
-        """How a refusal is worded: a protocol of others has its own form."""
+        """How a refusal is worded, from the error, the id and the path: a protocol of others has its own form."""
         self._hosts = {*LOOPBACK, *hosts}
         self._open_to_owner = open_to_owner
         """Whether a caller without a token is the owner: true on loopback, where only this machine's user gets in."""
@@ -68,7 +69,7 @@ class Gatekeeper:
             self._refuse_foreign(request)
             scope["mainspring.caller"] = await self._identify(request, request_id[:100])
         except MainspringError as error:
-            await self._refuse(error, request_id[:100])(scope, receive, send)
+            await self._refuse(error, request_id[:100], request.url.path)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -86,7 +87,8 @@ class Gatekeeper:
             raise Forbidden(f"a page of {origin or 'another site'} may not change anything here")
 
     async def _identify(self, request: Request, request_id: str) -> Caller:
-        workspace = request.headers.get("x-mainspring-workspace", "") or "default"
+        headers = request.headers
+        workspace = headers.get("x-mainspring-workspace") or headers.get("x-mlflow-workspace") or "default"
         try:
             check_name(workspace, what="workspace")
         except InvalidName as error:
@@ -109,11 +111,21 @@ def _token_of(request: Request) -> str:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
+    if scheme.lower() == "basic":
+        return _password_of(value)
     try:
         morsel = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
     except CookieError:
         return ""
     return morsel.value if morsel else ""
+
+
+def _password_of(value: str) -> str:
+    """The password of HTTP Basic, where clients of others carry a token; the name before it says nothing."""
+    try:
+        return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        raise Unauthenticated("the header Authorization does not hold a name and a password") from None
 
 
 def _host_name(header: str) -> str:

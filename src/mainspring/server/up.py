@@ -104,7 +104,7 @@ def _run_endpoints(folder: Path, settings: Settings, endpoints: socket.socket) -
         store=Store.open(folder),
         hosts=settings.allowed_hosts,
         open_to_owner=is_loopback(settings.host),
-        refuse=lambda error, _: JSONResponse({"error": str(error)}, status_of(error)),
+        refuse=lambda error, *_: JSONResponse({"error": str(error)}, status_of(error)),
     )
     uvicorn.Server(_http(guard, grace=15)).run(sockets=[endpoints])
 
