@@ -15,7 +15,7 @@ import msgspec
 
 from mainspring.kernel.errors import NotFound, nearest
 
-__all__ = ["CODECS", "HANDLERS", "ROOMS", "TICKERS", "Room", "load", "registered"]
+__all__ = ["AUTOLOGGERS", "CODECS", "HANDLERS", "ROOMS", "TICKERS", "Room", "load", "registered"]
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -71,6 +71,20 @@ CODECS: dict[str, str] = {
     "model": "mainspring.pipelines.codecs:ModelCodec",
 }
 """How results of steps that are not JSON become bytes: classes with the methods of `pipelines.codecs.Codec`."""
+
+
+AUTOLOGGERS: dict[str, str] = {
+    "catboost": "mainspring.autologging.catboost:CatBoostLogger",
+    "keras": "mainspring.autologging.keras:KerasLogger",
+    "lightgbm": "mainspring.autologging.lightgbm:LightGBMLogger",
+    "lightning": "mainspring.autologging.lightning:LightningLogger",
+    "sklearn": "mainspring.autologging.sklearn:SklearnLogger",
+    "statsmodels": "mainspring.autologging.statsmodels:StatsmodelsLogger",
+    "torch": "mainspring.autologging.torch:TorchLogger",
+    "transformers": "mainspring.autologging.transformers:TransformersLogger",
+    "xgboost": "mainspring.autologging.xgboost:XGBoostLogger",
+}
+"""Frameworks whose trainings become runs by themselves: classes with the method of `autolog.protocol.AutoLogger`."""
 
 
 def load(address: str) -> Any:
