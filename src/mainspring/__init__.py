@@ -11,7 +11,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 __all__ = [
+    "Audio",
     "Client",
+    "Figure",
+    "Histogram",
+    "Html",
+    "Image",
+    "Json",
+    "Table",
+    "Text",
+    "Video",
+    "autolog",
     "connect",
     "current_step",
     "data",
@@ -32,10 +42,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mainspring import data, features, loop, models
+    from mainspring.autologging.switch import autolog
     from mainspring.client.client import Client, connect
     from mainspring.pipelines.context import current_step
     from mainspring.pipelines.decorators import flow, step
     from mainspring.quality.suite import expect
+    from mainspring.tracking.media import Audio, Figure, Histogram, Html, Image, Json, Table, Text, Video
     from mainspring.tracking.run import log
     from mainspring.tuning.search import tune
 
@@ -44,7 +56,10 @@ if TYPE_CHECKING:
     run = _default.tracking.run
     serve = _default.serving.deploy
 else:
+    _MEDIA = ("Audio", "Figure", "Histogram", "Html", "Image", "Json", "Table", "Text", "Video")
     _PLACES = {
+        **dict.fromkeys(_MEDIA, "mainspring.tracking.media"),
+        "autolog": "mainspring.autologging.switch",
         "Client": "mainspring.client.client",
         "connect": "mainspring.client.client",
         "current_step": "mainspring.pipelines.context",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MediaLogging"]
 
-_WATCH = "mainspring.autolog.torch_watch:watch"
+_WATCH = "mainspring.autologging.torch_watch:watch"
 
 
 class MediaLogging:
