@@ -185,6 +185,7 @@ class SqliteConnection:
                 self.script(f"PRAGMA {pragma}")
             if readonly:
                 self.script("PRAGMA query_only = on")
+                _load_regexp(self._db)
         except (apsw.Error, OSError) as error:
             raise self._translate(error) from error
 
@@ -310,6 +311,14 @@ def _sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def _load_regexp(db: apsw.Connection) -> None:
+    """Give a reader `REGEXP`: SQLite's own extension, shipped with apsw, which never takes exponential time."""
+    from apsw import sqlite_extra
+
+    if sqlite_extra.has("regexp"):  # without it a filter with `=~` is refused by the database
+        sqlite_extra.load(db, "regexp")
 
 
 def _load_checksums() -> bool:
