@@ -15,7 +15,7 @@ import msgspec
 
 from mainspring.kernel.errors import NotFound, nearest
 
-__all__ = ["AUTOLOGGERS", "CODECS", "HANDLERS", "ROOMS", "TICKERS", "Room", "load", "registered"]
+__all__ = ["AUTOLOGGERS", "CODECS", "HANDLERS", "MODEL_FORMATS", "ROOMS", "TICKERS", "Room", "load", "registered"]
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -85,6 +85,39 @@ AUTOLOGGERS: dict[str, str] = {
     "xgboost": "mainspring.autologging.xgboost:XGBoostLogger",
 }
 """Frameworks whose trainings become runs by themselves: classes with the method of `autolog.protocol.AutoLogger`."""
+
+
+MODEL_FORMATS: dict[str, str] = {
+    "onnx": "mainspring.models.format_onnx:ONNX",
+    "lightgbm": "mainspring.models.format_lightgbm:LIGHTGBM",
+    "xgboost": "mainspring.models.format_xgboost:XGBOOST",
+    "catboost": "mainspring.models.format_catboost:CATBOOST",
+    "keras": "mainspring.models.format_keras:KERAS",
+    "torchscript": "mainspring.models.format_torch:TORCHSCRIPT",
+    "torch-export": "mainspring.models.format_torch:TORCH_EXPORT",
+    "safetensors": "mainspring.models.format_safetensors:SAFETENSORS",
+    "mlflow": "mainspring.models.format_mlflow:MLFLOW",
+    "skops": "mainspring.models.format_skops:SKOPS",
+    "pickle": "mainspring.models.format_pickle:PICKLE",
+    "cloudpickle": "mainspring.models.format_pickle:CLOUDPICKLE",
+    "joblib": "mainspring.models.format_pickle:JOBLIB",
+    "python": "mainspring.models.format_python:PYTHON",
+}
+"""How models become files: objects with the methods of `models.formats.Format`; the first that accepts one is used."""
+
+
+AUTOLOGGERS: dict[str, str] = {
+    "catboost": "mainspring.autologging.catboost:CatBoostLogger",
+    "keras": "mainspring.autologging.keras:KerasLogger",
+    "lightgbm": "mainspring.autologging.lightgbm:LightGBMLogger",
+    "lightning": "mainspring.autologging.lightning:LightningLogger",
+    "sklearn": "mainspring.autologging.sklearn:SklearnLogger",
+    "statsmodels": "mainspring.autologging.statsmodels:StatsmodelsLogger",
+    "torch": "mainspring.autologging.torch:TorchLogger",
+    "transformers": "mainspring.autologging.transformers:TransformersLogger",
+    "xgboost": "mainspring.autologging.xgboost:XGBoostLogger",
+}
+"""Frameworks whose trainings become runs by themselves: classes with the method of `autologging.protocol.AutoLogger`."""
 
 
 def load(address: str) -> Any:
