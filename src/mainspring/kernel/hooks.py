@@ -106,20 +106,6 @@ MODEL_FORMATS: dict[str, str] = {
 """How models become files: objects with the methods of `models.formats.Format`; the first that accepts one is used."""
 
 
-AUTOLOGGERS: dict[str, str] = {
-    "catboost": "mainspring.autologging.catboost:CatBoostLogger",
-    "keras": "mainspring.autologging.keras:KerasLogger",
-    "lightgbm": "mainspring.autologging.lightgbm:LightGBMLogger",
-    "lightning": "mainspring.autologging.lightning:LightningLogger",
-    "sklearn": "mainspring.autologging.sklearn:SklearnLogger",
-    "statsmodels": "mainspring.autologging.statsmodels:StatsmodelsLogger",
-    "torch": "mainspring.autologging.torch:TorchLogger",
-    "transformers": "mainspring.autologging.transformers:TransformersLogger",
-    "xgboost": "mainspring.autologging.xgboost:XGBoostLogger",
-}
-"""Frameworks whose trainings become runs by themselves: classes with the method of `autologging.protocol.AutoLogger`."""
-
-
 def load(address: str) -> Any:
     """The object at `module:attribute`."""
     module, _, attribute = address.partition(":")
