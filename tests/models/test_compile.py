@@ -31,7 +31,8 @@ from mainspring.engines.models import LABEL
 from mainspring.engines.models_onnx import OnnxPredictor
 from mainspring.engines.signature import Field, Signature
 from mainspring.kernel.errors import InvalidInput
-from mainspring.models.compile import compile_model, native_predictor
+from mainspring.models.compile import compile_model
+from mainspring.models.native import native_predictor
 from mainspring.models.onnx_graph import Graph
 from mainspring.models.onnx_models import emit_model
 from mainspring.models.parity import measure, probe_rows

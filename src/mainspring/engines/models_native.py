@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from mainspring.engines.models import LABEL, PROBABILITY, VALUE
+from mainspring.engines.models_tensors import named
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from mainspring.engines.signature import Signature
 
-__all__ = ["LightGBMPredictor", "SklearnPredictor"]
+__all__ = ["FramePredictor", "LightGBMPredictor", "SklearnPredictor", "frame"]
 
 _MANY = 8192  # rows from which a team of threads pays; below, waking it costs more than the model
 
@@ -71,17 +72,7 @@ class SklearnPredictor:
 
     def _table(self, columns: Mapping[str, NDArray[Any]]) -> Any:
         if self._frame:
-            import polars as pl
-
-            text = {field.name for field in self.signature.inputs if field.text}
-            return pl.DataFrame(
-                [
-                    pl.Series(name, columns[name].tolist(), dtype=pl.String)
-                    if name in text
-                    else pl.Series(name, columns[name])
-                    for name in self._names
-                ]
-            )
+            return frame(self.signature, columns, self._names)
         import numpy as np
 
         kind = object if any(field.text for field in self.signature.inputs) else np.float64
@@ -95,6 +86,58 @@ def _one_thread() -> Callable[[], AbstractContextManager[Any]]:
     """
     threadpoolctl = importlib.import_module("threadpoolctl")  # a dependency of scikit-learn's, without type information
     return functools.partial(threadpoolctl.ThreadpoolController().limit, limits=1, user_api="openmp")
+
+
+class FramePredictor:
+    """Any object whose `predict` takes a frame: a model of the user's own, or fitted results of statsmodels.
+
+    It is given a polars frame; results of statsmodels, which know no polars, a matrix or a frame of pandas.
+    """
+
+    runtime = "python"
+
+    def __init__(self, model: Any, signature: Signature) -> None:
+        self._model: Any = model
+        self.signature = signature
+        self._statsmodels = type(model).__module__.startswith("statsmodels.")
+
+    def predict(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See `Predictor.predict`."""
+        if self._model is None:
+            raise Conflict("this model is closed")
+        rows = frame(self.signature, columns, self.signature.names)
+        try:
+            answer = self._model.predict(_pandas(columns, self.signature.names) if self._statsmodels else rows)
+        except MainspringError:
+            raise
+        except Exception as error:  # the user's own code
+            raise InvalidInput(f"the model refuses these values: {type(error).__name__}: {error}") from error
+        return named(answer, rows.height)
+
+    def close(self) -> None:
+        """See `Predictor.close`."""
+        self._model = None
+
+
+def frame(signature: Signature, columns: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Any:
+    """Columns as a polars frame, in this order."""
+    import polars as pl
+
+    text = {field.name for field in signature.inputs if field.text}
+    return pl.DataFrame(
+        [
+            pl.Series(name, columns[name].tolist(), dtype=pl.String)
+            if name in text and columns[name].ndim == 1
+            else pl.Series(name, columns[name])
+            for name in names
+        ]
+    )
+
+
+def _pandas(columns: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({name: columns[name] for name in names})
 
 
 class LightGBMPredictor:

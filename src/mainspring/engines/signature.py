@@ -114,7 +114,7 @@ class Signature(msgspec.Struct, frozen=True):
             InvalidInput: A column is missing, has a value that its type cannot hold, or a length of its own.
         """
         _need_numpy()
-        columns = _columns(data, self.names)
+        columns = _columns(data, self.names, shaped=any(len(field.shape) > 1 for field in self.inputs))
         rows = _rows(columns, self.names)
         return {field.name: _convert(field, columns.get(field.name), rows, columns) for field in self.inputs}
 
@@ -125,13 +125,17 @@ def _need_numpy() -> None:
         raise MissingDependency("numpy", extra="serve")
 
 
-def _columns(data: Any, names: Sequence[str]) -> Mapping[str, Any]:
+def _columns(data: Any, names: Sequence[str], *, shaped: bool = False) -> Mapping[str, Any]:
     if isinstance(data, Mapping):
         return data
     if hasattr(data, "collect") and not hasattr(data, "to_dicts"):
         data = data.collect()
     if hasattr(data, "get_columns"):
         return {series.name: series for series in data.get_columns()}
+    if hasattr(data, "iloc") and hasattr(data, "columns"):  # a frame of pandas
+        return {str(name): data[name] for name in data.columns}
+    if hasattr(data, "shape") and hasattr(data, "dtype"):
+        return _of_array(data, names, shaped=shaped)
     if isinstance(data, Sequence) and not isinstance(data, str | bytes):
         wrong = next((index for index, record in enumerate(data) if not isinstance(record, Mapping)), None)
         if wrong is None:
@@ -143,6 +147,19 @@ def _columns(data: Any, names: Sequence[str]) -> Mapping[str, Any]:
         f"rows of type {type(data).__name__} cannot be read",
         hint="give columns by name, a polars frame or a list of records",
     )
+
+
+def _of_array(data: Any, names: Sequence[str], *, shaped: bool) -> Mapping[str, Any]:
+    """A matrix or a tensor as columns in the order of the signature; as its one input, where it has only one."""
+    import numpy as np
+
+    array = np.asarray(data.detach().cpu() if hasattr(data, "detach") else data)
+    if len(names) == 1 and array.ndim >= 1:
+        plain = not shaped and array.ndim == 2 and array.shape[1] == 1
+        return {names[0]: array[:, 0] if plain else array}
+    if array.ndim != 2 or array.shape[1] != len(names):
+        raise InvalidInput(f"an array of the shape {list(array.shape)} cannot be {len(names)} columns")
+    return {name: array[:, place] for place, name in enumerate(names)}
 
 
 def _rows(columns: Mapping[str, Any], names: Sequence[str]) -> int:

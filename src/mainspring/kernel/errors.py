@@ -262,10 +262,10 @@ class MissingDependency(MainspringError, ImportError):
 
     code = "MS-8001"
 
-    def __init__(self, package: str, *, extra: str) -> None:
+    def __init__(self, package: str, *, extra: str = "") -> None:
         super().__init__(
             f'this needs the package "{package}"',
-            hint=f"pip install 'mainspring[{extra}]'",
+            hint=f"pip install 'mainspring[{extra}]'" if extra else f"pip install {package}",
             details={"package": package, "extra": extra},
         )
 

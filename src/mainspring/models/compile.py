@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mainspring.engines.models_native import LightGBMPredictor, SklearnPredictor
 from mainspring.engines.models_onnx import OnnxPredictor
 from mainspring.kernel.errors import InvalidInput, MissingDependency, UnsupportedFormat
+from mainspring.models.native import fitted_names, native_predictor
 from mainspring.models.onnx_graph import Graph
-from mainspring.models.onnx_models import emit_booster, emit_model
+from mainspring.models.onnx_models import emit_model
 from mainspring.models.parity import CompileReport, measure, probe_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mainspring.engines.models import Predictor
     from mainspring.engines.signature import Signature
 
-__all__ = ["Compiled", "compile_model", "native_predictor"]
+__all__ = ["Compiled", "compile_model"]
 
 
 class Compiled(NamedTuple):
@@ -33,28 +32,13 @@ class Compiled(NamedTuple):
     report: CompileReport
 
 
-def native_predictor(model: Any, signature: Signature, *, classes: Sequence[Any] = ()) -> Predictor:
-    """The model in its own library.
-
-    Args:
-        model: A fitted scikit-learn estimator or pipeline, or a LightGBM booster.
-        signature: Its inputs.
-        classes: The classes of a booster that classifies.
-    """
-    if type(model).__module__.startswith("lightgbm.") and type(model).__name__ == "Booster":
-        return LightGBMPredictor(model, signature, classes=classes)
-    if not hasattr(model, "predict"):
-        raise InvalidInput(f"{type(model).__name__} has no predict method, so it is not a model")
-    return SklearnPredictor(model, signature)
-
-
 def compile_model(
     model: Any, signature: Signature, example: Mapping[str, NDArray[Any]], *, classes: Sequence[Any] = ()
 ) -> Compiled:
     """Compile a fitted model and measure it against the original.
 
     Args:
-        model: A scikit-learn estimator or pipeline, or a LightGBM booster or estimator.
+        model: A scikit-learn estimator or pipeline, or a booster or estimator of LightGBM, XGBoost or CatBoost.
         signature: Its inputs.
         example: Rows as `Signature.convert` gives them; more rows, more evidence.
         classes: The classes of a booster that classifies.
@@ -65,10 +49,7 @@ def compile_model(
     try:
         graph = Graph(signature)
         table = [graph.inputs[name] for name in _order(model, signature)]
-        if type(model).__name__ == "Booster":
-            outputs = emit_booster(graph, model.model_to_string(), table, classes=classes)
-        else:
-            outputs = emit_model(graph, model, table)
+        outputs = emit_model(graph, model, table, classes=classes)
         made = graph.build(outputs)
         compiled = OnnxPredictor(made, signature)
     except UnsupportedFormat as error:
@@ -89,15 +70,13 @@ def compile_model(
 
 def _order(model: Any, signature: Signature) -> Sequence[str]:
     """The columns in the order in which the model was fitted on them."""
-    names = getattr(model, "feature_names_in_", None)
-    if names is None or type(model).__module__.startswith("lightgbm."):
-        return signature.names
+    names = fitted_names(model, signature)
     missing = [name for name in names if name not in signature.names]
     if missing:
         raise InvalidInput(
             f"the model was fitted on the column {missing[0]!r}, which the signature lacks", known=signature.names
         )
-    return [str(name) for name in names]
+    return names
 
 
 def _total(reports: Sequence[CompileReport]) -> CompileReport:

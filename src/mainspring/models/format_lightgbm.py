@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.kernel.errors import Damaged, MissingDependency
-from mainspring.models.formats import Saved
+from mainspring.models.formats import Saved, SaveOptions
 from mainspring.models.policy import LoadPolicy
 
-__all__ = ["LIGHTGBM"]
+__all__ = ["LIGHTGBM", "load_lightgbm"]
 
 _FILE = "model.lightgbm.txt"
 
 
 class _LightGBM:
+    isolated = False
+
     def accepts(self, model: Any) -> bool:
         """A booster, or an estimator of LightGBM's on its own."""
         return type(model).__module__.startswith("lightgbm.")
 
-    def save(self, model: Any, folder: Path) -> Saved:
+    def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write the booster's text; the classes of an estimator go into the manifest."""
         booster = getattr(model, "booster_", model)
         classes = getattr(model, "classes_", None)
@@ -31,14 +33,19 @@ class _LightGBM:
 
     def load(self, folder: Path, policy: LoadPolicy) -> Any:
         """The booster."""
-        try:
-            import lightgbm
-        except ImportError:
-            raise MissingDependency("lightgbm", extra="demo") from None
-        try:
-            return lightgbm.Booster(model_str=(folder / _FILE).read_text(encoding="utf-8"))
-        except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
-            raise Damaged(f"{_FILE} is not a LightGBM model: {error}") from error
+        return load_lightgbm(folder / _FILE)
+
+
+def load_lightgbm(path: Path) -> Any:
+    """The booster in a file of LightGBM's text."""
+    try:
+        import lightgbm
+    except ImportError:
+        raise MissingDependency("lightgbm", extra="demo") from None
+    try:
+        return lightgbm.Booster(model_str=path.read_text(encoding="utf-8"))
+    except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
+        raise Damaged(f"{path.name} is not a LightGBM model: {error}") from error
 
 
 LIGHTGBM = _LightGBM()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.kernel.errors import MissingDependency, UnsupportedFormat
-from mainspring.models.formats import Saved
+from mainspring.models.formats import Saved, SaveOptions
 from mainspring.models.policy import LoadPolicy
 
 __all__ = ["ONNX", "check_graph"]
@@ -19,11 +19,13 @@ _DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 
 
 class _Onnx:
+    isolated = False
+
     def accepts(self, model: Any) -> bool:
         """The bytes of a graph, or an `onnx.ModelProto`."""
         return isinstance(model, bytes) or type(model).__name__ == "ModelProto"
 
-    def save(self, model: Any, folder: Path) -> Saved:
+    def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write the graph."""
         graph = model if isinstance(model, bytes) else model.SerializeToString()
         (folder / _FILE).write_bytes(graph)

@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.kernel.errors import Damaged, MissingDependency, UnsupportedFormat
-from mainspring.models.formats import Saved
+from mainspring.models.formats import Saved, SaveOptions
 from mainspring.models.policy import VETTED, LoadPolicy
 
-__all__ = ["SKOPS"]
+__all__ = ["SKOPS", "check_types", "load_skops", "untrusted_types"]
 
 _FILE = "model.skops"
 
 
 class _Skops:
+    isolated = False
+
     def accepts(self, model: Any) -> bool:
         """Any estimator with scikit-learn's interface."""
         return hasattr(model, "get_params") and hasattr(model, "predict")
 
-    def save(self, model: Any, folder: Path) -> Saved:
+    def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write `model.skops`."""
         try:
             _skops().dump(model, folder / _FILE)
@@ -29,23 +31,38 @@ class _Skops:
 
     def load(self, folder: Path, policy: LoadPolicy) -> Any:
         """Read it when every type in it is trusted."""
-        self.check(folder, policy)
-        return _skops().load(folder / _FILE, trusted=[*VETTED, *policy.trusted])
+        return load_skops(folder / _FILE, policy)
 
     def check(self, folder: Path, policy: LoadPolicy) -> None:
         """Compare the types that the file names with those that are trusted; nothing is made for it."""
-        trusted = {*VETTED, *policy.trusted}
-        skops = _skops()
-        try:
-            unknown = [name for name in skops.get_untrusted_types(file=folder / _FILE) if name not in trusted]
-        except Exception as error:  # a crafted or broken archive fails in many ways, none of which may pass
-            raise Damaged(f"{_FILE} is not a skops file that can be read: {error}") from error
-        if unknown:
-            raise UnsupportedFormat(
-                f"{_FILE} holds types that are not trusted here: {', '.join(sorted(unknown))}",
-                hint="look at what they do; then an administrator may add them with models.set_policy(trusted=[...])",
-                details={"types": sorted(unknown)},
-            )
+        check_types(folder / _FILE, policy)
+
+
+def check_types(path: Path, policy: LoadPolicy) -> None:
+    """Refuse a skops file that names a type which neither skops, nor we, nor the policy trusts."""
+    trusted = {*VETTED, *policy.trusted}
+    unknown = [name for name in untrusted_types(path) if name not in trusted]
+    if unknown:
+        raise UnsupportedFormat(
+            f"{path.name} holds types that are not trusted here: {', '.join(sorted(unknown))}",
+            hint="look at what they do; then an administrator may add them with models.set_policy(trusted=[...])",
+            details={"types": sorted(unknown)},
+        )
+
+
+def untrusted_types(path: Path) -> list[str]:
+    """The types in a skops file that skops does not vouch for."""
+    skops = _skops()
+    try:
+        return sorted(skops.get_untrusted_types(file=path))
+    except Exception as error:  # a crafted or broken archive fails in many ways, none of which may pass
+        raise Damaged(f"{path.name} is not a skops file that can be read: {error}") from error
+
+
+def load_skops(path: Path, policy: LoadPolicy) -> Any:
+    """Read a skops file when every type in it is trusted."""
+    check_types(path, policy)
+    return _skops().load(path, trusted=[*VETTED, *policy.trusted])
 
 
 def _skops() -> Any:

@@ -1,44 +1,73 @@
-"""Formats: how a model object becomes a file and a file a model object, safest first.
+"""Formats: how a model object becomes files and files a model object, safest first.
 
-ONNX and LightGBM's text are data. A skops file names the types that it needs, and is read when the workspace's policy
-trusts all of them. A pickle is a program; it is refused unless the policy says otherwise.
+ONNX, safetensors, and the files of LightGBM, XGBoost and CatBoost are data. A skops file names the types that it
+needs, and is read when the workspace's policy trusts all of them. TorchScript, `torch.export` and Keras files are
+read by large libraries whose loaders have had holes: a model of theirs answers from a child process. A pickle is a
+program: it is refused unless the policy says otherwise, and then answers from a child process too.
 
-A format is a module with `accepts`, `save`, `check` and `load`; the table below is where one is added.
+A format is an object with the four methods of `Format`; `kernel.hooks.MODEL_FORMATS` is where one is added, and
+`mainspring.testing.format_suite` what it must pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from mainspring.kernel.errors import NotFound, UnsupportedFormat, nearest
-from mainspring.kernel.hooks import load
+from mainspring.kernel.hooks import MODEL_FORMATS, load
 from mainspring.models.policy import LoadPolicy
 
-__all__ = ["FORMATS", "Format", "Saved", "format_named", "load_object", "save_object"]
+__all__ = [
+    "Format",
+    "SaveOptions",
+    "Saved",
+    "format_named",
+    "format_names",
+    "isolated",
+    "library_versions",
+    "load_object",
+    "save_object",
+]
 
 
 class Saved(NamedTuple):
     """What saving wrote."""
 
     files: tuple[str, ...]
-    """Names in the folder; the first is the model."""
+    """Paths in the folder; the first is the model."""
     libraries: tuple[str, ...]
     """Distributions that reading it needs."""
     classes: tuple[Any, ...] = ()
     """Classes that the file itself does not hold."""
 
 
+class SaveOptions(NamedTuple):
+    """What a format may need beside the object."""
+
+    factory: str = ""
+    """`module:callable` that makes the object whose weights are saved."""
+    code: tuple[Path, ...] = ()
+    """Files and folders of the user's own code, kept with the model."""
+    inputs: tuple[Any, ...] = ()
+    """Arrays as the model is called with, for formats that trace it."""
+
+
 class Format(Protocol):
-    """How one kind of file is written and read."""
+    """How one kind of file is written and read.
+
+    An optional attribute `isolated` (true where it is absent) says that models of the format answer from a child
+    process: false only for formats whose files are data and whose readers run nothing of them.
+    """
 
     def accepts(self, model: Any) -> bool:
-        """Whether this format is made for the object; asked in the order of `FORMATS`."""
+        """Whether this format is made for the object; asked in the order of the table."""
         ...
 
-    def save(self, model: Any, folder: Path) -> Saved:
-        """Write the object into the folder."""
+    def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
+        """Write the object into the folder; raise `UnsupportedFormat` for what the format cannot hold."""
         ...
 
     def check(self, folder: Path, policy: LoadPolicy) -> None:
@@ -46,28 +75,40 @@ class Format(Protocol):
         ...
 
     def load(self, folder: Path, policy: LoadPolicy) -> Any:
-        """Read it back, after the check."""
+        """Read it back, after the check; raise `Damaged` for what is not a file of the format."""
         ...
 
 
-FORMATS: dict[str, str] = {
-    "onnx": "mainspring.models.format_onnx:ONNX",
-    "lightgbm": "mainspring.models.format_lightgbm:LIGHTGBM",
-    "skops": "mainspring.models.format_skops:SKOPS",
-    "pickle": "mainspring.models.format_pickle:PICKLE",
-}
-"""Name -> address; the first that accepts a model is used, and pickle accepts nothing unasked."""
+def format_names() -> list[str]:
+    """The names of all formats, in the order in which they are asked whether they accept a model."""
+    others = sorted({point.name for point in entry_points(group="mainspring.model_formats")} - set(MODEL_FORMATS))
+    return [*MODEL_FORMATS, *others]
 
 
 def format_named(name: str) -> Format:
-    """The format of this name."""
-    if name not in FORMATS:
-        raise NotFound(f"there is no model format {name!r}", known=nearest(name, FORMATS))
-    found: Format = load(FORMATS[name])
+    """The format of this name: a built-in, or one that an installed package registered."""
+    address = MODEL_FORMATS.get(name) or next(
+        (point.value for point in entry_points(group="mainspring.model_formats") if point.name == name), ""
+    )
+    if not address:
+        raise NotFound(f"there is no model format {name!r}", known=nearest(name, format_names()))
+    found: Format = load(address)
     return found
 
 
-def save_object(model: Any, folder: Path, *, name: str = "", policy: LoadPolicy | None = None) -> tuple[str, Saved]:
+def isolated(name: str) -> bool:
+    """Whether models of this format answer from a child process."""
+    return bool(getattr(format_named(name), "isolated", True))
+
+
+def save_object(
+    model: Any,
+    folder: Path,
+    *,
+    name: str = "",
+    policy: LoadPolicy | None = None,
+    options: SaveOptions | None = None,
+) -> tuple[str, Saved]:
     """Write a model into a folder; the format's name and what was written.
 
     Args:
@@ -75,30 +116,29 @@ def save_object(model: Any, folder: Path, *, name: str = "", policy: LoadPolicy 
         folder: An existing folder.
         name: The format; chosen by the model's kind when left out.
         policy: What could be loaded again; what could not be is not saved either.
+        options: What the format may need beside the object.
     """
     policy = policy or LoadPolicy()
-    chosen = name or next((each for each in FORMATS if format_named(each).accepts(model)), "")
+    chosen = name or next((each for each in format_names() if format_named(each).accepts(model)), "")
     if not chosen:
         raise UnsupportedFormat(
             f"no safe format saves a {type(model).__module__}.{type(model).__name__}",
             hint="export it to ONNX, or let an administrator allow pickle and pass format='pickle'",
         )
     found = format_named(chosen)
-    saved = found.save(model, folder)
+    saved = found.save(model, folder, options or SaveOptions())
     found.check(folder, policy)
     return chosen, saved
 
 
 def load_object(name: str, folder: Path, *, policy: LoadPolicy | None = None) -> Any:
-    """Read a model back from a folder that `save_object` wrote."""
+    """Read a model back from a folder that `save_object` wrote, into this process."""
     return format_named(name).load(folder, policy or LoadPolicy())
 
 
-def library_versions(names: Sequence[str]) -> dict[str, str]:
-    """The installed versions of distributions."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
+def library_versions(names: Sequence[str]) -> Mapping[str, str]:
+    """The installed versions of distributions; what is not installed is left out."""
+    found: dict[str, str] = {}
     for name in names:
         try:
             found[name] = version(name)

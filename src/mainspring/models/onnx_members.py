@@ -32,23 +32,28 @@ class Memberships:
     def __init__(self, columns: Sequence[Column], *, above: float) -> None:
         self._columns = columns
         self._above = above
-        self._sets: dict[tuple[int, bytes, bool], int] = {}
+        self._sets: dict[tuple[int, bytes, bool, bool], int] = {}
         self._tables: dict[int, list[NDArray[Any]]] = {}
         self._order: list[tuple[int, int]] = []
 
-    def column(self, feature: int, left: NDArray[Any], *, otherwise_left: bool) -> int:
+    def column(
+        self, feature: int, left: NDArray[Any], *, otherwise_left: bool, missing_left: bool | None = None
+    ) -> int:
         """A number for the column that asks whether `feature` goes left; `emit` says which column that becomes.
 
         Args:
             feature: Which column holds the codes.
             left: Per code from 0, whether it goes left.
-            otherwise_left: Whether what has no code (missing, negative, past the end) goes left.
+            otherwise_left: Whether what has no code (negative, past the end) goes left.
+            missing_left: Whether what is missing does; as what has no code, where left out.
         """
         import numpy as np
 
-        key = (feature, np.packbits(left).tobytes() + bytes([len(left) % 256, len(left) // 256 % 256]), otherwise_left)
+        absent_left = otherwise_left if missing_left is None else missing_left
+        bits = np.packbits(left).tobytes() + len(left).to_bytes(4, "little")
+        key = (feature, bits, otherwise_left, absent_left)
         if key not in self._sets:
-            sides = np.where(np.append(left, otherwise_left), 0.0, 1.0)
+            sides = np.where(np.append(left, [otherwise_left, absent_left]), 0.0, 1.0)
             self._tables.setdefault(feature, []).append(sides)
             self._order.append((feature, len(self._tables[feature]) - 1))
             self._sets[key] = len(self._columns) + len(self._order) - 1
@@ -64,7 +69,7 @@ class Memberships:
         found: list[Column] = list(self._columns)
         start: dict[int, int] = {}
         for feature, tables in self._tables.items():
-            size = max(len(table) for table in tables) - 1
+            size = max(len(table) for table in tables) - 2
             wide = np.stack([_widen(table, size) for table in tables], axis=1)
             code = graph.vector(self._columns[feature])
             graph.decides(self._columns[feature], [float(value) for value in range(-1, size + 2)])
@@ -73,7 +78,10 @@ class Memberships:
                 graph.node("Greater", code, graph.constant(np.float64(self._above))),
                 graph.node("Less", code, graph.constant(np.float64(size))),
             )
-            known = graph.node("Cast", graph.node("Where", inside, code, graph.constant(np.float64(size))), to=_INT64)
+            row = graph.node("Where", inside, code, graph.constant(np.float64(size)))
+            if any(table[-1] != table[-2] for table in tables):
+                row = graph.node("Where", graph.node("IsNaN", code), graph.constant(np.float64(size + 1)), row)
+            known = graph.node("Cast", row, to=_INT64)
             start[feature] = len(found)
             found += graph.columns(graph.node("Gather", graph.constant(wide), known, axis=0), len(tables))
         places = [*range(len(self._columns)), *(start[feature] + place for feature, place in self._order)]
@@ -84,4 +92,4 @@ def _widen(table: NDArray[Any], size: int) -> NDArray[Any]:
     """Tables of one feature to one length: codes past a set's own end go where everything else goes."""
     import numpy as np
 
-    return np.concatenate([table[:-1], np.full(size + 1 - len(table) + 1, table[-1])])
+    return np.concatenate([table[:-2], np.full(size + 1 - len(table) + 2, table[-2]), table[-1:]])

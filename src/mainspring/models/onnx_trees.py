@@ -16,10 +16,12 @@ from mainspring.models.onnx_graph import ML, Column, Graph, cannot_compile
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Ensemble", "boosted", "forest", "single_tree"]
+__all__ = ["AT_MOST", "LESS", "Ensemble", "boosted", "forest", "single_tree"]
 
 _FLOAT, _DOUBLE = 1, 11  # TensorProto element types
 _SUM = 1
+AT_MOST, LESS = 0, 1
+"""How an ensemble's nodes ask: left when x <= threshold, or when x < threshold."""
 
 
 class Ensemble:
@@ -43,7 +45,7 @@ class Ensemble:
         value: NDArray[Any],
         missing_left: NDArray[Any],
     ) -> None:
-        """Add a tree, given per node from the root: left when x <= threshold, or when x is NaN and `missing_left`."""
+        """Add a tree, per node from the root: left where the comparison holds, or x is NaN and `missing_left`."""
         import numpy as np
 
         if leaf[0]:
@@ -76,10 +78,29 @@ class Ensemble:
             missing=~one, weight=np.array([value]), target=np.array([target]),
         )  # fmt: skip
 
-    def emit(self, graph: Graph, tensor: str, *, targets: int, places: NDArray[Any] | None = None) -> str:
-        """The sums of all trees per target, (N, targets); feature `f` is column `places[f]`, or column `f`."""
+    def emit(
+        self,
+        graph: Graph,
+        tensor: str,
+        *,
+        targets: int,
+        places: NDArray[Any] | None = None,
+        single: bool = False,
+        mode: int = AT_MOST,
+    ) -> str:
+        """The sums of all trees per target, (N, targets); feature `f` is column `places[f]`, or column `f`.
+
+        Args:
+            graph: Where to.
+            tensor: The rows, in double, or in single precision.
+            targets: How many sums there are.
+            places: Where the columns are.
+            single: Whether to compare and add in single precision.
+            mode: `AT_MOST` or `LESS`.
+        """
         import numpy as np
 
+        kind = np.float32 if single else np.float64
         parts = {key: np.concatenate(arrays) for key, arrays in self._parts.items()}
         if places is not None:
             parts["feature"] = places[parts["feature"].astype(np.int64)]
@@ -96,15 +117,15 @@ class Ensemble:
             n_targets=targets,
             tree_roots=self._roots,
             nodes_featureids=integers("feature"),
-            nodes_modes=np.zeros(self._nodes, dtype=np.uint8),
-            nodes_splits=parts["threshold"].astype(np.float64),
+            nodes_modes=np.full(self._nodes, mode, dtype=np.uint8),
+            nodes_splits=parts["threshold"].astype(kind),
             nodes_truenodeids=integers("true_at"),
             nodes_trueleafs=integers("true_leaf"),
             nodes_falsenodeids=integers("false_at"),
             nodes_falseleafs=integers("false_leaf"),
             nodes_missing_value_tracks_true=integers("missing"),
             leaf_targetids=integers("target"),
-            leaf_weights=parts["weight"].astype(np.float64),
+            leaf_weights=parts["weight"].astype(kind),
         )
 
     def _extend(self, **arrays: NDArray[Any]) -> None:

@@ -7,42 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring.engines.signature import DTYPES, Field, Signature
 from mainspring.kernel.errors import InvalidInput, nearest
+from mainspring.models.examples import as_columns
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
-__all__ = ["DTYPES", "Field", "Signature", "infer_outputs", "infer_signature"]
+__all__ = ["DTYPES", "Field", "Signature", "infer_fields", "infer_outputs", "infer_signature"]
 
-_POLARS = {
-    "Boolean": "BOOL",
-    "Categorical": "BYTES",
-    "Enum": "BYTES",
-    "Float32": "FP32",
-    "Float64": "FP64",
-    "Int16": "INT16",
-    "Int32": "INT32",
-    "Int64": "INT64",
-    "Int8": "INT8",
-    "Null": "FP64",
-    "String": "BYTES",
-    "UInt16": "UINT16",
-    "UInt32": "UINT32",
-    "UInt64": "UINT64",
-    "UInt8": "UINT8",
-}
+_NAMES = {kind: dtype for dtype, kind in DTYPES.items()}
 
 
 def infer_signature(
-    frame: pl.DataFrame,
+    example: Any,
     predictions: Mapping[str, NDArray[Any]] | None = None,
     *,
     nullable: Collection[str] = (),
 ) -> Signature:
-    """The signature of a model that takes rows like those of `frame`.
+    """The signature of a model that takes rows like those of an example.
 
     Args:
-        frame: Rows with the model's input columns, and no others, in the model's order.
+        example: Rows with the model's input columns, and no others, in the model's order: a frame of polars or pandas,
+            columns by name, records, an array, a tensor, or texts.
         predictions: What the model answered to them, by output name.
         nullable: Columns that may lack values although this example has them all.
 
@@ -51,29 +36,58 @@ def infer_signature(
         >>> infer_signature(pl.DataFrame({"carrier": ["UA"], "delay": [None]}), nullable=["carrier"]).inputs[0].nullable
         True
     """
-    unknown = sorted(set(nullable) - set(frame.columns))
+    return Signature(
+        inputs=infer_fields(as_columns(example), nullable=nullable), outputs=infer_outputs(predictions or {})
+    )
+
+
+def infer_fields(columns: Mapping[str, NDArray[Any]], *, nullable: Collection[str] = ()) -> tuple[Field, ...]:
+    """The input fields of columns as `examples.as_columns` gives them."""
+    unknown = sorted(set(nullable) - set(columns))
     if unknown:
         raise InvalidInput(
-            f"there is no column {unknown[0]!r} to be nullable", known=nearest(unknown[0], frame.columns)
+            f"there is no column {unknown[0]!r} to be nullable", known=nearest(unknown[0], list(columns))
         )
-    inputs = []
-    for series in frame.get_columns():
-        dtype = _POLARS.get(type(series.dtype).__name__)
-        if dtype is None:
-            raise InvalidInput(
-                f"column {series.name!r} is {series.dtype}, which no model input can be",
-                hint="make it numbers, text or booleans first, for example dt.epoch() or dt.hour() of a time",
-            )
-        missing = series.null_count() > 0 or (series.dtype.is_float() and bool(series.is_nan().any()))
-        inputs.append(Field(series.name, dtype, nullable=missing or series.name in nullable))
-    return Signature(inputs=tuple(inputs), outputs=infer_outputs(predictions or {}))
+    return tuple(_field(name, column, nullable=name in nullable) for name, column in columns.items())
+
+
+def _field(name: str, column: NDArray[Any], *, nullable: bool) -> Field:
+    import numpy as np
+
+    shape = (-1, *column.shape[1:])
+    if column.dtype == object:
+        present = [each for each in column.ravel().tolist() if each is not None and each == each]  # noqa: PLR0124 -- NaN
+        return Field(name, _of_objects(name, present), shape=shape, nullable=nullable or len(present) < column.size)
+    dtype = _NAMES.get(column.dtype.name)
+    if dtype is None:
+        raise InvalidInput(
+            f"column {name!r} is {column.dtype}, which no model input can be",
+            hint="make it numbers, text or booleans first",
+        )
+    missing = column.dtype.kind == "f" and bool(np.isnan(column).any())
+    return Field(name, dtype, shape=shape, nullable=nullable or missing)
+
+
+def _of_objects(name: str, present: list[Any]) -> str:
+    if all(isinstance(each, str | bytes) for each in present):
+        return "BYTES"
+    if all(isinstance(each, bool) for each in present):
+        return "BOOL"
+    if all(isinstance(each, int) for each in present):
+        return "INT64"
+    if all(isinstance(each, bool | int | float) or hasattr(each, "dtype") for each in present):
+        return "FP64"
+    kinds = sorted({type(each).__name__ for each in present})
+    raise InvalidInput(
+        f"column {name!r} holds values of type {', '.join(kinds)}, which no model input can be",
+        hint="make it numbers, text or booleans first, for example the hour of a time",
+    )
 
 
 def infer_outputs(predictions: Mapping[str, NDArray[Any]]) -> tuple[Field, ...]:
     """The output fields of predictions, in their order."""
-    names = {kind: dtype for dtype, kind in DTYPES.items()}
     outputs = []
     for name, array in predictions.items():
-        dtype = "BYTES" if array.dtype.kind in "OUS" else names.get(array.dtype.name, "")
+        dtype = "BYTES" if array.dtype.kind in "OUST" else _NAMES.get(array.dtype.name, "")
         outputs.append(Field(name, dtype, shape=(-1, *array.shape[1:])))
     return tuple(outputs)

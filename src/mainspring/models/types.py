@@ -70,7 +70,7 @@ class Manifest(msgspec.Struct, frozen=True):
     """
 
     format: str
-    """One of `formats.FORMATS`: `skops`, `lightgbm`, `onnx`, `pickle`."""
+    """One of `formats.format_names()`: `skops`, `xgboost`, `onnx`, `mlflow`, ..."""
     signature: Signature
     files: tuple[File, ...]
     libraries: dict[str, str] = {}
@@ -79,6 +79,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """What a classifier's labels are, in the order of its probabilities."""
     parity: CompileReport | None = None
     """How the compiled graph `model.onnx` compares with the original; None where the model was not compiled."""
+    details: dict[str, Any] = {}
+    """What the format says beside; of an MLflow folder its flavors and ids."""
     format_version: int = 1
 
 
