@@ -26,6 +26,12 @@ class Room(msgspec.Struct, frozen=True):
     """How many migrations its `tables.py` has; a test holds the two together."""
     service: str = ""
     """`module:Class` of its operations."""
+    blobs: tuple[str, ...] = ()
+    """Columns whose text names blobs that must be kept, `table.column`: every 64 hex digits in it are taken for a
+    digest. ` BY key` says by which column the table is read in pages (the column itself where it is a digest, `id`
+    otherwise), ` WHERE ...` which rows count."""
+    expire: str = ""
+    """`module:function`, `(tx, before, write) -> how many`: gives up what was deleted before then (microseconds)."""
 
     @property
     def tables(self) -> str:
@@ -34,17 +40,54 @@ class Room(msgspec.Struct, frozen=True):
 
 
 ROOMS: tuple[Room, ...] = (
-    Room("store", 1, "mainspring.store.service:Storage"),
-    Room("lineage", 1, "mainspring.lineage.service:Lineage"),
+    Room(
+        "store",
+        1,
+        "mainspring.store.service:Storage",
+        blobs=("queue_tasks.payload", "queue_tasks.result", "queue_tasks.error"),
+    ),
+    Room(
+        "lineage",
+        1,
+        "mainspring.lineage.service:Lineage",
+        blobs=(
+            "artifact_file.digest WHERE artifact_id NOT IN (SELECT artifact_id FROM artifact_emptied)",
+            "artifact.metadata WHERE id NOT IN (SELECT artifact_id FROM artifact_emptied)",
+            "run.metadata",
+        ),
+    ),
     Room("trust", 1, "mainspring.trust.service:Trust"),
     Room("data", 0, "mainspring.data.service:Data"),
     Room("tracking", 1, "mainspring.tracking.service:Tracking"),
     Room("quality", 1, "mainspring.quality.service:Quality"),
-    Room("features", 1, "mainspring.features.service:Features"),
-    Room("pipelines", 1, "mainspring.pipelines.service:Pipelines"),
-    Room("models", 1, "mainspring.models.service:Models"),
+    Room("features", 1, "mainspring.features.service:Features", blobs=("feature_state.digest",)),
+    Room(
+        "pipelines",
+        1,
+        "mainspring.pipelines.service:Pipelines",
+        blobs=(
+            "flow_run.params",
+            "flow_run.result",
+            "flow_step.arguments",
+            "flow_step.inputs",
+            "flow_step.contents",
+            "flow_step.output",
+            "flow_schedule.params",
+        ),
+    ),
+    Room(
+        "models",
+        1,
+        "mainspring.models.service:Models",
+        expire="mainspring.models.retention:empty_expired",
+    ),
     Room("tuning", 1, "mainspring.tuning.service:Tuning"),
-    Room("serving", 1, "mainspring.serving.service:Serving"),
+    Room(
+        "serving",
+        1,
+        "mainspring.serving.service:Serving",
+        blobs=("prediction_segment.digest", "label_batch.digest"),
+    ),
     Room("monitoring", 1, "mainspring.monitoring.service:Monitoring"),
     Room("loop", 1, "mainspring.loop.service:Loops"),
 )
@@ -73,20 +116,6 @@ CODECS: dict[str, str] = {
 """How results of steps that are not JSON become bytes: classes with the methods of `pipelines.codecs.Codec`."""
 
 
-AUTOLOGGERS: dict[str, str] = {
-    "catboost": "mainspring.autologging.catboost:CatBoostLogger",
-    "keras": "mainspring.autologging.keras:KerasLogger",
-    "lightgbm": "mainspring.autologging.lightgbm:LightGBMLogger",
-    "lightning": "mainspring.autologging.lightning:LightningLogger",
-    "sklearn": "mainspring.autologging.sklearn:SklearnLogger",
-    "statsmodels": "mainspring.autologging.statsmodels:StatsmodelsLogger",
-    "torch": "mainspring.autologging.torch:TorchLogger",
-    "transformers": "mainspring.autologging.transformers:TransformersLogger",
-    "xgboost": "mainspring.autologging.xgboost:XGBoostLogger",
-}
-"""Frameworks whose trainings become runs by themselves: classes with the method of `autolog.protocol.AutoLogger`."""
-
-
 MODEL_FORMATS: dict[str, str] = {
     "onnx": "mainspring.models.format_onnx:ONNX",
     "lightgbm": "mainspring.models.format_lightgbm:LIGHTGBM",
@@ -104,6 +133,20 @@ MODEL_FORMATS: dict[str, str] = {
     "python": "mainspring.models.format_python:PYTHON",
 }
 """How models become files: objects with the methods of `models.formats.Format`; the first that accepts one is used."""
+
+
+AUTOLOGGERS: dict[str, str] = {
+    "catboost": "mainspring.autologging.catboost:CatBoostLogger",
+    "keras": "mainspring.autologging.keras:KerasLogger",
+    "lightgbm": "mainspring.autologging.lightgbm:LightGBMLogger",
+    "lightning": "mainspring.autologging.lightning:LightningLogger",
+    "sklearn": "mainspring.autologging.sklearn:SklearnLogger",
+    "statsmodels": "mainspring.autologging.statsmodels:StatsmodelsLogger",
+    "torch": "mainspring.autologging.torch:TorchLogger",
+    "transformers": "mainspring.autologging.transformers:TransformersLogger",
+    "xgboost": "mainspring.autologging.xgboost:XGBoostLogger",
+}
+"""Frameworks whose trainings become runs by themselves: classes with the method of `autologging.protocol.AutoLogger`."""
 
 
 def load(address: str) -> Any:

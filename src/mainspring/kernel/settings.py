@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True):
     """What runs record of what their process prints: `python`, `process` (C libraries and children too) or `off`."""
     system_seconds: float = 15.0
     """How often a run looks at its machine, in seconds; 0 for never."""
+    undo_days: int = 30
+    """For how many days what was deleted can be restored; after that the collection of garbage takes its bytes."""
     log_level: str = "info"
     """`debug`, `info`, `warning` or `error`."""
 

@@ -205,18 +205,18 @@ def doomed_by(tx: Transaction, name: str, rule: RetentionRule) -> list[VersionNo
     return doomed[::-1]
 
 
-def empty_expired(tx: Transaction, *, before: int, write: bool = True) -> list[VersionNotes]:
+def empty_expired(tx: Transaction, before: int, write: bool) -> int:  # noqa: FBT001 -- a hook's signature
     """Give up the bytes of versions that were deleted before a moment (microseconds), in every workspace.
 
     What serves now is kept, deleted or not.
     """
     rows = tx.fetch(NOTES, "WHERE deleted_at IS NOT NULL AND deleted_at < ? AND emptied_at IS NULL", (before,))
-    emptied: list[VersionNotes] = []
+    emptied = 0
     for row in rows:
         with acting_as(msgspec.structs.replace(caller(), workspace=row.workspace)):
             if _serving(tx, row):
                 continue
-            emptied.append(row)
+            emptied += 1
             if write:
                 lifetime.empty(tx, [row.artifact_id])
                 change_notes(tx, row, emptied_at=tx.now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -23,13 +23,12 @@ from mainspring.models.types import Code, Environment, Manifest, Metric, ModelVe
 from mainspring.store.service import Storage
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from mainspring.engines.models import Predictor
 
 __all__ = ["Models"]
 
 _MANIFEST = "manifest.json"
+_MLMODEL = "MLmodel"
 _MANIFEST_LIMIT = 16 << 20
 _PIECE = 1 << 20
 
@@ -110,7 +109,7 @@ class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperatio
         name: str,
         model: Any,
         *,
-        example: pl.DataFrame,
+        example: Any = None,
         signature: Signature | None = None,
         run_id: str = "",
         metrics: Mapping[str, Metric | float] | None = None,
@@ -123,26 +122,34 @@ class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperatio
         description: str = "",
         tags: Mapping[str, str] | None = None,
         compiled: bool = True,
+        factory: str = "",
+        code_paths: Sequence[str | Path] = (),
     ) -> ModelVersion:
         """Save a fitted model, compile it, measure the parity, upload it and register it as the next version.
 
         Args:
             name: The model's name in the registry.
-            model: A fitted scikit-learn estimator or pipeline, a LightGBM booster or estimator, or an ONNX graph.
+            model: A fitted estimator, pipeline or booster (scikit-learn, LightGBM, XGBoost, CatBoost), a network (PyTorch,
+                Keras), an ONNX graph, named tensors, or the path of a folder that MLflow wrote.
             example: Real rows of its inputs, the more the better: the signature is read off them, the parity measured.
+                A frame of polars or pandas, columns by name, records, an array, a tensor, or texts. Only weights and
+                folders of MLflow's do without.
             signature: Instead of the one read off the example.
             run_id: The run that trained it; without one, a run of kind `training` is recorded.
             metrics: Figures, as numbers or with intervals.
             parameters: What it was trained with; the estimator's own, when left out.
             data: References of the datasets it was trained on, beyond those that the run recorded.
-            classes: The classes of a LightGBM booster that classifies.
+            classes: The classes of a booster that classifies.
             nullable: Columns that may lack values although the example has them all.
             source: A function or file of the training code; the running program when left out.
-            format: `skops`, `lightgbm`, `onnx` or `pickle`; chosen by the model's kind when left out.
+            format: One of `models.formats.format_names()`; chosen by the model's kind when left out.
             description: In words.
             tags: Free labels of the version.
             compiled: Whether to compile to ONNX.
+            factory: `module:callable` that makes the module whose weights are saved as safetensors.
+            code_paths: Files and folders of your own code that a Python model needs.
         """
+        from mainspring.models.formats import SaveOptions
         from mainspring.models.provenance import code as code_of
         from mainspring.models.provenance import environment as environment_here
         from mainspring.models.saving import parameters_of, write
@@ -159,6 +166,7 @@ class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperatio
                 format=format,
                 policy=self.policy(),
                 compiled=compiled,
+                options=SaveOptions(factory=factory, code=tuple(Path(each) for each in code_paths)),
             )
             return self.register(
                 name,
@@ -190,6 +198,25 @@ class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperatio
                     out.write(piece)
         return version
 
+    def export(self, ref: str, folder: str | Path, *, format: Literal["mlflow"] = "mlflow") -> ModelVersion:  # noqa: A002
+        """Write a version as a model folder of another product's: `mlflow.pyfunc.load_model(folder)` opens it.
+
+        Args:
+            ref: `name@3`, `name@champion`, `name` or an artifact's id.
+            folder: Where to; a new folder, or an empty one.
+            format: Whose folder; MLflow's is the one there is.
+        """
+        from mainspring.models.format_mlflow import write_mlflow_folder
+        from mainspring.models.package import read_manifest
+
+        if format != "mlflow":
+            raise InvalidInput(f"nothing is exported as {format!r}", known=["mlflow"])
+        with tempfile.TemporaryDirectory(prefix="mainspring-model-") as made:
+            version = self.download(ref, made)
+            about = {"ref": version.ref, "digest": version.digest}
+            write_mlflow_folder(Path(made), read_manifest(Path(made)), Path(folder), metadata=about)
+        return version
+
     def load(self, ref: str, *, native: bool = False) -> Predictor:
         """A version ready to answer: `load("flight-delay@champion").predict(...)`.
 
@@ -213,9 +240,9 @@ class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperatio
             return load_object(read_manifest(Path(made)).format, Path(made), policy=self.policy())
 
     def _upload(self, folder: Path) -> list[File]:
-        from mainspring.models.package import digest_file
+        from mainspring.models.package import files_of
 
-        files = [digest_file(folder, path.name) for path in sorted(folder.iterdir())]
+        files = files_of(folder)
         storage = Storage(self._backend)
         missing = set(storage.missing([file.digest for file in files]))
         for file in files:
@@ -233,14 +260,16 @@ class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperatio
         twice = next((path for path in paths if paths.count(path) > 1), "")
         if twice:
             raise InvalidInput(f"the file {twice!r} is named twice")
-        absent = set(self.store.blobs.missing([file.digest for file in files]))
-        lost = next((file for file in files if file.digest in absent), None)
+        present = self.store.blobs.sizes([file.digest for file in files])
+        lost = next((file for file in files if file.digest not in present), None)
         if lost is not None:
             raise NotFound(
                 f"the bytes of {lost.path!r} are not in the store", hint="storage.put_blob(body) uploads them"
             )
         inside = next((file for file in files if file.path == _MANIFEST), None)
         if inside is None:
+            if given is None and _MLMODEL in paths:
+                return self._of_mlflow(files)
             if given is None:
                 raise InvalidInput(f"the files have no {_MANIFEST}, and no manifest was given")
             return given
@@ -254,6 +283,12 @@ class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperatio
         if different:
             raise InvalidInput(f"{_MANIFEST} describes {different[0]!r} otherwise than it was uploaded")
         return found
+
+    def _of_mlflow(self, files: list[File]) -> Manifest:
+        from mainspring.models.format_mlflow import manifest_of
+
+        digests = {file.path: file.digest for file in files}
+        return manifest_of(files, lambda path: self.store.blobs.get(digests[path]))
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

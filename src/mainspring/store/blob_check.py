@@ -144,6 +144,8 @@ class _Verifier:
             data = self._bucket.get(pack_object(name))
         except MainspringError as error:
             data, unreadable = b"", error.message
+            if not self._rows_of_pack(name):
+                return  # it was rewritten since the bucket was listed
         else:
             unreadable = ""
         whole = digest_bytes(data) == name
@@ -201,6 +203,10 @@ class _Verifier:
         self._progress(min(self._bytes, self._total), self._total)
 
     def _report(self, row: BlobRow, name: str, reason: str, *, missing: bool = False) -> None:
+        with self._database.read() as tx:
+            now = find_rows(tx, [row.digest]).get(row.digest)
+        if now is None or (now.place, now.pack, now.position) != (row.place, row.pack, row.position):
+            return  # a collection of garbage removed or moved it meanwhile
         self._findings.append(Finding(digest=row.digest, object=name, reason=reason, missing=missing))
 
     def _count_unnamed(self) -> int:

@@ -45,9 +45,19 @@ CREATE TABLE blob_entry (
   stored BIGINT NOT NULL,
   codec BIGINT NOT NULL,
   damaged BIGINT NOT NULL,
-  created_at BIGINT NOT NULL
+  created_at BIGINT NOT NULL,
+  condemned_at BIGINT NOT NULL
 );
 CREATE INDEX blob_entry_by_pack ON blob_entry (pack, position);
+CREATE INDEX blob_entry_condemned ON blob_entry (condemned_at) WHERE condemned_at > 0;
+CREATE TABLE blob_doomed (
+  object TEXT PRIMARY KEY,
+  due BIGINT NOT NULL
+);
+CREATE TABLE blob_epoch (
+  id BIGINT PRIMARY KEY,
+  epoch BIGINT NOT NULL
+);
 """
 
 LOOSE = "loose"
@@ -76,6 +86,8 @@ class BlobRow(msgspec.Struct, frozen=True):
     """Found damaged or missing; it counts as absent until its bytes are stored again."""
     created_at: int = 0
     """Microseconds since 1970."""
+    condemned_at: int = 0
+    """When the collection of garbage first found that nothing refers to it; it then counts as absent to writers."""
 
     @classmethod
     def loose(cls, digest: str, size: int) -> BlobRow:
@@ -101,7 +113,8 @@ BLOB: Table[BlobRow] = Table("blob_entry", BlobRow)
 _UPSERT = BLOB.insert_sql + (
     " ON CONFLICT (digest) DO UPDATE SET size = excluded.size, place = excluded.place, pack = excluded.pack,"
     " position = excluded.position, stored = excluded.stored, codec = excluded.codec,"
-    " damaged = 0, created_at = excluded.created_at WHERE blob_entry.damaged = 1"
+    " damaged = 0, created_at = excluded.created_at, condemned_at = 0"
+    " WHERE blob_entry.damaged = 1 OR blob_entry.condemned_at > 0"
 )
 
 
@@ -132,7 +145,7 @@ def find_rows(tx: Transaction, digests: Iterable[str]) -> dict[str, BlobRow]:
 
 
 def record_rows(tx: Transaction, rows: Sequence[BlobRow]) -> None:
-    """Name bytes that are durable. A row that is there stays, unless it was damaged: then this one takes its place.
+    """Name bytes that are durable. A row that is there stays, unless it is damaged or condemned: then this one counts.
 
     Rows go in by digest, so that concurrent writers on PostgreSQL lock in one order.
     """

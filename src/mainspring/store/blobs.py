@@ -18,7 +18,8 @@ from itertools import chain
 from pathlib import Path
 
 from mainspring.kernel.errors import Damaged, InvalidInput, NotFound, StorageError
-from mainspring.kernel.hashing import Buffer, Hasher, digest_bytes, hasher
+from mainspring.kernel.hashing import Buffer, digest_bytes, hasher
+from mainspring.store.blob_changes import claim, current_epoch, keep
 from mainspring.store.blob_check import HealReport, VerifyReport, heal, rebuild_index, verify
 from mainspring.store.blob_tables import (
     CHUNKED,
@@ -33,7 +34,16 @@ from mainspring.store.blob_tables import (
     record_rows,
 )
 from mainspring.store.buckets import Bucket
-from mainspring.store.chunks import ChunkList, Pieces, cut, decode_list, encode_list, list_object
+from mainspring.store.chunks import (
+    ChunkList,
+    Pieces,
+    by_bytes,
+    cut,
+    decode_list,
+    encode_list,
+    hashed,
+    list_object,
+)
 from mainspring.store.packs import HEADER_BYTES, PACK_BYTES, build_pack, decode_payload, pack_object
 
 __all__ = ["CHUNKED_FROM", "Blobs"]
@@ -105,14 +115,14 @@ class Blobs:
             return self.put(head), len(head)
         whole = hasher()
         chunks: list[tuple[str, int]] = []
-        for batch in _by_bytes(cut(_hashed(chain([head], _rest(source)), whole)), PACK_BYTES):
+        for batch in by_bytes(cut(hashed(chain([head], source.rest(_FILE_PIECE)), whole)), PACK_BYTES):
             named = [(digest_bytes(chunk), chunk) for chunk in batch]
             self._put_small(named)
             chunks += [(digest, len(chunk)) for digest, chunk in named]
         digest, size = whole.hexdigest(), sum(length for _, length in chunks)
-        if self.missing([digest]):
-            self.bucket.put(list_object(digest), encode_list(ChunkList(digest=digest, size=size, chunks=chunks)))
-            self._record([BlobRow(digest=digest, size=size, place=CHUNKED)])
+        encoded = encode_list(ChunkList(digest=digest, size=size, chunks=chunks))
+        row = BlobRow(digest=digest, size=size, place=CHUNKED)
+        self._put_new([digest], lambda _: (list_object(digest), encoded, [row]), parts=[each for each, _ in chunks])
         return digest, size
 
     def put_file(self, path: str | Path) -> tuple[str, int]:
@@ -180,7 +190,7 @@ class Blobs:
         return self._row(digest).size
 
     def sizes(self, digests: Iterable[str]) -> dict[str, int]:
-        """Bytes of those blobs that are here and not known to be damaged."""
+        """Bytes of those blobs that are here and not known to be damaged; what is to go soon is still here."""
         sizes: dict[str, int] = {}
         with self.database.read() as tx:
             for batch in batched(dict.fromkeys(digests), _LOOKUP):
@@ -192,10 +202,11 @@ class Blobs:
         return not self.missing([digest])
 
     def missing(self, digests: Iterable[str]) -> list[str]:
-        """Those digests, each once and in order, whose bytes are not here (or are known to be damaged)."""
-        wanted = list(dict.fromkeys(digests))
-        present = self.sizes(wanted)
-        return [digest for digest in wanted if digest not in present]
+        """Those digests, each once and in order, that whoever wants to refer to them must store.
+
+        Their bytes are not here, or are known to be damaged, or are to go soon because nothing refers to them.
+        """
+        return self._absent(digests)[0]
 
     def verify(self, *, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
         """Read everything and name what is damaged or missing; what is named counts as absent until it is stored again.
@@ -221,20 +232,53 @@ class Blobs:
     def _put_small(self, blobs: Sequence[tuple[str, Buffer]]) -> None:
         """Store those of `blobs` that are not here: one alone as a loose object, several as a pack."""
         distinct = dict(blobs)
-        new = [(digest, distinct[digest]) for digest in self.missing(distinct)]
-        if len(new) == 1:
-            digest, data = new[0]
-            size = memoryview(data).nbytes
-            self.bucket.put(loose_object(digest), data)
-            self._record([BlobRow.loose(digest, size)])
-        elif new:
-            pack = build_pack(new)
-            self.bucket.put(pack_object(pack.name), pack.data)
-            self._record([BlobRow.packed(entry, pack.name) for entry in pack.entries])
 
-    def _record(self, rows: Sequence[BlobRow]) -> None:
-        with self.database.write() as tx:
-            record_rows(tx, rows)
+        def pack_up(new: list[str]) -> tuple[str, Buffer, list[BlobRow]]:
+            if len(new) == 1:
+                data = distinct[new[0]]
+                return loose_object(new[0]), data, [BlobRow.loose(new[0], memoryview(data).nbytes)]
+            pack = build_pack((digest, distinct[digest]) for digest in new)
+            return pack_object(pack.name), pack.data, [BlobRow.packed(entry, pack.name) for entry in pack.entries]
+
+        self._put_new(distinct, pack_up)
+
+    def _put_new(
+        self,
+        digests: Iterable[str],
+        make: Callable[[list[str]], tuple[str, Buffer, list[BlobRow]]],
+        *,
+        parts: Sequence[str] = (),
+    ) -> None:
+        """Make those blobs durable and then known that are not here; again where a collection of garbage came between.
+
+        Args:
+            digests: The blobs.
+            make: Gives the object that holds the absent ones: its name, its bytes, and the rows that name them.
+            parts: Blobs that these consist of, which must be here when they become known.
+        """
+        wanted = list(digests)
+        while True:
+            absent, epoch = self._absent(wanted)
+            if not absent:
+                return
+            name, data, rows = make(absent)
+            self.bucket.put(name, data)
+            with self.database.write() as tx:
+                if claim(tx, [name], epoch=epoch):
+                    keep(tx, parts)
+                    record_rows(tx, rows)
+                    return
+
+    def _absent(self, digests: Iterable[str]) -> tuple[list[str], int]:
+        """Which of these must be stored, and the epoch at that moment."""
+        wanted = list(dict.fromkeys(digests))
+        present: set[str] = set()
+        with self.database.read() as tx:
+            epoch = current_epoch(tx)
+            for batch in batched(wanted, _LOOKUP):
+                found = find_rows(tx, batch).values()
+                present.update(row.digest for row in found if not row.damaged and not row.condemned_at)
+        return [digest for digest in wanted if digest not in present], epoch
 
     def _row(self, digest: str) -> BlobRow:
         with self.database.read() as tx:
@@ -295,8 +339,9 @@ class Blobs:
         start, end = run[0].position, run[-1].position + run[-1].stored
         try:
             block = memoryview(self.bucket.get_range(pack_object(run[0].pack), start, end - start))
-        except NotFound as error:
-            raise _damaged(run[0], f"its pack {run[0].pack} is missing") from error
+        except NotFound:  # it was rewritten since, or it is lost
+            yield from (self._read_small(row) for row in run)
+            return
         for row in run:
             yield _checked(row, block[row.position - start : row.position - start + row.stored])
 
@@ -313,6 +358,9 @@ class Blobs:
                 return _checked(row, self.bucket.get(loose_object(row.digest)))
             return _checked(row, self.bucket.get_range(pack_object(row.pack), row.position, row.stored))
         except NotFound as error:
+            moved = self._row(row.digest)
+            if (moved.place, moved.pack, moved.position) != (row.place, row.pack, row.position):
+                return self._read_small(moved)
             raise _damaged(row, "its bytes are missing from the bucket") from error
 
     def _mark(self, digests: Iterable[str]) -> None:
@@ -355,26 +403,3 @@ def _runs(rows: Sequence[BlobRow]) -> Iterator[list[BlobRow]]:
         run.append(row)
     if run:
         yield run
-
-
-def _hashed(pieces: Iterable[Buffer], into: Hasher) -> Iterator[Buffer]:
-    for piece in pieces:
-        into.update(piece)
-        yield piece
-
-
-def _rest(source: Pieces) -> Iterator[bytes]:
-    return iter(lambda: source.read(_FILE_PIECE), b"")
-
-
-def _by_bytes(chunks: Iterable[bytes], limit: int) -> Iterator[list[bytes]]:
-    batch: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        batch.append(chunk)
-        size += len(chunk)
-        if size >= limit:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -16,9 +16,21 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from mainspring.kernel.errors import Damaged, StoreTooNew
-from mainspring.kernel.hashing import Buffer, digest_bytes
+from mainspring.kernel.hashing import Buffer, Hasher, digest_bytes
 
-__all__ = ["AVERAGE", "MAXIMUM", "MINIMUM", "ChunkList", "Pieces", "cut", "decode_list", "encode_list", "list_object"]
+__all__ = [
+    "AVERAGE",
+    "MAXIMUM",
+    "MINIMUM",
+    "ChunkList",
+    "Pieces",
+    "by_bytes",
+    "cut",
+    "decode_list",
+    "encode_list",
+    "hashed",
+    "list_object",
+]
 
 MINIMUM, AVERAGE, MAXIMUM = 16 << 10, 64 << 10, 256 << 10
 """Bytes of a chunk. 64 KiB as in Xet: small enough to share, large enough for an index of modest size."""
@@ -59,6 +71,31 @@ class Pieces:
             parts.append(part)
             size -= part.nbytes
         return b"".join(parts)
+
+    def rest(self, size: int) -> Iterator[bytes]:
+        """What is left, in pieces of that many bytes."""
+        return iter(lambda: self.read(size), b"")
+
+
+def hashed(pieces: Iterable[Buffer], into: Hasher) -> Iterator[Buffer]:
+    """The pieces as they are, each put into the hash on its way."""
+    for piece in pieces:
+        into.update(piece)
+        yield piece
+
+
+def by_bytes(chunks: Iterable[bytes], limit: int) -> Iterator[list[bytes]]:
+    """Lists of chunks that are closed when they reach that many bytes."""
+    batch: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        batch.append(chunk)
+        size += len(chunk)
+        if size >= limit:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def cut(pieces: Iterable[Buffer]) -> Iterator[bytes]:

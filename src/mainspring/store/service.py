@@ -9,6 +9,7 @@ import msgspec
 from mainspring.kernel.errors import InternalError
 from mainspring.kernel.operations import Download, Service, Upload, operation
 from mainspring.store.check import StoreReport, verify_store
+from mainspring.store.collect import GarbageReport, collect_garbage
 from mainspring.store.ledger import Anchor, ChainReport, Event
 
 if TYPE_CHECKING:
@@ -62,6 +63,24 @@ class Storage(RoomService, room="storage"):
     def verify(self) -> StoreReport:
         """Read everything that is stored and name what is damaged, missing or edited."""
         return verify_store(self.store)
+
+    @operation(permission="storage:admin", writes=True)
+    def collect_garbage(
+        self, *, grace_days: float = 7.0, hold_hours: float = 24.0, dry_run: bool = False
+    ) -> GarbageReport:
+        """Remove the bytes that nothing refers to any more; others may write meanwhile.
+
+        Args:
+            grace_days: What was stored in the last so many days is left alone, referred to or not.
+            hold_hours: How long a blob is held after a collection found that nothing refers to it; a later one removes
+                it. With 0 it goes at once: only when nobody else writes.
+            dry_run: Say what would be done, and do nothing.
+        """
+        report = collect_garbage(self.store, grace=grace_days * 86_400, hold=hold_hours * 3600, dry_run=dry_run)
+        if not dry_run:
+            with self.store.write() as tx:
+                tx.note("storage/blobs", removed=report.removed, bytes=report.removed_bytes, freed=report.freed_bytes)
+        return report
 
     @operation(permission="storage:read")
     def events(
