@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from mainspring.kernel.clock import to_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, nearest
 from mainspring.kernel.ids import new_id
@@ -116,10 +118,22 @@ def start_run(
     parent_id: str = "",
     metadata: Mapping[str, Any] | None = None,
     run_id: str = "",
+    started_at: datetime | None = None,
 ) -> Run:
-    """Record that something began; `run_id` is a new UUIDv7 made by the caller, for idempotent retries."""
+    """Record that something began.
+
+    Args:
+        tx: The caller's transaction.
+        kind: `training`, `step`, `evaluation`, ...
+        name: What it is a run of; any text, since a run is addressed by its id.
+        parent_id: The run that it is a part of.
+        metadata: What else is known of it, as JSON types.
+        run_id: A new UUIDv7 made by the caller, for idempotent retries.
+        started_at: When it began, where that is not now.
+    """
     check_name(kind, what="kind")
-    check_name(name)
+    if not name:
+        raise InvalidInput("a run has a name")
     run = Run(
         id=run_id or new_id(),
         workspace=caller().workspace,
@@ -127,7 +141,7 @@ def start_run(
         name=name,
         status="running",
         parent_id=parent_id,
-        started_at=tx.now,
+        started_at=started_at or tx.now,
         finished_at=None,
         heartbeat_at=tx.now,
         metadata=dict(metadata or {}),
@@ -139,18 +153,28 @@ def start_run(
 
 
 def finish_run(
-    tx: Transaction, run_id: str, *, status: RunStatus = "finished", metadata: Mapping[str, Any] | None = None
+    tx: Transaction,
+    run_id: str,
+    *,
+    status: RunStatus = "finished",
+    metadata: Mapping[str, Any] | None = None,
+    finished_at: datetime | None = None,
 ) -> Run:
     """Record how a run ended; `metadata` is merged into what it has. Repeating the same end is fine."""
     run = get_run(tx, run_id)
     if run.status not in ("running", "crashed", status):
         raise Conflict(f"run {run_id} is {run.status} already and cannot become {status}")
     ended = msgspec.structs.replace(
-        run, status=status, finished_at=tx.now, metadata={**run.metadata, **(metadata or {})}
+        run, status=status, finished_at=finished_at or tx.now, metadata={**run.metadata, **(metadata or {})}
     )
     tx.execute(
         "UPDATE run SET status = ?, finished_at = ?, metadata = ? WHERE id = ?",
-        (status, tx.now_micros, msgspec.json.encode(ended.metadata).decode(), run_id),
+        (
+            status,
+            to_micros(ended.finished_at or tx.now),
+            msgspec.json.encode(ended.metadata).decode(),
+            run.id,
+        ),
     )
     tx.note(run.ref, status=status)
     return ended

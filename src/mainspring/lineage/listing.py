@@ -19,6 +19,7 @@ __all__ = [
     "made_by",
     "newest",
     "runs",
+    "runs_with_ids",
     "used_by",
     "users_of",
     "versions",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _MOST = 10_000
+_IN = 500
 
 
 def artifacts(
@@ -61,6 +63,16 @@ def runs(
     """Runs, newest first; `before` is the id of the last one of the page before."""
     where, params = _where(kind=kind, name=name, status=status, parent_id=parent_id, before=before)
     return tx.fetch(RUNS, f"{where} ORDER BY id DESC LIMIT ?", [*params, _page(limit)])
+
+
+def runs_with_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Run]:
+    """The runs with these ids, by id; those that there are not are left out."""
+    found: dict[str, Run] = {}
+    for start in range(0, len(ids), _IN):
+        batch = ids[start : start + _IN]
+        where = f"WHERE id IN ({', '.join('?' * len(batch))}) AND workspace = ?"
+        found |= {each.id: each for each in tx.fetch(RUNS, where, (*batch, caller().workspace))}
+    return found
 
 
 def newest(tx: Transaction, kind: str) -> list[Artifact]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mainspring.tracking.types import Bucket, Experiment, Metric, RunFile, Series, TrackedRun
+from mainspring.tracking.types import Experiment, ExperimentPage, Metric, RunFile, Series, TrackedRun
 
-__all__ = ["Bucket", "Experiment", "Metric", "RunFile", "Series", "TrackedRun"]
+__all__ = ["Experiment", "ExperimentPage", "Metric", "RunFile", "Series", "TrackedRun"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mainspring.kernel.clock import from_micros
 from mainspring.tracking.chunks import Points, decode_points
-from mainspring.tracking.types import Bucket
+from mainspring.tracking.types import Series
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,12 +34,10 @@ def points_frame(points: Points) -> pl.DataFrame:
     return frame if in_order else frame.sort("step", "at", maintain_order=True)
 
 
-def bucketed(points: Points, buckets: int) -> list[Bucket]:
+def bucketed(run_id: str, key: str, points: Points, buckets: int) -> Series:
     """At most `buckets` stretches of equal numbers of steps, each with its least, greatest, mean and last value."""
     import polars as pl
 
-    if not len(points):
-        return []
     frame = points_frame(points)
     low, high = frame["step"][0], frame["step"][-1]
     place = ((pl.col("step") - low).cast(pl.Float64) * (buckets / (high - low + 1))).floor().clip(0, buckets - 1)
@@ -54,7 +51,15 @@ def bucketed(points: Points, buckets: int) -> list[Bucket]:
         finite.mean().alias("mean"),
         pl.col("value").last().alias("last"),
     )
-    return [
-        Bucket(step, from_micros(at), count, minimum, maximum, mean, last if math.isfinite(last) else None)
-        for _, step, at, count, minimum, maximum, mean, last in rows.iter_rows()
-    ]
+    return Series(
+        run_id=run_id,
+        key=key,
+        count=len(points),
+        steps=rows["step"].to_list(),
+        at=rows["at"].to_list(),
+        counts=rows["count"].to_list(),
+        minimum=rows["minimum"].to_list(),
+        maximum=rows["maximum"].to_list(),
+        mean=rows["mean"].to_list(),
+        last=[each if math.isfinite(each) else None for each in rows["last"]],
+    )

@@ -15,7 +15,16 @@ import msgspec
 
 from mainspring.kernel.errors import InvalidInput
 
-__all__ = ["check_key", "decode_param", "encode_params", "flatten", "number_of"]
+__all__ = [
+    "check_key",
+    "decode_param",
+    "encode_params",
+    "flatten",
+    "number_of",
+    "number_of_text",
+    "read_param",
+    "stored_param",
+]
 
 _CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (int, int),
@@ -29,6 +38,7 @@ _CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 _LONGEST = 64 << 10
 _DEEPEST = 20
+_LONGEST_NUMBER = 40
 
 
 def flatten(params: Any) -> dict[str, Any]:
@@ -134,3 +144,37 @@ def check_key(key: str) -> str:
     if not key or len(key) > 250 or not key.isprintable() or len(key.encode()) > 250:
         raise InvalidInput(f"{key!r:.60} cannot name a metric or a tag", hint="1 to 250 bytes of printable text")
     return key
+
+
+def number_of_text(text: str) -> float | None:
+    """The number that a text reads as, or none.
+
+    Example:
+        >>> number_of_text("6"), number_of_text("0x10"), number_of_text("nan")
+        (6.0, None, None)
+    """
+    try:
+        number = float(text) if len(text) <= _LONGEST_NUMBER and "_" not in text else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def stored_param(text: str) -> tuple[float | None, str, str]:
+    """A parameter as its row holds it: the number it reads as, what a person reads, and the type of that.
+
+    The type is `s` where it is a text and `j` where it is JSON.
+
+    Example:
+        >>> stored_param("6"), stored_param('"6"'), stored_param("true")
+        ((6.0, '6', 'j'), (6.0, '6', 's'), (None, 'true', 'j'))
+    """
+    value = decode_param(text)
+    if isinstance(value, str) and text.lstrip().startswith('"'):
+        return number_of_text(value), value, "s"
+    return number_of(value), text, "j"
+
+
+def read_param(text: str, kind: str) -> Any:
+    """The value of a parameter from its row."""
+    return text if kind == "s" else decode_param(text)

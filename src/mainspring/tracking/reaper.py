@@ -9,10 +9,11 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from mainspring.kernel.clock import monotonic
+from mainspring.kernel.clock import from_micros, monotonic
 from mainspring.kernel.context import Caller, acting_as
-from mainspring.lineage.graph import finish_run
+from mainspring.lineage.graph import get_run
 from mainspring.store.store import Store
+from mainspring.tracking.runs import end_run, find_run
 
 __all__ = ["Reaper", "tick"]
 
@@ -37,8 +38,8 @@ class Reaper:
         moment = monotonic()
         with self._store.read() as tx:
             beating = tx.rows(
-                "SELECT run.id, run.workspace, run.heartbeat_at FROM run"
-                " JOIN tracked_run ON tracked_run.run_id = run.id WHERE run.status = 'running'"
+                "SELECT r.run_id, r.workspace, l.heartbeat_at FROM tracked_run r JOIN run l ON l.id = r.run_id"
+                " WHERE r.status = 'running'"
             )
         seen = {}
         crashed = []
@@ -52,10 +53,13 @@ class Reaper:
 
     def _mark(self, run_id: str, workspace: str, beat: int) -> bool:
         with acting_as(Caller("mainspring", workspace, method="system")), self._store.write("tracking.reap") as tx:
-            now = tx.value("SELECT heartbeat_at FROM run WHERE id = ? AND status = 'running'", (run_id,))
-            if now != beat:  # it has beaten, or ended, since we looked
+            run = get_run(tx, run_id)
+            if run.status != "running" or run.heartbeat_at != from_micros(
+                beat
+            ):  # it has beaten, or ended, since we looked
                 return False
-            finish_run(tx, run_id, status="crashed", metadata={"error": f"no heartbeat for {self._silence:g} s"})
+            why = {"error": f"no heartbeat for {self._silence:g} s"}
+            end_run(tx, find_run(tx, run_id), "crashed", metadata=why)
             return True
 
 

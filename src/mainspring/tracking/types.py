@@ -11,8 +11,8 @@ from mainspring.lineage.types import File, Run, RunStatus
 
 __all__ = [
     "Acknowledged",
-    "Bucket",
     "Experiment",
+    "ExperimentPage",
     "FinishRecord",
     "Metric",
     "NoteRecord",
@@ -20,6 +20,7 @@ __all__ = [
     "PointsRecord",
     "Record",
     "RunFile",
+    "RunPage",
     "RunStart",
     "Series",
     "SourceRecord",
@@ -39,6 +40,15 @@ class RunStart(msgspec.Struct, frozen=True):
     kind: str = "training"
     title: str = ""
     parent_id: str = ""
+    group: str = ""
+    user: str = ""
+    """Who runs it, where that is not who calls."""
+    started_at: datetime | None = None
+    """When it began, where that is not now: of a run that comes from elsewhere."""
+    tags: dict[str, str] = {}
+    forked_from: str = ""
+    """The run whose history up to `fork_step` is the beginning of this one's."""
+    fork_step: int | None = None
 
 
 class PointsRecord(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -88,6 +98,8 @@ class FinishRecord(msgspec.Struct, frozen=True, array_like=True, tag=6):
 
     status: Literal["finished", "failed", "cancelled"]
     error: str = ""
+    finished_at: int | None = None
+    """Microseconds since 1970 UTC, where that is not now."""
 
 
 Record = PointsRecord | ParamsRecord | TagsRecord | NoteRecord | SourceRecord | FinishRecord
@@ -132,10 +144,17 @@ class TrackedRun(msgspec.Struct, frozen=True):
 
     run: Run
     experiment: str
+    experiment_id: int
     title: str
+    user: str
+    group: str
     note: str
     source: dict[str, Any]
     """Machine, command, Python, commit."""
+    deleted_at: datetime | None
+    forked_from: str
+    """The run whose history is the beginning of this one's, or an empty text."""
+    fork_step: int | None
     params: dict[str, Any]
     tags: dict[str, str]
     metrics: dict[str, Metric]
@@ -151,43 +170,75 @@ class TrackedRun(msgspec.Struct, frozen=True):
         return self.run.status
 
 
+class RunPage(msgspec.Struct, frozen=True):
+    """A page of runs."""
+
+    runs: list[TrackedRun]
+    next_page: str
+    """What to ask the next page with; empty on the last one."""
+
+
 class Experiment(msgspec.Struct, frozen=True):
-    """All runs of one name."""
+    """A name under which runs are kept, with what is said about it."""
 
+    id: int
     name: str
-    runs: int
-    running: int
-    last_started_at: datetime
+    status: Literal["active", "deleted"]
+    note: str
+    location: str
+    """Where files of its runs are kept, as a client of another protocol asked for; empty for here."""
+    tags: dict[str, str]
+    created_at: datetime
+    updated_at: datetime
+    created_by: str
+    runs: int = 0
+    """That are not deleted."""
+    running: int = 0
+    last_started_at: datetime | None = None
 
 
-class Bucket(msgspec.Struct, frozen=True):
-    """A stretch of a metric's history. `minimum` and `maximum` are of its finite values, so that no spike is lost."""
+class ExperimentPage(msgspec.Struct, frozen=True):
+    """A page of experiments."""
 
-    step: int
-    """The first step in it."""
-    at: datetime
-    """When its last value was logged."""
-    count: int
-    minimum: float | None
-    maximum: float | None
-    mean: float | None
-    last: float | None
-    """The last value; null when it is not finite."""
+    experiments: list[Experiment]
+    next_page: str
 
 
 class Series(msgspec.Struct, frozen=True):
-    """A metric's history in at most as many buckets as were asked for."""
+    """A metric's history in at most as many stretches as were asked for; one list for each column.
+
+    Least and greatest are of a stretch's finite values, so that no spike is lost; null where it has none.
+    """
 
     run_id: str
     key: str
     count: int
     """Points in the whole history."""
-    buckets: list[Bucket]
+    steps: list[int] = []
+    """The first step of each stretch."""
+    at: list[int] = []
+    """When its last value was logged: microseconds since 1970 UTC."""
+    counts: list[int] = []
+    minimum: list[float | None] = []
+    maximum: list[float | None] = []
+    mean: list[float | None] = []
+    last: list[float | None] = []
+    """The last value; null when it is not finite."""
+    x: list[float | None] = []
+    """The value on the x axis, where that is another metric."""
+    cursor: str = ""
+    """What to ask with for what comes after this."""
 
 
 class RunFile(msgspec.Struct, frozen=True):
-    """A file of a run, an artifact of the kind `file`."""
+    """A file of a run."""
 
-    artifact_id: str
     path: str
     file: File
+    media_type: str = ""
+    key: str = ""
+    """The series that it belongs to, with `step`."""
+    step: int | None = None
+    at: datetime | None = None
+    about: dict[str, Any] = {}
+    """What a page shows before it reads the bytes. Small things are here whole, and the file has no bytes."""
