@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -151,6 +152,22 @@ def download(ref: str, folder: Path, store: str, url: str) -> None:
     with use_client(store, url) as client:
         version = client.models.download(ref, folder)
     click.echo(f"{version.ref} is in {folder}")
+
+
+@model.command()
+@click.argument("ref")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--format", "format_", type=click.Choice(["mlflow"]), default="mlflow", help="Whose folder to write.")
+@store_options
+def export(ref: str, folder: Path, format_: Literal["mlflow"], store: str, url: str) -> None:
+    """Write a version as a model folder of MLflow's, which `mlflow.pyfunc.load_model` opens.
+
+    \b
+    mainspring model export flight-delay@champion ./mlflow-model
+    """
+    with use_client(store, url) as client:
+        version = client.models.export(ref, folder, format=format_)
+    click.echo(f"{version.ref} is in {folder}, for {format_}")
 
 
 def _show_card(card: ModelCard) -> None:

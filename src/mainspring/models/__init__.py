@@ -31,6 +31,7 @@ __all__ = [
     "describe",
     "describe_version",
     "download",
+    "export",
     "get",
     "load",
     "load_object",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     describe = _default.describe
     describe_version = _default.describe_version
     download = _default.download
+    export = _default.export
     get = _default.get
     load = _default.load
     load_object = _default.load_object

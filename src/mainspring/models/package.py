@@ -106,11 +106,13 @@ def write_package(
     if example is not None:
         (folder / EXAMPLE).write_bytes(msgspec.json.encode(_few(example)))
         names.append(EXAMPLE)
+    told = manifest_of(files_of(folder), lambda path: (folder / path).read_bytes()) if name == "mlflow" else None
     manifest = Manifest(
         format=name,
         signature=signature,
         files=tuple(digest_file(folder, each) for each in names),
-        libraries=dict(library_versions(saved.libraries)),
+        libraries=told.libraries if told else dict(library_versions(saved.libraries)),
+        details=told.details if told else {},
         classes=[each.item() if hasattr(each, "item") else each for each in found],
         parity=parity,
     )

@@ -129,8 +129,8 @@ class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperatio
 
         Args:
             name: The model's name in the registry.
-            model: A fitted estimator, pipeline or booster (scikit-learn, LightGBM, XGBoost, CatBoost), a network (PyTorch,
-                Keras), an ONNX graph, named tensors, or the path of a folder that MLflow wrote.
+            model: A fitted estimator, pipeline or booster (scikit-learn, LightGBM, XGBoost, CatBoost), a network
+                (PyTorch, Keras), an ONNX graph, named tensors, or the path of a folder that MLflow wrote.
             example: Real rows of its inputs, the more the better: the signature is read off them, the parity measured.
                 A frame of polars or pandas, columns by name, records, an array, a tensor, or texts. Only weights and
                 folders of MLflow's do without.
