@@ -68,15 +68,7 @@ def _callback(base: type, session: Session) -> Any:
                     values = {name: value for name, value in found.items() if not name.endswith("_epoch")}
                     session.log(values, step=trainer.global_step)
 
-        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            self._log_epoch(trainer)
-
-        def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            if not trainer.sanity_checking and not trainer.training:
-                self._log_epoch(trainer)
-
-        @staticmethod
-        def _log_epoch(trainer: Any) -> None:
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # after the validation of the epoch
             if trainer.is_global_zero:
                 with session.safely():
                     found = {name.removesuffix("_epoch"): value for name, value in trainer.callback_metrics.items()}

@@ -35,6 +35,7 @@ class _Follower:
     def __init__(self, patches: Patches) -> None:
         self._patches = patches
         self._known: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
+        self._counted: dict[str, int] = {}
 
     def __call__(self, optimizer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """After each step. Nearly always two comparisons: a rate is logged when it changes."""
@@ -45,7 +46,9 @@ class _Follower:
             return
         known = self._known.get(optimizer)
         if known is None or known.run_id != run.id:
-            known = self._known[optimizer] = _Known(run.id, len(self._known))
+            number = self._counted.pop(run.id, 0)
+            self._counted = {run.id: number + 1}  # of the run that goes on; those before have ended
+            known = self._known[optimizer] = _Known(run.id, number)
         rates = [group["lr"] for group in optimizer.param_groups]
         if rates != known.rates:
             session = Session(self._patches.framework, self._patches.options(), run)

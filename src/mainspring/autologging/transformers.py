@@ -80,7 +80,7 @@ def _callback(base: type, session: Session) -> Any:
         """Hands on what the trainer logs."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if state.is_world_process_zero:
+            if state.is_world_process_zero and "train_runtime" not in (logs or {}):  # the end: that is the result
                 with session.safely():
                     session.log({_named(name): value for name, value in (logs or {}).items()}, step=state.global_step)
 
