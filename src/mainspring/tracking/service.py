@@ -13,6 +13,7 @@ from mainspring.kernel.errors import MainspringError, Unavailable
 from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
+from mainspring.tracking.annotations import AnnotationOperations
 from mainspring.tracking.chunks import decode_points
 from mainspring.tracking.experiments import check_experiment_name
 from mainspring.tracking.history import points_frame
@@ -25,6 +26,7 @@ from mainspring.tracking.service_search import SearchOperations
 from mainspring.tracking.shipper import ship_rest
 from mainspring.tracking.spool import abandoned
 from mainspring.tracking.types import RunStart
+from mainspring.tracking.views import ViewOperations
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,7 +36,15 @@ __all__ = ["Tracking"]
 _log = logging.getLogger("mainspring.tracking")
 
 
-class Tracking(ExperimentOperations, RunOperations, FileOperations, SearchOperations, room="tracking"):
+class Tracking(
+    ExperimentOperations,
+    RunOperations,
+    FileOperations,
+    SearchOperations,
+    AnnotationOperations,
+    ViewOperations,
+    room="tracking",
+):
     """Experiment runs: parameters, metrics, files, and what they were run from."""
 
     # Below: what runs where the caller is, on both backends, composed of operations.

@@ -195,5 +195,13 @@ CREATE TABLE run_file (
 );
 CREATE INDEX run_file_by_key ON run_file (run, key, step);
 CREATE INDEX run_file_by_digest ON run_file (digest);
+CREATE TABLE saved_view (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  query TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
 """,
 )
