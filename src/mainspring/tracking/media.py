@@ -23,7 +23,7 @@ __all__ = [
     "as_media",
 ]
 
-_FRAMES = ("polars.", "pandas.", "pyarrow.")
+_FRAMES = {"polars", "pandas", "pyarrow"}
 
 
 def as_media(value: Any) -> list[Media] | None:
@@ -45,6 +45,6 @@ def as_media(value: Any) -> list[Media] | None:
         return [Figure(value)]
     if hasattr(value, "getbands") and hasattr(value, "save"):
         return [Image(value)]
-    if type(value).__module__.startswith(_FRAMES) and hasattr(value, "columns"):
+    if type(value).__module__.partition(".")[0] in _FRAMES and hasattr(value, "columns"):
         return [Table(value)]
     return None

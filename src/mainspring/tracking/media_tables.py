@@ -87,7 +87,7 @@ class Table(Media):
             frame.write_json(out)
             kept, media_type = ".json", "application/json"
         else:
-            _storable(frame).write_parquet(out)
+            frame.write_parquet(out)
             kept, media_type = ".parquet", "application/vnd.apache.parquet"
         return Encoded(out.getvalue(), kept, media_type, self.about(**_described(frame)))
 
@@ -108,20 +108,17 @@ def to_frame(data: Any, columns: Sequence[str] | None = None) -> pl.DataFrame:
         if isinstance(data, pl.LazyFrame):
             return data.collect()
         if isinstance(data, pl.DataFrame):
-            return data
+            objects = [name for name, kind in data.schema.items() if kind == pl.Object]
+            return data.with_columns([_series(name, data[name].to_list()) for name in objects]) if objects else data
         if isinstance(data, Mapping):
-            return pl.DataFrame({str(key): _column(value) for key, value in data.items()}, strict=False)
+            return pl.DataFrame([_series(str(key), _column(value)) for key, value in data.items()])
         if hasattr(data, "iloc"):
             return pl.from_pandas(data)
         if hasattr(data, "__arrow_c_stream__"):
             return pl.DataFrame(data)
-        rows = [row if isinstance(row, Mapping) else list(row) for row in data]
-        if rows and isinstance(rows[0], Mapping):
-            return pl.from_dicts([_texts(dict(row)) for row in rows], infer_schema_length=None)
-        names = list(columns) if columns is not None else None
-        if not rows:
-            return pl.DataFrame({name: [] for name in names or ()})
-        return pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None, strict=False)
+        rows = [_named(row, columns) for row in data]
+        names = list(dict.fromkeys([*(columns or ()), *(name for row in rows for name in row)]))
+        return pl.DataFrame([_series(name, [row.get(name) for row in rows]) for name in names])
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         hint = "a frame of polars, pandas or Arrow, a list of mappings, or rows with columns"
         raise InvalidInput(f"{type(data).__name__} is not a table: {error}", hint=hint) from error
@@ -131,19 +128,25 @@ def _column(value: Any) -> Any:
     return value if not isinstance(value, str | bytes) and hasattr(value, "__len__") else [value]
 
 
-def _texts(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in row.items()}
+def _named(row: Any, columns: Sequence[str] | None) -> dict[str, Any]:
+    if isinstance(row, Mapping):
+        return {str(key): value for key, value in row.items()}
+    values = list(row)
+    names = list(columns) if columns is not None else [f"column_{number}" for number in range(len(values))]
+    return dict(zip(names, values, strict=True))
 
 
-def _storable(frame: pl.DataFrame) -> pl.DataFrame:
-    """Columns of Python objects as texts: no file can hold them otherwise."""
+def _series(name: str, values: Any) -> pl.Series:
+    """A column; where the values are of no one kind, their texts."""
     import polars as pl
 
-    objects = [name for name, kind in frame.schema.items() if kind == pl.Object]
-    made = [
-        pl.Series(name, [None if value is None else str(value) for value in frame[name].to_list()]) for name in objects
-    ]
-    return frame.with_columns(made) if made else frame
+    try:
+        made = pl.Series(name, values)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        made = None
+    if made is None or made.dtype == pl.Object:
+        return pl.Series(name, [None if value is None else str(value) for value in values])
+    return made
 
 
 def _described(frame: pl.DataFrame) -> dict[str, Any]:
