@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 import secrets
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -50,17 +51,18 @@ _VIEWS: dict[str, tuple[tuple[str, ...], str]] = {
     "runs": (
         ("r.run_id", "e.name AS experiment", "r.title", "r.user_name", "r.group_name", "r.status", "{r.started_at} AS started_at",
          "{r.finished_at} AS finished_at", "(r.finished_at - r.started_at) / 1000000.0 AS seconds", "r.parent_id", "r.note"),
-        "FROM tracked_run r JOIN experiment e ON e.id = r.experiment_id WHERE {mine} AND r.deleted_at IS NULL",
+        "FROM tracked_run r JOIN experiment e ON e.id = r.experiment_id AND e.workspace = r.workspace"
+        " WHERE {mine} AND r.deleted_at IS NULL",
     ),
     "metrics": (
         ("r.run_id", "k.name AS key", "v.last", "v.special", "v.step", "v.minimum", "v.maximum", "v.count"),
-        "FROM metric v " + _RUN,
+        f"FROM metric v {_RUN} AND k.space = 'metric'",
     ),
     "params": (("r.run_id", "k.name AS key", "v.text AS value", "v.number"), f"FROM run_value v {_RUN} AND k.space = 'param'"),
     "tags": (("r.run_id", "k.name AS key", "v.text AS value", "v.number"), f"FROM run_value v {_RUN} AND k.space = 'tag'"),
     "chunks": (
         ("r.run_id", "k.name AS key", "v.number AS chunk", "v.count", "v.first_step", "v.last_step", "v.minimum", "v.maximum"),
-        "FROM metric_chunk v " + _RUN,
+        f"FROM metric_chunk v {_RUN} AND k.space = 'metric'",
     ),
     "files": (
         ("r.run_id", "v.path", "v.size", "v.media_type", "v.key", "v.step"),
@@ -105,6 +107,7 @@ def run_sql(store: Store, query: str, *, limit: int = _ROWS) -> SqlResult:
         if store.database.dialect == "sqlite":
             db = apsw.Connection(str(store.folder / "mainspring.db"))
             db.set_busy_timeout(10_000)
+            db.execute("PRAGMA temp_store = file; PRAGMA cache_size = -16000; PRAGMA trusted_schema = off")
             private = "v" + secrets.token_hex(16)
             try:
                 for name in _VIEWS:
@@ -117,14 +120,20 @@ def run_sql(store: Store, query: str, *, limit: int = _ROWS) -> SqlResult:
 
 
 class _Wall:
-    """The authorizer: what is not allowed here is refused. Remembers which columns were read."""
+    """The authorizer: what is not allowed here is refused. Remembers which columns were read.
 
-    def __init__(self, private: str) -> None:
+    Of a table that no column is read of, as in `SELECT count(*) FROM t`, SQLite tells neither schema nor view. Each base
+    table gives a column to the views (its `INTEGER PRIMARY KEY` does not count), so that such a name is the caller's own: of a
+    view, of a common table expression, or, and then it is refused, of a table.
+    """
+
+    def __init__(self, private: str, tables: Iterable[str] = ()) -> None:
         import apsw
 
         self._ok, self._deny = apsw.SQLITE_OK, apsw.SQLITE_DENY
         self._select, self._read, self._call = apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION
         self._private = private
+        self._tables = {name.lower() for name in tables}
         self.read: dict[str, set[str]] = {}
 
     def __call__(self, action: int, first: str | None, second: str | None, schema: str | None, through: str | None) -> int:
@@ -136,20 +145,23 @@ class _Wall:
             return self._deny
         if first.lower() in _TABLE_FUNCTIONS:
             return self._ok
+        if not second and schema is None and first not in _VIEWS:
+            own = first.lower() not in self._tables and not first.lower().startswith(("sqlite_", "pragma_"))
+            return self._ok if own else self._deny
         if self._private and schema == "main":
             inside = first in _BASES and (through or "").startswith(self._private)
             return self._ok if inside else self._deny
         known = first in _VIEWS or (bool(self._private) and first.startswith(self._private))
         if known:
             self.read.setdefault(first, set()).add((second or "").lower())
-        return self._ok if known and schema == ("temp" if self._private else "main") else self._deny
+        own = schema in (("temp", None) if self._private else ("main", None))
+        return self._ok if known and own else self._deny
 
 
 def _run(db: apsw.Connection, query: str, *, limit: int, until: float, private: str) -> SqlResult:
     import apsw
 
-    for pragma in ("query_only = on", "temp_store = file", "cache_size = -16000", "trusted_schema = off"):
-        db.execute(f"PRAGMA {pragma}")
+    db.execute("PRAGMA query_only = on")
     for which, most in (
         (apsw.SQLITE_LIMIT_LENGTH, 4 << 20),
         (apsw.SQLITE_LIMIT_ATTACHED, 0),
@@ -165,28 +177,32 @@ def _run(db: apsw.Connection, query: str, *, limit: int, until: float, private: 
         sqlite_extra.load(db, "regexp")
     db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     db.set_progress_handler(lambda: monotonic() > until, _STEPS)
-    db.authorizer = _Wall(private)
+    tables = [name for (name,) in db.execute("SELECT name FROM main.sqlite_master UNION SELECT name FROM pragma_module_list")]
+    db.authorizer = _Wall(private, set(tables) - _TABLE_FUNCTIONS)
     cursor = db.cursor()
-    cursor.exec_trace = _one_statement(query)
     columns: list[str] = []
+    cursor.exec_trace = _one_statement(query, columns)
     rows: list[list[Any]] = []
     size = 0
     for row in cursor.execute(query):
-        if not columns:
-            columns = [str(each[0]) for each in cursor.get_description()]
         if len(rows) == limit:
             return SqlResult(columns, rows, truncated=True)
         rows.append([_plain(each) for each in row])
         size += sum(len(each) if isinstance(each, str) else 8 for each in row)
         if size > _BYTES:
             raise TooLarge(f"the answer has more than {_BYTES} bytes", hint="select fewer columns or rows")
-    return SqlResult(columns or _columns(cursor), rows)
+    if not columns:
+        raise InvalidInput("there is no statement", hint="SELECT ... FROM runs", known=SQL_VIEWS)
+    return SqlResult(columns, rows)
 
 
-def _one_statement(query: str) -> Any:
-    """Refuses a second statement before the first runs."""
+def _one_statement(query: str, columns: list[str]) -> Any:
+    """Refuses a second statement before the first runs, and what is no query; fills in the names of the columns."""
 
-    def trace(_: Any, sql: str, __: Any) -> bool:
+    def trace(cursor: Any, sql: str, _: Any) -> bool:
+        columns[:] = [str(each[0]) for each in cursor.get_description()]
+        if cursor.is_explain or not columns:
+            raise InvalidInput("only a SELECT is run here", known=SQL_VIEWS)
         rest = query[query.find(sql) + len(sql) :] if sql in query else query
         while (rest := rest.strip().lstrip(";").lstrip()).startswith(("--", "/*")):
             rest = rest.partition("\n" if rest.startswith("--") else "*/")[2]
@@ -197,25 +213,14 @@ def _one_statement(query: str) -> Any:
     return trace
 
 
-def _columns(cursor: Any) -> list[str]:
-    import apsw
-
-    try:
-        return [str(each[0]) for each in cursor.get_description()]
-    except apsw.ExecutionCompleteError:  # no row came, and the statement is gone with its names
-        return []
-
-
 def _run_copied(store: Store, query: str, *, limit: int, until: float) -> SqlResult:
     """Run on a copy in memory of what the statement reads; first on empty tables, to see what that is."""
-    import apsw
-
     wall = _Wall("")
     asked = _memory()
     asked.authorizer = wall
     asked.set_progress_handler(lambda: monotonic() > until, _STEPS)
     cursor = asked.cursor()
-    cursor.exec_trace = _one_statement(query)
+    cursor.exec_trace = _one_statement(query, [])
     for _ in cursor.execute(query):
         pass
     db = _memory()
@@ -234,8 +239,6 @@ def _run_copied(store: Store, query: str, *, limit: int, until: float) -> SqlRes
             db.executemany(f"INSERT INTO {name} ({', '.join(wanted)}) VALUES ({marks})", rows)  # noqa: S608 -- names of our own
     try:
         return _run(db, query, limit=limit, until=until, private="")
-    except apsw.InterruptError:
-        raise
     finally:
         db.close()
 
@@ -274,7 +277,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _errors() -> Any:
+def _errors() -> Iterator[None]:
     import apsw
 
     try:
