@@ -245,7 +245,7 @@ def test_a_booster_with_and_without_classes(flights: pl.DataFrame, data: Any) ->
     [
         (make_pipeline(scaled(), ensemble.AdaBoostClassifier(n_estimators=2)), "AdaBoostClassifier"),
         (
-            make_pipeline(scaled(), FunctionTransformer(np.abs), linear_model.LogisticRegression()),
+            make_pipeline(scaled(), FunctionTransformer(np.cbrt), linear_model.LogisticRegression()),
             "FunctionTransformer with a function",
         ),
         (make_pipeline(coded(), lgbm(lightgbm.LGBMClassifier, linear_tree=True)), "linear trees"),

@@ -44,7 +44,8 @@ class SklearnPredictor:
             )
         # scikit-learn's own test; asking for `predict_proba` would say no for a pipeline not yet resolved.
         self._threads = _one_thread()
-        self._classifier = getattr(model, "classes_", None) is not None
+        classes = getattr(model, "classes_", None)
+        self._classifier = classes is not None and len(classes) > 0  # a CatBoost regressor has an empty list
         self._scores = self._classifier and hasattr(model, "predict_proba")
 
     def predict(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -66,6 +67,8 @@ class SklearnPredictor:
 
     def _answer(self, rows: Any) -> dict[str, NDArray[Any]]:
         answer = self._model.predict(rows)
+        if answer.ndim == 2 and answer.shape[1] == 1:  # CatBoost's labels of several classes
+            answer = answer[:, 0]
         if not self._classifier:
             return {VALUE: answer}
         return {LABEL: answer, PROBABILITY: self._model.predict_proba(rows)} if self._scores else {LABEL: answer}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["HALF", "Memberships"]
 
 HALF = 0.5
-_BOOL, _INT64 = 9, 7  # TensorProto element types
+_FLOAT, _INT64, _DOUBLE = 1, 7, 11  # TensorProto element types
 
 
 class Memberships:
@@ -27,9 +27,11 @@ class Memberships:
     Args:
         columns: The model's columns; the sets become further columns after them.
         above: A code must be greater than this (and less than the size of its table) to be looked up.
+        single: Whether the library rounds codes to single precision first.
     """
 
-    def __init__(self, columns: Sequence[Column], *, above: float) -> None:
+    def __init__(self, columns: Sequence[Column], *, above: float, single: bool = False) -> None:
+        self._single = single
         self._columns = columns
         self._above = above
         self._sets: dict[tuple[int, bytes, bool, bool], int] = {}
@@ -72,6 +74,8 @@ class Memberships:
             size = max(len(table) for table in tables) - 2
             wide = np.stack([_widen(table, size) for table in tables], axis=1)
             code = graph.vector(self._columns[feature])
+            if self._single:
+                code = graph.node("Cast", graph.node("Cast", code, to=_FLOAT), to=_DOUBLE)
             graph.decides(self._columns[feature], [float(value) for value in range(-1, size + 2)])
             inside = graph.node(
                 "And",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mainspring.engines.models_onnx import NULL_TEXT
+from mainspring.models.onnx_features import FEATURES, function
 from mainspring.models.onnx_graph import ML, Column, Graph, Origin, cannot_compile
 
 __all__ = ["TRANSFORMERS", "transform"]
@@ -51,16 +52,19 @@ def _column_transformer(graph: Graph, transformer: Any, columns: Sequence[Column
 
 
 def _feature_union(graph: Graph, union: Any, columns: Sequence[Column]) -> list[Column]:
-    if union.transformer_weights:
-        raise cannot_compile("FeatureUnion with weights")
-    parts = [part for _, part in union.transformer_list if not (isinstance(part, str) and part == "drop")]
-    return [column for part in parts for column in transform(graph, part, columns)]
+    import numpy as np
 
-
-def _function(_graph: Graph, transformer: Any, columns: Sequence[Column]) -> list[Column]:
-    if transformer.func is not None:
-        raise cannot_compile("FunctionTransformer with a function")
-    return list(columns)
+    weights = union.transformer_weights or {}
+    found: list[Column] = []
+    for name, part in union.transformer_list:
+        if isinstance(part, str) and part == "drop":
+            continue
+        made = transform(graph, part, columns)
+        if name in weights and made:
+            scaled = graph.node("Mul", graph.matrix(made), graph.constant(np.float64(weights[name])))
+            made = graph.columns(scaled, len(made))
+        found += made
+    return found
 
 
 def _affine(
@@ -101,10 +105,19 @@ def _robust(graph: Graph, scaler: Any, columns: Sequence[Column]) -> list[Column
 
 
 def _min_max(graph: Graph, scaler: Any, columns: Sequence[Column]) -> list[Column]:
-    if scaler.clip:
-        raise cannot_compile("MinMaxScaler(clip=True)")
+    import numpy as np
+
     steps = [("Mul", scaler.scale_), ("Add", scaler.min_)]
-    return _affine(graph, columns, steps, origin=(1.0 / scaler.scale_, -scaler.min_ / scaler.scale_))
+    scaled = _affine(graph, columns, steps, origin=(1.0 / scaler.scale_, -scaler.min_ / scaler.scale_))
+    if not scaler.clip:
+        return scaled
+    low, high = (graph.constant(np.float64(each)) for each in scaler.feature_range)
+    rows = graph.matrix(scaled)
+    bounded = graph.node("Where", graph.node("IsNaN", rows), rows, graph.node("Clip", rows, low, high))
+    return [
+        each._replace(origin=before.origin)
+        for each, before in zip(graph.columns(bounded, len(scaled)), scaled, strict=True)
+    ]
 
 
 def _max_abs(graph: Graph, scaler: Any, columns: Sequence[Column]) -> list[Column]:
@@ -145,6 +158,8 @@ def _imputer(graph: Graph, imputer: Any, columns: Sequence[Column]) -> list[Colu
 
 
 def _encoder(graph: Graph, encoder: Any, columns: Sequence[Column]) -> list[Column]:
+    if getattr(encoder, "target_type_", "") == "multiclass":
+        raise cannot_compile("TargetEncoder of more than two classes")
     found: list[Column] = []
     for place, (column, table, unknown, null) in enumerate(_answers(encoder, columns)):
         known = encoder.categories_[place]
@@ -258,9 +273,10 @@ _DOUBLE = 11  # TensorProto.DOUBLE
 _INT64 = 7  # TensorProto.INT64
 
 TRANSFORMERS: dict[str, Emit] = {
+    **FEATURES,
     "ColumnTransformer": _column_transformer,
     "FeatureUnion": _feature_union,
-    "FunctionTransformer": _function,
+    "FunctionTransformer": function,
     "MaxAbsScaler": _max_abs,
     "MinMaxScaler": _min_max,
     "OneHotEncoder": _encoder,
@@ -269,5 +285,6 @@ TRANSFORMERS: dict[str, Emit] = {
     "RobustScaler": _robust,
     "SimpleImputer": _imputer,
     "StandardScaler": _standard,
+    "TargetEncoder": _encoder,
 }
 """Class name in scikit-learn -> what emits it."""

@@ -61,7 +61,7 @@ def _raw(graph: Graph, told: dict[str, Any], objective: str, columns: Sequence[C
         raise cannot_compile("XGBoost with categories that are text")
     parameters = told["learner_model_param"]
     targets = max(int(parameters["num_class"]), int(parameters.get("num_target", "1")), 1)
-    ensemble, members = Ensemble(), Memberships(columns, above=_BELOW_ZERO)
+    ensemble, members = Ensemble(), Memberships(columns, above=_BELOW_ZERO, single=True)
     for target, base in enumerate(_bases(parameters["base_score"], objective, targets)):
         ensemble.constant(target=target, value=base)
     info = booster["model"]["tree_info"]
