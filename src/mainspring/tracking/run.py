@@ -20,6 +20,7 @@ from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Unavailable
 from mainspring.tracking.environment import capture
 from mainspring.tracking.frames import encode_frame
+from mainspring.tracking.media import as_media
 from mainspring.tracking.params import check_key, encode_params
 from mainspring.tracking.run_media import MediaLogging
 from mainspring.tracking.shipper import Shipper
@@ -62,7 +63,16 @@ class ActiveRun(MediaLogging):
         0.5
     """
 
-    def __init__(self, tracking: Tracking, start: RunStart, folder: Path, *, source: bool) -> None:
+    def __init__(
+        self,
+        tracking: Tracking,
+        start: RunStart,
+        folder: Path,
+        *,
+        source: bool,
+        console: bool | str = False,
+        system: bool | float = False,
+    ) -> None:
         self.id = start.run_id
         self.start = start
         self._tracking = tracking
@@ -75,6 +85,7 @@ class ActiveRun(MediaLogging):
         self._spool = Spool.create(folder, start, workspace=caller().workspace)
         self._shipper: Shipper | None = Shipper(tracking, self._spool, first=self._look_around if source else None)
         _active.append(self)
+        self._begin_companions(console=console, system=system)
 
     def log(self, metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **values: Any) -> None:
         """Log values of metrics at a step; returns before they are sent, and `kill -9` right after loses none.
@@ -82,22 +93,31 @@ class ActiveRun(MediaLogging):
         Args:
             metrics: Values by name, for names that are no Python words: `{"val/loss": 0.4}`.
             step: An integer, in any order; one more than the greatest before when left out.
-            **values: Values by name. Anything that `float` takes, NaN and infinities too.
+            **values: Values by name. Anything that `float` takes, NaN and infinities too; and media: `ms.Image(...)`,
+                `ms.Table(...)`, figures, frames, which become series under their names.
         """
         if metrics:
             values = {**metrics, **values}
         if not values:
             raise InvalidInput("log was called without a value", hint="run.log(step=1, loss=0.4)")
-        numbers = {
-            check_key(key): value if type(value) is float else _number(key, value) for key, value in values.items()
-        }
+        media: dict[str, Any] = {}
+        try:
+            numbers = _numbers(values)
+        except InvalidInput:
+            media = {check_key(key): value for key, value in values.items() if as_media(value) is not None}
+            if not media:
+                raise
+            numbers = _numbers({key: value for key, value in values.items() if key not in media})
         if step is None:
             self._step += 1
             step = self._step
         else:
             step = _index(step)
             self._step = max(self._step, step)
-        self._write(PointsRecord(step, now_micros(), numbers))
+        if numbers:
+            self._write(PointsRecord(step, now_micros(), numbers))
+        for key, value in media.items():
+            self.log_media(value, key, step=step)
 
     def params(self, params: Any = None, /, **values: Any) -> None:
         """Record parameters: a mapping, a dataclass or a struct, nested as you like; see `flatten`."""
@@ -138,6 +158,7 @@ class ActiveRun(MediaLogging):
         with self._lock:
             if self._ended:
                 return
+            self._end_companions()
             self._write(FinishRecord(status, error))  # type: ignore[arg-type]  # the callers pass what it may be
             self._ended = True
         if self in _active:
@@ -158,6 +179,7 @@ class ActiveRun(MediaLogging):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _current.reset(self._token)
+        self._end_companions(error)
         if error is None:
             self.finish()
         elif isinstance(error, KeyboardInterrupt | GeneratorExit):
@@ -215,6 +237,10 @@ def _index(step: Any) -> int:
     if not -_STEPS < number < _STEPS:
         raise InvalidInput(f"step = {step!r} is not an integer below 2**62")
     return number
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {check_key(key): value if type(value) is float else _number(key, value) for key, value in values.items()}
 
 
 def _number(key: str, value: Any) -> float:

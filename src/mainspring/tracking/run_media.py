@@ -11,17 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mainspring.kernel.clock import now_micros
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.hooks import load
 from mainspring.kernel.ids import new_id
+from mainspring.tracking.companions import Companions
 from mainspring.tracking.media import Audio, Figure, Histogram, Html, Image, Json, Media, Table, Text, Video, as_media
-from mainspring.tracking.params import check_key
+from mainspring.tracking.types import PointsRecord
 from mainspring.tracking.upload import digest_files, folder_files, pieces, together, upload
 
 if TYPE_CHECKING:
     from mainspring.lineage.types import Artifact
     from mainspring.tracking.service import Tracking
-    from mainspring.tracking.types import RunFile
+    from mainspring.tracking.types import Record, RunFile
 
 __all__ = ["MediaLogging"]
 
@@ -29,10 +31,14 @@ _WATCH = "mainspring.autologging.torch_watch:watch"
 
 
 class MediaLogging:
-    """The part of an active run that logs media. What has it gives `id`, `_tracking` and `_next_step`."""
+    """The part of an active run that logs media. What has it gives `id`, `_tracking`, `_pid` and `_write`."""
 
     id: str
+    _pid: int
     _tracking: Tracking
+
+    def _write(self, record: Record) -> None:
+        raise NotImplementedError
 
     def log_media(self, value: Any, name: str, *, step: int | None = None) -> None:
         """Keep a value of any kind of media, a figure, an image of Pillow or a frame; or a list of them.
@@ -105,7 +111,7 @@ class MediaLogging:
             columns: The names of the columns, where the rows have none.
             step: The table is one of a series.
             append: The rows come after those that were appended to `name` before. Each call is a part of its own;
-                `client.tracking.table(run_id, name)` puts the parts together.
+                `client.tracking.read_table(run_id, name)` puts the parts together.
         """
         made = table if isinstance(table, Table) else Table(table, columns=columns)
         if append and step is not None:
@@ -181,16 +187,20 @@ class MediaLogging:
         """Keep histograms of a PyTorch module's gradients and parameters, every so many backward passes."""
         load(_WATCH)(self, model, every=every, gradients=gradients, parameters=parameters)
 
-    def _take_media(self, values: Mapping[str, Any], step: int) -> dict[str, Any]:
-        """Log what is media among the values of a call of `log`; the rest."""
-        rest = {}
-        for key, value in values.items():
-            found = as_media(value)
-            if found is None:
-                rest[key] = value
-            else:
-                self.log_media(found, check_key(key), step=step)
-        return rest
+    def _begin_companions(self, *, console: bool | str, system: bool | float) -> None:
+        """Listen to what is printed, look at the machine; nothing of it can stop a run from beginning."""
+        self._companions: Companions | None = None
+        if console or system:
+            self._companions = Companions(self._keep, self._log_quietly, console=console, system=system)
+
+    def _end_companions(self, error: BaseException | None = None) -> None:
+        companions, self._companions = self._companions, None
+        if companions is not None and os.getpid() == self._pid:
+            companions.stop(error)
+
+    def _log_quietly(self, step: int, values: Mapping[str, float]) -> None:
+        """Log without counting the program's own steps on."""
+        self._write(PointsRecord(step, now_micros(), dict(values)))
 
     def _log_one(self, value: Media, name: str, *, step: int | None, number: int | None = None) -> None:
         stem, suffix = os.path.splitext(name)  # noqa: PTH122 -- a name with slashes, not a path of this machine
@@ -235,4 +245,12 @@ class MediaLogging:
     ) -> RunFile | None:
         """Hand a file over. The one place where media meet the run's way of sending."""
         body = [content] if isinstance(content, bytes) else pieces(content)
-        return self._tracking.put_file(self.id, path=path, body=body)
+        return self._tracking.put_file(
+            self.id,
+            path=path,
+            body=body,
+            media_type=media_type,
+            key=key,
+            step=step,
+            about=dict(about or {}),
+        )

@@ -17,6 +17,7 @@ from mainspring.tracking.annotations import AnnotationOperations
 from mainspring.tracking.chunks import decode_points
 from mainspring.tracking.experiments import check_experiment_name
 from mainspring.tracking.history import points_frame
+from mainspring.tracking.media_reading import read_table
 from mainspring.tracking.params import encode_params
 from mainspring.tracking.run import ActiveRun
 from mainspring.tracking.service_experiments import ExperimentOperations
@@ -71,6 +72,8 @@ class Tracking(
         kind: str = "training",
         parent: str = "",
         source: bool = True,
+        console: bool | str | None = None,
+        system: bool | float | None = None,
     ) -> ActiveRun:
         """Begin a run to log into: `with client.tracking.run("flight-delay", params={"depth": 6}) as run: ...`.
 
@@ -84,6 +87,10 @@ class Tracking(
             kind: The kind of run in the lineage.
             parent: The id of the run that this one is a part of.
             source: Whether to record the code's version, the machine and the packages.
+            console: What is recorded of what the process prints: `python`, `process` (C libraries and children too) or
+                `off`; True for what the settings say. As `source`, when left out.
+            system: How often to look at the machine, in seconds; 0 for never, True for what the settings say. As
+                `source`, when left out.
         """
         check_experiment_name(experiment)
         check_name(kind, what="kind")
@@ -94,12 +101,23 @@ class Tracking(
             self.start(start)
         except Unavailable as error:
             _log.warning("run %s begins without the store and is sent later: %s", start.run_id, error)
-        active = ActiveRun(self, start, self._spools(), source=source)
+        active = ActiveRun(
+            self,
+            start,
+            self._spools(),
+            source=source,
+            console=source if console is None else console,
+            system=source if system is None else system,
+        )
         if texts:
             active.params(params)
         if tags:
             active.tags(tags)
         return active
+
+    def read_table(self, run_id: str, name: str, *, step: int | None = None) -> pl.DataFrame:
+        """A table that a run has logged; of one that was appended to, all parts; of a series the last, or `step`."""
+        return read_table(self, run_id, name, step=step)
 
     def recover(self, *, run_id: str = "") -> int:
         """Send what dead processes of this machine left in their spools (of one run, when named); how many records.
