@@ -168,7 +168,7 @@ class Histogram(Media):
             raise InvalidInput("a histogram is made of values, or of counts with edges")
         if not 1 <= bins <= _MOST_BINS:
             raise InvalidInput(f"bins = {bins} is not from 1 to {_MOST_BINS}")
-        self._facts = _counted(values, bins) if counts is None else _given(counts, edges or ())
+        self._facts = _counted(values, bins) if counts is None else _given(counts, () if edges is None else edges)
 
     def encode(self, suffix: str = "") -> Encoded:
         """No bytes: the counts and the edges are in `about`."""
