@@ -17,6 +17,7 @@ from mainspring.tracking.annotations import AnnotationOperations
 from mainspring.tracking.chunks import decode_points
 from mainspring.tracking.experiments import check_experiment_name
 from mainspring.tracking.history import points_frame
+from mainspring.tracking.inputs import InputOperations
 from mainspring.tracking.media_reading import read_table
 from mainspring.tracking.params import encode_params
 from mainspring.tracking.run import ActiveRun
@@ -41,6 +42,7 @@ class Tracking(
     ExperimentOperations,
     RunOperations,
     FileOperations,
+    InputOperations,
     SearchOperations,
     AnnotationOperations,
     ViewOperations,

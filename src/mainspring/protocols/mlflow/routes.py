@@ -27,7 +27,7 @@ from mainspring.protocols.mlflow.wire import Answer, Call, Endpoint, encode, rea
 
 __all__ = ["AREAS", "MlflowProtocol", "is_mlflow", "refuse"]
 
-AREAS: tuple[str, ...] = ("server_info",)
+AREAS: tuple[str, ...] = ("server_info", "experiments", "runs", "writes", "metrics", "inputs", "artifacts")
 """The modules with tables of endpoints; each has `ENDPOINTS`."""
 
 BODY_LIMIT = 64 * 1024 * 1024

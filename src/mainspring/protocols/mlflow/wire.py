@@ -91,7 +91,7 @@ class Endpoint(msgspec.Struct):
     """After `/api/2.0/`, with `{name}` for a part and `{name:path}` for the rest."""
     handler: Handler
     message: Message = Message()
-    checks: dict[str, tuple[Check, ...]] = {}
+    checks: Mapping[str, tuple[Check, ...]] = {}
     version: int = 2
     """2 for `/api/2.0`, 3 for `/api/3.0`, 0 for a path of its own, without a prefix."""
     streams: bool = False

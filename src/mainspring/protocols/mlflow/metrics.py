@@ -1,0 +1,163 @@
+"""Histories of metrics: whole, in pages, of many runs, and thinned out for a chart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mainspring.kernel.errors import NotFound
+from mainspring.protocols.mlflow.failures import invalid
+from mainspring.protocols.mlflow.messages import Message, number, text, texts
+from mainspring.protocols.mlflow.rules import offset_of_history
+from mainspring.protocols.mlflow.runs import no_run, run_id_of
+from mainspring.protocols.mlflow.wire import (
+    Answer,
+    Call,
+    Check,
+    Endpoint,
+    array,
+    between,
+    encode,
+    intlike,
+    of_texts,
+    required,
+    spelled,
+    string,
+)
+from mainspring.tracking.chunks import decode_points
+
+__all__ = ["ENDPOINTS"]
+
+_MOST_RUNS = 100
+_MOST_ROWS = 25_000
+_MOST_BUCKETS = 2500
+
+_Row = tuple[int, int, float]
+"""Milliseconds, step, value: the order of a history."""
+
+
+def _history(call: Call) -> Answer:
+    run_id, key = run_id_of(call), call.get("metric_key")
+    limit = call.request.get("max_results")
+    if limit is not None and limit <= 0:
+        raise invalid(f"Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer.")
+    start = offset_of_history(call.get("page_token"))
+    rows = _rows(call, run_id, key)
+    stop = len(rows) if limit is None else start + limit
+    found: dict[str, Any] = {}
+    if page := rows[start:stop]:
+        found["metrics"] = [{"key": key, "value": spelled(v), "timestamp": at, "step": s} for at, s, v in page]
+    if stop < len(rows):
+        found["next_page_token"] = str(stop)
+    return Answer(encode(found))
+
+
+def _bulk(call: Call) -> Answer:
+    """Several runs' histories, one after the other, for the charts of MLflow's own pages."""
+    run_ids = call.query.get("run_id", [])
+    if not run_ids:
+        raise invalid("GetMetricHistoryBulk request must specify at least one run_id.")
+    if len(run_ids) > _MOST_RUNS:
+        raise invalid(
+            f"GetMetricHistoryBulk request cannot specify more than {_MOST_RUNS} run_ids. "
+            f"Received {len(run_ids)} run_ids."
+        )
+    if "metric_key" not in call.query:
+        raise invalid("GetMetricHistoryBulk request must specify a metric_key.")
+    key, given = call.query["metric_key"][0], call.query.get("max_results", [str(_MOST_ROWS)])[0]
+    if not given.isdigit():
+        raise invalid(f"Invalid value {given!r} for parameter 'max_results' supplied.")
+    limit = min(int(given), _MOST_ROWS)
+    found: list[dict[str, Any]] = []
+    for run_id in sorted(set(run_ids)):
+        for at, step, value in _rows(call, run_id, key, strict=False)[: limit - len(found)]:
+            found.append({"key": key, "value": spelled(value), "timestamp": at, "step": step, "run_id": run_id})
+    return Answer(encode({"metrics": found}))
+
+
+def _interval(call: Call) -> dict[str, Any]:
+    """Of each run the first point of every of so many equal parts, and the last point of all."""
+    key, limit = call.get("metric_key"), int(call.get("max_results", _MOST_BUCKETS))
+    first, last = call.request.get("start_step"), call.request.get("end_step")
+    if first is not None and last is not None:
+        if first > last:
+            raise invalid(
+                f"end_step must be greater than start_step. Found start_step={first} and end_step={last}."
+            )
+    elif first is not None or last is not None:
+        raise invalid("If either start step or end step are specified, both must be specified.")
+    found: list[dict[str, Any]] = []
+    for run_id in call.get("run_ids"):
+        rows = sorted(_rows(call, run_id, key), key=lambda row: (row[1], row[0], row[2]))
+        if first is not None and last is not None:
+            rows = [row for row in rows if first <= row[1] <= last]
+        for at, step, value in _sampled(rows, limit):
+            found.append({"key": key, "value": spelled(value), "timestamp": at, "step": step, "run_id": run_id})
+    return {"metrics": found} if found else {}
+
+
+def _sampled(rows: list[_Row], limit: int) -> list[_Row]:
+    """The first of each of `limit` parts, the larger parts in front, as NTILE makes them; the last row is kept."""
+    if len(rows) <= limit:
+        return rows
+    size, larger = divmod(len(rows), limit)
+    starts = [part * size + min(part, larger) for part in range(limit)]
+    chosen = [rows[start] for start in starts]
+    if starts[-1] != len(rows) - 1:
+        chosen[-1] = rows[-1]
+    return chosen
+
+
+def _rows(call: Call, run_id: str, key: str, *, strict: bool = True) -> list[_Row]:
+    """The points of a metric in their order, each once; none where the run has no such metric."""
+    try:
+        data = b"".join(call.client.tracking.points(run_id, key=key))
+    except NotFound:
+        try:
+            call.client.tracking.get(run_id)
+        except NotFound:
+            if strict:
+                raise no_run(run_id) from None
+        return []
+    points = decode_points(data)
+    columns = zip(points.times, points.steps, points.values, strict=True)
+    distinct = dict.fromkeys((at // 1000, step, None if math.isnan(value) else value) for at, step, value in columns)
+    rows = [(at, step, math.nan if value is None else value) for at, step, value in distinct]
+    return sorted(rows, key=lambda row: (row[0], row[1], 0.0 if math.isnan(row[2]) else row[2]))
+
+
+_RUN_IDS: tuple[Check, ...] = (required, array, of_texts)
+
+
+def _few_runs(value: Any) -> None:
+    if len(value) > _MOST_RUNS:
+        raise AssertionError(
+            f"GetMetricHistoryBulkInterval request must specify at most {_MOST_RUNS} run_ids. "
+            f"Received {len(value)} run_ids."
+        )
+
+
+_INTERVAL = (
+    "mlflow/metrics/get-history-bulk-interval",
+    _interval,
+    Message(run_ids=texts, metric_key=text, start_step=number, end_step=number, max_results=number),
+    {
+        "run_ids": (*_RUN_IDS, _few_runs),
+        "metric_key": (required, string),
+        "start_step": (intlike,),
+        "end_step": (intlike,),
+        "max_results": (intlike, between(1, _MOST_BUCKETS, f"max_results must be between 1 and {_MOST_BUCKETS}.")),
+    },
+)
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "mlflow/metrics/get-history",
+        _history,
+        Message(run_id=text, run_uuid=text, metric_key=text, page_token=text, max_results=number),
+        {"run_id": (string, required), "metric_key": (string, required), "page_token": (string,)},
+    ),
+    Endpoint("GET", "mlflow/metrics/get-history-bulk", _bulk),
+    Endpoint("GET", *_INTERVAL),
+)
