@@ -16,7 +16,7 @@ from mainspring.tracking.params import read_param
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["as_stream", "runs_table"]
+__all__ = ["as_stream", "batches", "params_of", "runs_table"]
 
 _IN = 500
 _PLAIN = (
@@ -38,7 +38,7 @@ def runs_table(tx: Transaction, numbers: Sequence[int], *, fields: Sequence[str]
     places = {number: place for place, number in enumerate(numbers)}
     plain: list[tuple[Any, ...]] = [()] * len(numbers)
     experiments = set()
-    for batch in _batches(numbers):
+    for batch in batches(numbers):
         for row in tx.rows(
             f"SELECT {_PLAIN}, r.experiment_id FROM tracked_run r JOIN experiment e ON e.id = r.experiment_id"  # noqa: S608 -- integers
             f" WHERE r.number IN ({batch})"
@@ -51,7 +51,7 @@ def runs_table(tx: Transaction, numbers: Sequence[int], *, fields: Sequence[str]
     among = "" if fields is None else f" AND v.key IN ({', '.join(map(str, names)) or 'NULL'})"
     metrics: dict[str, list[Any]] = {}
     values: dict[str, list[Any]] = {}
-    for batch in _batches(numbers):
+    for batch in batches(numbers):
         where = f"WHERE v.run IN ({batch}){among}"
         for run, key, last, special in tx.rows(f"SELECT v.run, v.key, v.last, v.special FROM metric v {where}"):  # noqa: S608 -- integers
             column = metrics.setdefault(chosen[key], [None] * len(numbers))
@@ -62,6 +62,19 @@ def runs_table(tx: Transaction, numbers: Sequence[int], *, fields: Sequence[str]
     columns += [pl.Series(name, metrics[name], dtype=pl.Float64) for name in sorted(metrics)]
     columns += [typed_series(name, values[name]) for name in sorted(values)]
     return pl.DataFrame(columns)
+
+
+def params_of(tx: Transaction, numbers: Sequence[int]) -> dict[str, list[Any]]:
+    """The parameters of runs by name, a list of values each, None where a run has none."""
+    places = {number: place for place, number in enumerate(numbers)}
+    found: dict[str, list[Any]] = {}
+    for batch in batches(numbers):
+        for run, name, text, kind in tx.rows(
+            "SELECT v.run, k.name, v.text, v.type FROM run_value v JOIN run_key k ON k.id = v.key"  # noqa: S608 -- integers
+            f" WHERE v.run IN ({batch}) AND k.space = 'param'"
+        ):
+            found.setdefault(name, [None] * len(numbers))[places[run]] = read_param(text, kind)
+    return found
 
 
 def as_stream(frame: pl.DataFrame) -> Iterator[bytes]:
@@ -128,5 +141,6 @@ def _field(text: str) -> tuple[str, str]:
     return _SPACES[prefix], name
 
 
-def _batches(numbers: Sequence[int]) -> Iterable[str]:
+def batches(numbers: Sequence[int]) -> Iterable[str]:
+    """Numbers of runs, in lists that a statement can carry."""
     return [", ".join(map(str, numbers[start : start + _IN])) for start in range(0, len(numbers), _IN)]

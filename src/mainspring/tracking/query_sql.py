@@ -65,7 +65,7 @@ class Keys:
     """The interned keys of names within a scope."""
 
     def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+        self.scope = scope
         self._found: dict[tuple[str, str], list[int]] = {}
         self.unknown: list[str] = []
         """Names that no run in the scope has, as they are written in a filter."""
@@ -74,9 +74,9 @@ class Keys:
         """The ids of a name's keys, one for each experiment that has it."""
         place = (space, name)
         if place not in self._found:
-            within, params = self._scope.part("experiment_id")
+            within, params = self.scope.part("experiment_id")
             sql = f"SELECT id FROM run_key WHERE {within} AND space = ? AND name = ?"  # noqa: S608 -- of constants
-            self._found[place] = [each for (each,) in self._scope.tx.rows(sql, (*params, space, name))]
+            self._found[place] = [each for (each,) in self.scope.tx.rows(sql, (*params, space, name))]
             if not self._found[place]:
                 self.unknown.append(f"{space}s.{name}")
         return self._found[place]
@@ -86,7 +86,7 @@ class Keys:
         ids = self.find(space, name)
         if len(ids) <= _MANY_KEYS:
             return (f"v.key = {ids[0]}" if len(ids) == 1 else f"v.key IN ({', '.join(map(str, ids))})"), ()
-        within, params = self._scope.part("experiment_id")
+        within, params = self.scope.part("experiment_id")
         sql = f"v.key IN (SELECT id FROM run_key WHERE {within} AND space = ? AND name = ?)"  # noqa: S608 -- of constants
         return sql, (*params, space, name)
 

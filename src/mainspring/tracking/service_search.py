@@ -10,7 +10,6 @@ import msgspec
 
 from mainspring.kernel.errors import InvalidInput, MissingDependency, NotFound, nearest
 from mainspring.kernel.operations import Download, operation
-from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
 from mainspring.tracking.experiments import load_experiments
 from mainspring.tracking.frames_out import as_stream, runs_table
@@ -22,6 +21,7 @@ from mainspring.tracking.query_sql import Keys, Scope, compile_query
 from mainspring.tracking.query_tree import names_in, text_of
 from mainspring.tracking.query_words import EXPERIMENT_WORDS
 from mainspring.tracking.search import View, count_runs, search_runs
+from mainspring.tracking.service_compare import CompareOperations
 from mainspring.tracking.sql_view import SqlResult, run_sql
 from mainspring.tracking.types import ExperimentPage, RunPage
 
@@ -45,7 +45,7 @@ class KeyInfo(msgspec.Struct, frozen=True):
     """Whether some of its values read as numbers."""
 
 
-class SearchOperations(RoomService):
+class SearchOperations(CompareOperations):
     """Finding runs and experiments."""
 
     @operation(permission="tracking:read")
