@@ -13,6 +13,7 @@ from mainspring.kernel.settings import find_store, read_settings
 
 if TYPE_CHECKING:
     from mainspring.data.service import Data
+    from mainspring.events.service import Events
     from mainspring.features.service import Features
     from mainspring.lineage.service import Lineage
     from mainspring.loop.service import Loops
@@ -59,6 +60,11 @@ class Client:
     def trust(self) -> Trust:
         """Principals and tokens."""
         return cast("Trust", self._service("trust"))
+
+    @cached_property
+    def events(self) -> Events:
+        """What happened, and the webhooks that are told of it."""
+        return cast("Events", self._service("events"))
 
     @cached_property
     def data(self) -> Data:

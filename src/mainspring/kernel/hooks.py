@@ -15,7 +15,18 @@ import msgspec
 
 from mainspring.kernel.errors import NotFound, nearest
 
-__all__ = ["AUTOLOGGERS", "CODECS", "HANDLERS", "MODEL_FORMATS", "ROOMS", "TICKERS", "Room", "load", "registered"]
+__all__ = [
+    "AUTOLOGGERS",
+    "CODECS",
+    "HANDLERS",
+    "MODEL_FORMATS",
+    "PAYLOADS",
+    "ROOMS",
+    "TICKERS",
+    "Room",
+    "load",
+    "registered",
+]
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -57,6 +68,7 @@ ROOMS: tuple[Room, ...] = (
         ),
     ),
     Room("trust", 1, "mainspring.trust.service:Trust"),
+    Room("events", 1, "mainspring.events.service:Events"),
     Room("data", 0, "mainspring.data.service:Data"),
     Room("tracking", 1, "mainspring.tracking.service:Tracking"),
     Room("quality", 1, "mainspring.quality.service:Quality"),
@@ -95,6 +107,7 @@ ROOMS: tuple[Room, ...] = (
 
 HANDLERS: dict[str, str] = {
     "flow": "mainspring.pipelines.handler:run_flow",
+    "webhook": "mainspring.events.delivery:deliver",
 }
 """What a worker runs for each kind of queued task: `(client, task) -> JSON result`."""
 
@@ -103,8 +116,16 @@ TICKERS: dict[str, str] = {
     "monitors": "mainspring.monitoring.watch:tick",
     "loops": "mainspring.loop.turn:tick",
     "runs": "mainspring.tracking.reaper:tick",
+    "events": "mainspring.events.retention:tick",
 }
 """What the scheduler looks at every `monitor_seconds`: `(client) -> None`, quick, safe in several schedulers."""
+
+
+PAYLOADS: dict[str, str] = {
+    "cloudevents": "mainspring.events.cloudevents:prepare",
+    "mlflow": "mainspring.protocols.mlflow.webhook_payloads:prepare",
+}
+"""The forms in which webhooks are told of events: functions like `events.cloudevents.prepare`."""
 
 
 CODECS: dict[str, str] = {

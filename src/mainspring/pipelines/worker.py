@@ -135,7 +135,7 @@ class Worker:
         if stop.is_set():
             return  # leaving gives it back
         try:
-            self._queue.fail(task, failure_of(error).payload)
+            self._queue.fail(task, failure_of(error).payload, delay=getattr(error, "retry_after", None))
         except MainspringError as second:
             _log.warning("the failure of task %s could not be recorded: %s", task.id, second)
 

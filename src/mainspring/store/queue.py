@@ -27,12 +27,12 @@ from typing import Any
 
 import msgspec
 
-from mainspring.kernel.clock import from_micros, monotonic, now, now_micros, to_micros
+from mainspring.kernel.clock import monotonic, now, now_micros, to_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, LostLease, NotFound
 from mainspring.kernel.ids import new_id
-from mainspring.kernel.names import check_name
 from mainspring.store.database import Database
+from mainspring.store.queue_entry import enqueue, find_task
 from mainspring.store.queue_presence import birth, host, is_gone
 from mainspring.store.queue_tables import TASKS, WORKERS, Task, WorkerRow
 from mainspring.store.transaction import Connection, Transaction
@@ -44,7 +44,6 @@ LEASE_SECONDS = 10.0
 
 _POLL_SECONDS = 0.04
 _ASK_SECONDS = 0.2
-_NEVER = from_micros(0)
 
 
 def backoff(attempt: int, *, base: float = 1.0, cap: float = 300.0) -> float:
@@ -76,30 +75,9 @@ class Queue:
         max_attempts: int = 3,
     ) -> str:
         """Add a task inside the caller's transaction; its id. A `key` that is taken gives the id of that task."""
-        check_name(kind, what="kind of task")
-        if max_attempts < 1:
-            raise InvalidInput(f"max_attempts={max_attempts}: a task needs at least one attempt")
-        if key and (known := self.find(tx, kind, key)):
-            return known.id
-        due = _NEVER if not_before is None else not_before
-        task = Task(
-            id=new_id(),
-            workspace=caller().workspace,
-            kind=kind,
-            key=key,
-            payload=payload,
-            state="waiting" if to_micros(due) > tx.now_micros else "ready",
-            priority=priority,
-            not_before=due,
-            attempt=0,
-            max_attempts=max_attempts,
-            worker="",
-            created_at=tx.now,
-            created_by=caller().principal,
-            changed_at=tx.now,
+        return enqueue(
+            tx, kind, payload, key=key, priority=priority, not_before=not_before, max_attempts=max_attempts
         )
-        tx.insert(TASKS, task)
-        return task.id
 
     def join(self, kinds: Sequence[str] = (), *, lease: float = LEASE_SECONDS, name: str = "") -> str:
         """Make this process known as a worker; the id to claim with. It must `heartbeat` every third of its lease."""
@@ -297,7 +275,7 @@ class Queue:
 
     def find(self, tx: Transaction, kind: str, key: str) -> Task | None:
         """The task of this kind with this key, in the caller's workspace."""
-        return tx.fetch_one(TASKS, "WHERE workspace = ? AND kind = ? AND key = ?", (caller().workspace, kind, key))
+        return find_task(tx, kind, key)
 
     def tasks(self, *, state: str = "", kind: str = "", limit: int = 100) -> list[Task]:
         """The newest tasks of the caller's workspace."""
