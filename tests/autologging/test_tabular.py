@@ -6,10 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+import mainspring as ms
+from mainspring.client.client import Client
 from mainspring.testing.autolog_suite import AutologSuite
 
 DATA = """
 import numpy as np
+
+import mainspring as ms
+from mainspring.client.client import Client
 random = np.random.default_rng(0)
 X = random.normal(size=(120, 4))
 y = (X[:, 0] + 0.3 * random.normal(size=120) > 0).astype(int)
@@ -134,6 +139,19 @@ class TestStatsmodels(AutologSuite):
 
         inputs, target = rows()
         return sm.OLS(target, sm.add_constant(inputs)).fit(method="qr").params.tolist()
+
+    def test_a_formula_and_its_names(self, here: Client) -> None:
+        import pandas as pd
+        import statsmodels.formula.api as smf
+
+        ms.autolog("statsmodels")
+        inputs, target = rows()
+        smf.logit("y ~ x", pd.DataFrame({"x": inputs[:, 1], "y": target})).fit(disp=0)
+        found = self.trained(here)
+        assert (found.params["formula"], found.params["disp"], found.title) == ("y ~ x", 0, "Logit")
+        table = here.tracking.read_table(found.id, "coefficients")
+        assert table["name"].to_list() == ["Intercept", "x"]
+        assert table.columns == ["name", "coefficient", "error", "t", "p", "low", "high"]
 
     def fail(self) -> Any:
         import statsmodels.api as sm

@@ -31,10 +31,10 @@ class LightGBMLogger:
         session.params({**dict(call.argument("params") or {}), "num_boost_round": call.argument("num_boost_round")})
         _watch(session, call)
         data = call.argument("train_set")
+        raw = getattr(data, "data", None)  # which training lets go of
         booster = yield
         session.tags(estimator="Booster", rows=data.num_data(), columns=data.num_feature())
         _log_booster(session, booster)
-        raw = getattr(data, "data", None)
         session.model(booster, example=raw, native=lambda folder: booster.save_model(folder / "model.txt"))
 
     def watch(self, session: Session, call: Call) -> Generator[None, Any, None]:

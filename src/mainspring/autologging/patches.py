@@ -92,7 +92,7 @@ class Patches:
             inside: Goes along with calls that are part of another one of this framework.
         """
         own = owner.__dict__.get(name)
-        wrapper = self._wrapped(getattr(owner, name), hook, when, inside)
+        wrapper = self._wrapped(getattr(owner, name), hook, when, inside, is_method=True)
         setattr(owner, name, wrapper)
 
         def undo() -> None:
@@ -167,7 +167,7 @@ class Patches:
     ) -> None:
         """Wrap a function of a module, under every name that it has in the modules that are loaded."""
         original = getattr(module, name)
-        wrapper = self._wrapped(original, hook, when, inside)
+        wrapper = self._wrapped(original, hook, when, inside, is_method=False)
         _exchange(original, wrapper)
         self._undo.append(lambda: _exchange(wrapper, original))
 
@@ -182,7 +182,7 @@ class Patches:
             self._undo.pop()()
 
     def _wrapped(
-        self, original: Callable[..., Any], hook: Hook, when: Chooses | None, inside: Hook | None
+        self, original: Callable[..., Any], hook: Hook, when: Chooses | None, inside: Hook | None, *, is_method: bool
     ) -> Callable[..., Any]:
         @functools.wraps(original)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -194,7 +194,9 @@ class Patches:
                     return original(*args, **kwargs)
                 return _run(session, inside, Call(original, args, kwargs))
             call = Call(original, args, kwargs)
-            with sessions.opened(self.framework, self.options(), wanted=lambda: when is None or when(call)) as session:
+            title = type(args[0]).__name__ if is_method and args else f"{self.framework}.{original.__name__}"
+            wanted = functools.partial(when, call) if when is not None else None
+            with sessions.opened(self.framework, self.options(), title=title, wanted=wanted) as session:
                 if session is None:
                     return original(*args, **kwargs)
                 return _run(session, hook, call)

@@ -130,7 +130,9 @@ def is_part_of_another() -> bool:
 
 
 @contextlib.contextmanager
-def opened(framework: str, options: Options, *, wanted: Callable[[], bool]) -> Generator[Session | None]:
+def opened(
+    framework: str, options: Options, *, title: str, wanted: Callable[[], bool] | None = None
+) -> Generator[Session | None]:
     """A session for one call; None when the call is not wanted or the store cannot be reached.
 
     When no run goes on, one begins here and ends with the call, however that ends.
@@ -141,10 +143,10 @@ def opened(framework: str, options: Options, *, wanted: Callable[[], bool]) -> G
     token, run, own = None, None, False
     try:
         with contextlib.suppress(Exception):
-            if not wanted():
+            if wanted is not None and not wanted():
                 framework = ""
         if framework:
-            run, own = _run_for(options)
+            run, own = _run_for(options, title)
         if run is None:
             yield None
             return
@@ -178,12 +180,12 @@ def last_run() -> str:
     return _last[-1] if _last else ""
 
 
-def _run_for(options: Options) -> tuple[ActiveRun | None, bool]:
+def _run_for(options: Options, title: str) -> tuple[ActiveRun | None, bool]:
     run = active_run()
     if run is not None:
         return run, False
     try:
-        begun: ActiveRun = load(_CLIENT)().tracking.run(options.experiment or _program())
+        begun: ActiveRun = load(_CLIENT)().tracking.run(options.experiment or _program(), title=title)
     except Exception as error:  # noqa: BLE001 -- no store, no rights, no space: the training goes on without
         _log.warning("this training is not logged: %s", error)
         return None, False

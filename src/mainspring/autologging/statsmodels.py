@@ -62,7 +62,8 @@ def _coefficients(results: Any, model: Any) -> list[dict[str, Any]]:
     import numpy as np
 
     values = np.asarray(results.params).ravel()
-    names = list(getattr(getattr(results, "params", None), "index", None) or model.exog_names)[: len(values)]
+    index = getattr(results.params, "index", None)
+    names = list(model.exog_names if index is None else index)[: len(values)]
     columns = {"coefficient": values}
     for name, shown in (("bse", "error"), ("tvalues", "t"), ("pvalues", "p")):
         column = getattr(results, name, None)
