@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +15,10 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from mainspring.engines.signature import Field, Signature
+
+_spec = importlib.util.spec_from_file_location("registry_tools", Path(__file__).with_name("registry_tools.py"))
+sys.modules["registry_tools"] = importlib.util.module_from_spec(_spec)  # the tests of the registry import it by name
+_spec.loader.exec_module(sys.modules["registry_tools"])
 
 CARRIERS = ["AA", "DL", "EV", "UA", "WN"]
 

@@ -13,11 +13,13 @@ from mainspring.engines.signature import Signature
 from mainspring.kernel.errors import Damaged, InvalidInput, NotFound
 from mainspring.kernel.operations import operation
 from mainspring.lineage.types import File
+from mainspring.models.approvals import refresh
 from mainspring.models.policy import LoadPolicy
-from mainspring.models.registry import EXTERNAL, add_version, describe_version, policy, set_policy
+from mainspring.models.registry import EXTERNAL, add_version, find_version, policy, set_policy
 from mainspring.models.service_approvals import ApprovalOperations
 from mainspring.models.service_cards import CardOperations
 from mainspring.models.service_names import NameOperations
+from mainspring.models.service_retention import RetentionOperations
 from mainspring.models.service_versions import VersionOperations
 from mainspring.models.types import Code, Environment, Manifest, Metric, ModelVersion, VersionStatus
 from mainspring.store.service import Storage
@@ -33,7 +35,9 @@ _MANIFEST_LIMIT = 16 << 20
 _PIECE = 1 << 20
 
 
-class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperations, room="models"):
+class Models(
+    NameOperations, VersionOperations, ApprovalOperations, CardOperations, RetentionOperations, room="models"
+):
     """Models by name and version: registered, approved, aliased, loaded."""
 
     @operation(permission="models:write", writes=True, resource="name")
@@ -90,7 +94,8 @@ class Models(NameOperations, VersionOperations, ApprovalOperations, CardOperatio
                 source=source,
                 status=status,
             )
-            return describe_version(tx, notes)
+            refresh(tx, notes.digest)
+            return find_version(tx, notes.artifact_id)
 
     @operation(permission="models:read")
     def policy(self) -> LoadPolicy:

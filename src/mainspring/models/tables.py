@@ -5,15 +5,16 @@ The versions themselves are artifacts of kind `model`; their aliases are the lin
 
 from __future__ import annotations
 
-from mainspring.models.types import Approval, Attached, Measured, Model, VersionNotes
+from mainspring.models.types import Approval, Attached, CardText, Measured, Model, VersionNotes
 from mainspring.store.records import Table
 
-__all__ = ["APPROVALS", "ATTACHED", "MEASURED", "MIGRATIONS", "MODELS", "NOTES"]
+__all__ = ["APPROVALS", "ATTACHED", "CARD_TEXTS", "MEASURED", "MIGRATIONS", "MODELS", "NOTES"]
 
 MODELS = Table("model", Model)
 NOTES = Table("model_version", VersionNotes)
 APPROVALS = Table("model_approval", Approval)
 ATTACHED = Table("model_report", Attached)
+CARD_TEXTS = Table("model_card_text", CardText)
 MEASURED = Table("model_metric", Measured)
 
 # `model_label` holds what versions (and models: version 0) are found by: tags and aliases, a row for each. The same

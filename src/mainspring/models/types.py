@@ -16,6 +16,8 @@ __all__ = [
     "Approval",
     "ApprovalStatus",
     "Attached",
+    "CardEvaluation",
+    "CardText",
     "Code",
     "Decision",
     "Environment",
@@ -28,6 +30,7 @@ __all__ = [
     "ModelPage",
     "ModelVersion",
     "Rule",
+    "SliceFigure",
     "Stage",
     "VersionDiff",
     "VersionNotes",
@@ -347,8 +350,48 @@ class VersionDiff(msgspec.Struct, frozen=True):
     """Format, size, classes."""
 
 
+class CardText(msgspec.Struct, frozen=True):
+    """What a person wrote into a section of a card; later texts of the same section replace it."""
+
+    id: str
+    workspace: str
+    name: str
+    version: int
+    """0 where it holds for every version of the model."""
+    section: str
+    text: str
+    """Empty where it was taken out."""
+    at: datetime
+    by: str
+
+
+class SliceFigure(msgspec.Struct, frozen=True):
+    """A figure on a part of the rows of an evaluation."""
+
+    slice: str
+    """`column = value`."""
+    metric: str
+    rows: int
+    figure: Metric
+
+
+class CardEvaluation(msgspec.Struct, frozen=True):
+    """One evaluation of a version, as its report says."""
+
+    report: str
+    """Reference of the report."""
+    dataset: str
+    task: str
+    rows: int
+    metrics: dict[str, Metric]
+    slices: list[SliceFigure]
+    """The worst first."""
+    at: datetime
+    by: str
+
+
 class ModelCard(msgspec.Struct, frozen=True):
-    """Everything that is known about a version, read from the graph; only descriptions were written by hand."""
+    """Everything that is known about a version, read from the graph; only `written` and descriptions are by hand."""
 
     model: Model
     version: ModelVersion
@@ -362,3 +405,8 @@ class ModelCard(msgspec.Struct, frozen=True):
     approvals: list[Approval]
     reports: list[Attached]
     alias_history: list[AliasChange]
+    profiles: list[Node] = []
+    """Of the data."""
+    evaluations: list[CardEvaluation] = []
+    written: dict[str, CardText] = {}
+    """What people wrote, by section; see `cards.SECTIONS`."""
