@@ -12,9 +12,6 @@ from mainspring.testing.autolog_suite import AutologSuite
 
 DATA = """
 import numpy as np
-
-import mainspring as ms
-from mainspring.client.client import Client
 random = np.random.default_rng(0)
 X = random.normal(size=(120, 4))
 y = (X[:, 0] + 0.3 * random.normal(size=120) > 0).astype(int)

@@ -26,13 +26,13 @@ class LightningLogger:
         def fit(session: Session, call: Call) -> Generator[None, Any, None]:
             yield from _fit(session, call, base)
 
-        patches.method(module.Trainer, "fit", fit)
+        patches.method(module.Trainer, "fit", fit, title=lambda call: type(call.argument("model")).__name__)
 
 
 def _fit(session: Session, call: Call, base: type) -> Generator[None, Any, None]:
     trainer, module = call.owner, call.argument("model")
     session.tags(estimator=type(module).__name__)
-    session.params({name: getattr(trainer, name, None) for name in _TRAINER})
+    session.params({name: value for name in _TRAINER if (value := getattr(trainer, name, None)) is not None})
     session.params(dict(getattr(module, "hparams", {}) or {}))
     session.params({"parameters": sum(each.numel() for each in module.parameters())})
     callback = _callback(base, session)
@@ -53,6 +53,11 @@ def _callback(base: type, session: Session) -> Any:
     class Watch(base):  # type: ignore[misc]  # the class of whichever package is imported
         """Hands on what the module logs."""
 
+        def __init__(self) -> None:
+            super().__init__()
+            self._of_training: set[str] = set()
+            self._validated = False
+
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
             with session.safely():
                 for number, optimizer in enumerate(trainer.optimizers):
@@ -64,14 +69,21 @@ def _callback(base: type, session: Session) -> Any:
         def on_train_batch_end(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
             if trainer.is_global_zero and trainer.global_step % max(1, trainer.log_every_n_steps) == 0:
                 with session.safely():
-                    found = trainer.logged_metrics
-                    values = {name: value for name, value in found.items() if not name.endswith("_epoch")}
+                    held = trainer.logged_metrics
+                    found = {name: held[name] for name in held if not name.endswith("_epoch")}
+                    if not self._validated:
+                        self._of_training |= set(found)  # later the trainer mixes in those of the last validation
+                    values = {name: value for name, value in found.items() if name in self._of_training}
                     session.log(values, step=trainer.global_step)
+
+        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+            self._validated = self._validated or not trainer.sanity_checking
 
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # after the validation of the epoch
             if trainer.is_global_zero:
                 with session.safely():
-                    found = {name.removesuffix("_epoch"): value for name, value in trainer.callback_metrics.items()}
+                    held = trainer.callback_metrics
+                    found = {name.removesuffix("_epoch"): held[name] for name in held if not name.endswith("_step")}
                     session.log({f"epoch/{name}": value for name, value in found.items()}, step=trainer.current_epoch)
 
     return Watch()

@@ -80,7 +80,14 @@ class Patches:
         self._undo: list[Callable[[], None]] = []
 
     def method(
-        self, owner: type, name: str, hook: Hook, *, when: Chooses | None = None, inside: Hook | None = None
+        self,
+        owner: type,
+        name: str,
+        hook: Hook,
+        *,
+        when: Chooses | None = None,
+        inside: Hook | None = None,
+        title: Callable[[Call], str] | None = None,
     ) -> None:
         """Wrap a method of a class, its own or one that it inherits.
 
@@ -90,9 +97,10 @@ class Patches:
             hook: Goes along with each call that is not part of another.
             when: Says no to calls that are not logged; what they train inside is not logged either.
             inside: Goes along with calls that are part of another one of this framework.
+            title: What a run that begins with a call is named; after the class of the object when left out.
         """
         own = owner.__dict__.get(name)
-        wrapper = self._wrapped(getattr(owner, name), hook, when, inside, is_method=True)
+        wrapper = self._wrapped(getattr(owner, name), hook, when, inside, title or _class_of_owner)
         setattr(owner, name, wrapper)
 
         def undo() -> None:
@@ -167,7 +175,7 @@ class Patches:
     ) -> None:
         """Wrap a function of a module, under every name that it has in the modules that are loaded."""
         original = getattr(module, name)
-        wrapper = self._wrapped(original, hook, when, inside, is_method=False)
+        wrapper = self._wrapped(original, hook, when, inside, lambda _: f"{self.framework}.{name}")
         _exchange(original, wrapper)
         self._undo.append(lambda: _exchange(wrapper, original))
 
@@ -182,7 +190,12 @@ class Patches:
             self._undo.pop()()
 
     def _wrapped(
-        self, original: Callable[..., Any], hook: Hook, when: Chooses | None, inside: Hook | None, *, is_method: bool
+        self,
+        original: Callable[..., Any],
+        hook: Hook,
+        when: Chooses | None,
+        inside: Hook | None,
+        title: Callable[[Call], str],
     ) -> Callable[..., Any]:
         @functools.wraps(original)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -194,9 +207,9 @@ class Patches:
                     return original(*args, **kwargs)
                 return _run(session, inside, Call(original, args, kwargs))
             call = Call(original, args, kwargs)
-            title = type(args[0]).__name__ if is_method and args else f"{self.framework}.{original.__name__}"
             wanted = functools.partial(when, call) if when is not None else None
-            with sessions.opened(self.framework, self.options(), title=title, wanted=wanted) as session:
+            named = functools.partial(title, call)
+            with sessions.opened(self.framework, self.options(), title=named, wanted=wanted) as session:
                 if session is None:
                     return original(*args, **kwargs)
                 return _run(session, hook, call)
@@ -224,6 +237,10 @@ def _run(session: Session, hook: Hook, call: Call) -> Any:
         with session.safely(), contextlib.suppress(StopIteration):
             going.send(result)
     return result
+
+
+def _class_of_owner(call: Call) -> str:
+    return type(call.owner).__name__
 
 
 def _exchange(one: Any, other: Any) -> None:

@@ -131,7 +131,7 @@ def is_part_of_another() -> bool:
 
 @contextlib.contextmanager
 def opened(
-    framework: str, options: Options, *, title: str, wanted: Callable[[], bool] | None = None
+    framework: str, options: Options, *, title: Callable[[], str], wanted: Callable[[], bool] | None = None
 ) -> Generator[Session | None]:
     """A session for one call; None when the call is not wanted or the store cannot be reached.
 
@@ -180,12 +180,12 @@ def last_run() -> str:
     return _last[-1] if _last else ""
 
 
-def _run_for(options: Options, title: str) -> tuple[ActiveRun | None, bool]:
+def _run_for(options: Options, title: Callable[[], str]) -> tuple[ActiveRun | None, bool]:
     run = active_run()
     if run is not None:
         return run, False
     try:
-        begun: ActiveRun = load(_CLIENT)().tracking.run(options.experiment or _program(), title=title)
+        begun: ActiveRun = load(_CLIENT)().tracking.run(options.experiment or _program(), title=title())
     except Exception as error:  # noqa: BLE001 -- no store, no rights, no space: the training goes on without
         _log.warning("this training is not logged: %s", error)
         return None, False

@@ -31,7 +31,7 @@ class TransformersLogger:
         def train(session: Session, call: Call) -> Generator[None, Any, None]:
             yield from _train(session, call, base)
 
-        patches.method(module.Trainer, "train", train)
+        patches.method(module.Trainer, "train", train, title=lambda call: type(call.owner.model).__name__)
 
 
 def _train(session: Session, call: Call, base: type) -> Generator[None, Any, None]:

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["MediaLogging"]
 
+_ENDINGS = {
+    *(".bmp", ".csv", ".flac", ".gif", ".htm", ".html", ".jpeg", ".jpg", ".json", ".jsonl", ".log", ".md", ".mov"),
+    *(".mp3", ".mp4", ".ogg", ".parquet", ".pdf", ".png", ".py", ".rst", ".sql", ".svg", ".toml", ".tsv", ".txt"),
+    *(".wav", ".webm", ".webp", ".xml", ".yaml", ".yml"),
+}
+"""What ends the name of a file; anything else after a dot is a part of the name."""
+
 _WATCH = "mainspring.autologging.torch_watch:watch"
 
 
@@ -204,8 +211,8 @@ class MediaLogging:
 
     def _log_one(self, value: Media, name: str, *, step: int | None, number: int | None = None) -> None:
         stem, suffix = os.path.splitext(name)  # noqa: PTH122 -- a name with slashes, not a path of this machine
-        if suffix[1:].isdigit() or len(suffix) > 8 or " " in suffix:
-            stem, suffix = name, ""  # "loss at 0.5" has no ending
+        if suffix.lower() not in _ENDINGS:
+            stem, suffix = name, ""  # "layers.0.weight" and "loss at 0.5" have none
         if isinstance(value, Table) and (cells := value.cells()):
             value = value.replaced(self._log_cells(cells, f"{stem}/{step}" if step is not None else stem))
         encoded = value.encode(suffix)
