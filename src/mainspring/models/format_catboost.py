@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.kernel.errors import Damaged, MissingDependency
-from mainspring.models.formats import Saved, SaveOptions
+from mainspring.models.formats import Saved, SaveOptions, cannot_hold
 from mainspring.models.policy import LoadPolicy
 
 __all__ = ["CATBOOST", "load_catboost"]
@@ -23,6 +23,8 @@ class _CatBoost:
 
     def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write `model.cbm`; CatBoost keeps the classes and the names of the features in it."""
+        if not self.accepts(model):
+            raise cannot_hold("catboost", model)
         model.save_model(str(folder / _FILE), format="cbm")
         classes = getattr(model, "classes_", None)
         return Saved((_FILE,), ("catboost", "numpy"), () if classes is None else tuple(classes))

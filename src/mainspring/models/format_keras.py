@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.kernel.errors import Damaged, MissingDependency, UnsupportedFormat
-from mainspring.models.formats import Saved, SaveOptions
+from mainspring.models.formats import Saved, SaveOptions, cannot_hold
 from mainspring.models.policy import LoadPolicy
 
 __all__ = ["KERAS", "load_keras"]
@@ -28,6 +28,8 @@ class _Keras:
 
     def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write the archive."""
+        if not self.accepts(model):
+            raise cannot_hold("keras", model)
         keras = _keras()
         try:
             model.save(folder / _FILE)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.kernel.errors import Damaged, MissingDependency
-from mainspring.models.formats import Saved, SaveOptions
+from mainspring.models.formats import Saved, SaveOptions, cannot_hold
 from mainspring.models.policy import LoadPolicy
 
 __all__ = ["LIGHTGBM", "load_lightgbm"]
@@ -23,6 +23,8 @@ class _LightGBM:
 
     def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write the booster's text; the classes of an estimator go into the manifest."""
+        if not self.accepts(model):
+            raise cannot_hold("lightgbm", model)
         booster = getattr(model, "booster_", model)
         classes = getattr(model, "classes_", None)
         (folder / _FILE).write_text(booster.model_to_string(), encoding="utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.kernel.errors import MissingDependency, UnsupportedFormat
-from mainspring.models.formats import Saved, SaveOptions
+from mainspring.models.formats import Saved, SaveOptions, cannot_hold
 from mainspring.models.policy import LoadPolicy
 
 __all__ = ["ONNX", "check_graph"]
@@ -27,6 +27,8 @@ class _Onnx:
 
     def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write the graph."""
+        if not self.accepts(model):
+            raise cannot_hold("onnx", model)
         graph = model if isinstance(model, bytes) else model.SerializeToString()
         (folder / _FILE).write_bytes(graph)
         return Saved((_FILE,), ("onnxruntime",))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.kernel.errors import Damaged, MissingDependency, UnsupportedFormat
-from mainspring.models.formats import Saved, SaveOptions
+from mainspring.models.formats import Saved, SaveOptions, cannot_hold
 from mainspring.models.policy import LoadPolicy
 
 __all__ = ["TORCHSCRIPT", "TORCH_EXPORT", "load_exported"]
@@ -30,6 +30,8 @@ class _TorchScript:
     def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write `model.pt`; a plain module is scripted first."""
         torch = _torch()
+        if not isinstance(model, torch.nn.Module):
+            raise cannot_hold("torchscript", model)
         try:
             scripted = model if self.accepts(model) else torch.jit.script(model)
             scripted.save(str(folder / self._file))
@@ -66,6 +68,8 @@ class _TorchExport:
     def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write `model.pt2`; a module is exported with the number of rows left open."""
         torch = _torch()
+        if not self.accepts(model):
+            raise cannot_hold("torch-export", model)
         program = model
         if not type(model).__module__.startswith("torch.export"):
             if not options.inputs:

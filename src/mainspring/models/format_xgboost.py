@@ -11,7 +11,7 @@ from typing import Any
 
 from mainspring.engines.models_boosters import MISSING, xgboost_booster
 from mainspring.kernel.errors import Damaged, MissingDependency, UnsupportedFormat
-from mainspring.models.formats import Saved, SaveOptions
+from mainspring.models.formats import Saved, SaveOptions, cannot_hold
 from mainspring.models.policy import LoadPolicy
 
 __all__ = ["XGBOOST", "load_xgboost"]
@@ -28,6 +28,8 @@ class _XGBoost:
 
     def save(self, model: Any, folder: Path, options: SaveOptions) -> Saved:
         """Write `model.ubj`; the classes of an estimator go into the manifest."""
+        if not self.accepts(model):
+            raise cannot_hold("xgboost", model)
         booster, classes, missing = xgboost_booster(model)
         if callable(getattr(model, "objective", None)):
             raise UnsupportedFormat("XGBoost's file does not hold an objective that is a function")

@@ -24,6 +24,7 @@ __all__ = [
     "Format",
     "SaveOptions",
     "Saved",
+    "cannot_hold",
     "format_named",
     "format_names",
     "isolated",
@@ -134,6 +135,11 @@ def save_object(
 def load_object(name: str, folder: Path, *, policy: LoadPolicy | None = None) -> Any:
     """Read a model back from a folder that `save_object` wrote, into this process."""
     return format_named(name).load(folder, policy or LoadPolicy())
+
+
+def cannot_hold(name: str, model: Any) -> UnsupportedFormat:
+    """The refusal of an object that is none of a format's."""
+    return UnsupportedFormat(f"the format {name} does not hold a {type(model).__module__}.{type(model).__name__}")
 
 
 def library_versions(names: Sequence[str]) -> Mapping[str, str]:
