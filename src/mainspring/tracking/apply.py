@@ -7,7 +7,6 @@ what it holds counts once.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -19,11 +18,12 @@ from mainspring.kernel.hashing import digest_value
 from mainspring.lineage.graph import add_artifact, get_run, touch_run, use
 from mainspring.lineage.types import File
 from mainspring.store.transaction import Transaction
-from mainspring.tracking.chunks import CHUNK_POINTS, Points, decode_points, encode_points
+from mainspring.tracking.chunks import Points
+from mainspring.tracking.ingest import append_points, compact
 from mainspring.tracking.keys import intern
 from mainspring.tracking.params import check_key, stored_param
 from mainspring.tracking.runs import active_run, end_run, put_values, set_tags
-from mainspring.tracking.tables import CHUNKS, METRICS, ChunkRow, MetricRow, RunRow
+from mainspring.tracking.tables import RunRow
 from mainspring.tracking.types import (
     FinishRecord,
     NoteRecord,
@@ -31,14 +31,10 @@ from mainspring.tracking.types import (
     PointsRecord,
     Record,
     SourceRecord,
-    Special,
     TagsRecord,
 )
 
-__all__ = ["apply_batch", "compact"]
-
-_SMALL = 256
-_IN = 500
+__all__ = ["apply_batch"]
 
 
 def apply_batch(
@@ -80,7 +76,7 @@ def apply_batch(
         else:
             _apply(tx, row, record, patches.get(number))
     if points:
-        _append_points(tx, row, points)
+        append_points(tx, row, points)
     if writer:
         tx.execute(
             "INSERT INTO run_writer (run_id, writer, applied) VALUES (?, ?, ?)"
@@ -92,22 +88,6 @@ def apply_batch(
     if any(isinstance(each, FinishRecord) for each in records):
         compact(tx, row.number)
     return sequence + len(records)
-
-
-def compact(tx: Transaction, run: int) -> None:
-    """Join the small chunks of a run that has ended into full ones."""
-    fragmented = tx.rows(
-        "SELECT key FROM metric WHERE run = ? AND chunks > 1 AND chunks > (count + ?) / ?",
-        (run, CHUNK_POINTS - 1, CHUNK_POINTS),
-    )
-    for (key,) in fragmented:
-        whole = Points()
-        for chunk in tx.fetch(CHUNKS, "WHERE run = ? AND key = ? ORDER BY number", (run, key)):
-            whole.extend(decode_points(chunk.points))
-        tx.execute("DELETE FROM metric_chunk WHERE run = ? AND key = ?", (run, key))
-        parts = [whole.part(start, start + CHUNK_POINTS) for start in range(0, len(whole), CHUNK_POINTS)]
-        tx.insert_many(CHUNKS, [_chunk(run, key, number, part) for number, part in enumerate(parts)])
-        tx.execute("UPDATE metric SET chunks = ? WHERE run = ? AND key = ?", (len(parts), run, key))
 
 
 def _apply(tx: Transaction, row: RunRow, record: Record, patch: File | None) -> None:
@@ -151,97 +131,3 @@ def _set_source(tx: Transaction, run_id: str, source: SourceRecord, patch: File 
             tx, "code", name, digest=digest_value("code", about), metadata=about, files=files, reuse=True
         )
         use(tx, run_id, code.id, role="code")
-
-
-def _append_points(tx: Transaction, row: RunRow, points: Mapping[str, Points]) -> None:
-    ids = intern(tx, row.experiment_id, "metric", points)
-    known: dict[int, MetricRow] = {}
-    keys = list(ids.values())
-    for start in range(0, len(keys), _IN):
-        batch = keys[start : start + _IN]
-        marks = ", ".join("?" * len(batch))
-        known |= {
-            each.key: each for each in tx.fetch(METRICS, f"WHERE run = ? AND key IN ({marks})", (row.number, *batch))
-        }
-    changed, chunks = [], []
-    for name, new in points.items():
-        key = ids[name]
-        before = known.get(key)
-        number = before.chunks if before else 0
-        if before is not None and (tail := _tail(tx, before, len(new))) is not None:
-            number, whole = number - 1, tail
-            whole.extend(new)
-        else:
-            whole = new
-        parts = [whole.part(start, start + CHUNK_POINTS) for start in range(0, len(whole), CHUNK_POINTS)]
-        chunks += [_chunk(row.number, key, number + offset, part) for offset, part in enumerate(parts)]
-        changed.append(_merged(row.number, key, before, new, number + len(parts)))
-    tx.many(_upsert(CHUNKS.insert_sql, CHUNKS.columns, ("run", "key", "number")), map(CHUNKS.to_row, chunks))
-    tx.many(_upsert(METRICS.insert_sql, METRICS.columns, ("run", "key")), map(METRICS.to_row, changed))
-
-
-def _tail(tx: Transaction, metric: MetricRow, arriving: int) -> Points | None:
-    """The last chunk, when it is worth growing: it is small, or small beside what arrives.
-
-    So every point is rewritten a bounded number of times, and few chunks stay small.
-    """
-    where = (metric.run, metric.key, metric.chunks - 1)
-    count = tx.value("SELECT count FROM metric_chunk WHERE run = ? AND key = ? AND number = ?", where)
-    if count is None or count >= CHUNK_POINTS or count > max(_SMALL, 8 * arriving):
-        return None
-    found = tx.value("SELECT points FROM metric_chunk WHERE run = ? AND key = ? AND number = ?", where)
-    return decode_points(bytes(found))
-
-
-def _chunk(run: int, key: int, number: int, points: Points) -> ChunkRow:
-    finite = [each for each in points.values if math.isfinite(each)]
-    return ChunkRow(
-        run=run,
-        key=key,
-        number=number,
-        count=len(points),
-        first_step=min(points.steps),
-        last_step=max(points.steps),
-        minimum=min(finite, default=None),
-        maximum=max(finite, default=None),
-        points=encode_points(points),
-    )
-
-
-def _merged(run: int, key: int, before: MetricRow | None, new: Points, chunks: int) -> MetricRow:
-    """The summary of a metric after `new` points."""
-    finite = [each for each in new.values if math.isfinite(each)]
-    latest = max(range(len(new)), key=lambda place: (new.steps[place], new.times[place], place))
-    step, at, value = new.steps[latest], new.times[latest], new.values[latest]
-    last: float | None = value if math.isfinite(value) else None
-    special: str = _special(value)
-    if before is not None and (before.step, before.at) > (step, at):
-        step, at, last, special = before.step, before.at, before.last, before.special
-    lows = [*finite, *([before.minimum] if before and before.minimum is not None else [])]
-    highs = [*finite, *([before.maximum] if before and before.maximum is not None else [])]
-    return MetricRow(
-        run=run,
-        key=key,
-        last=last,
-        special=special,
-        step=step,
-        at=at,
-        count=len(new) + (before.count if before else 0),
-        minimum=min(lows, default=None),
-        maximum=max(highs, default=None),
-        first_step=min([*new.steps, *([before.first_step] if before else [])]),
-        chunks=chunks,
-    )
-
-
-def _special(value: float) -> Special:
-    if math.isnan(value):
-        return "nan"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    return ""
-
-
-def _upsert(insert: str, columns: Sequence[str], key: Sequence[str]) -> str:
-    rest = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in key)
-    return f"{insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {rest}"

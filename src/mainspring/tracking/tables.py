@@ -52,10 +52,12 @@ class MetricRow(msgspec.Struct, frozen=True):
     maximum: float | None
     first_step: int
     chunks: int
+    sealed: int = 0
+    """How many chunks are full: the first ones. Those after them grow and are joined."""
 
 
 class ChunkRow(msgspec.Struct, frozen=True):
-    """Up to `chunks.CHUNK_POINTS` points of one metric; see `chunks` for the bytes."""
+    """Up to `chunks.CHUNK_POINTS` points of one metric; see `chunks` and `outlines` for the bytes."""
 
     run: int
     key: int
@@ -65,6 +67,8 @@ class ChunkRow(msgspec.Struct, frozen=True):
     last_step: int
     minimum: float | None
     maximum: float | None
+    outline: bytes | None
+    """Of a full chunk whose steps are in order: a summary of each 128 points, so that a plot need not read them."""
     points: bytes
 
 
@@ -166,6 +170,7 @@ CREATE TABLE metric (
   maximum DOUBLE PRECISION,
   first_step BIGINT NOT NULL,
   chunks BIGINT NOT NULL,
+  sealed BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (run, key)
 );
 CREATE INDEX metric_by_value ON metric (key, last, run);
@@ -178,6 +183,7 @@ CREATE TABLE metric_chunk (
   last_step BIGINT NOT NULL,
   minimum DOUBLE PRECISION,
   maximum DOUBLE PRECISION,
+  outline BLOB,
   points BLOB NOT NULL,
   PRIMARY KEY (run, key, number)
 );
