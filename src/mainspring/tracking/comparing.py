@@ -166,7 +166,9 @@ def _data(used: Sequence[Artifact]) -> dict[str, list[str]]:
     for each in used:
         if each.kind not in ("code", "environment"):
             digest = str(each.metadata.get("digest", "")) if each.kind == "external-dataset" else ""
-            found.setdefault(f"{each.kind}/{each.name}", []).append(f"{each.version} ({digest})" if digest else str(each.version))
+            found.setdefault(f"{each.kind}/{each.name}", []).append(
+                f"{each.version} ({digest})" if digest else str(each.version)
+            )
     return found
 
 

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["as_stream", "batches", "params_of", "runs_table"]
 
 _IN = 500
-_PLAIN = (
-    "r.number, r.run_id, e.name, r.title, r.user_name, r.group_name, r.status, r.started_at, r.finished_at, r.parent_id, r.note"
-)
+_PLAIN = "r.number, r.run_id, e.name, r.title, r.user_name, r.group_name, r.status, r.started_at, r.finished_at, r.parent_id, r.note"
 _SPACES = {"metrics": "metric", "params": "param", "tags": "tag"}
 
 
@@ -113,7 +111,9 @@ def _plain_columns(rows: list[tuple[Any, ...]]) -> list[pl.Series]:
     turned = list(zip(*rows, strict=True)) if rows else [()] * 10
     found = []
     for name, column in zip(
-        ("run_id", "experiment", "title", "user", "group", "status", "started_at", "finished_at", "parent", "note"), turned, strict=True
+        ("run_id", "experiment", "title", "user", "group", "status", "started_at", "finished_at", "parent", "note"),
+        turned,
+        strict=True,
     ):
         if name.endswith("_at"):
             found.append(pl.Series(name, column, dtype=pl.Int64).cast(pl.Datetime("us", "UTC")))
@@ -130,7 +130,10 @@ def _names(tx: Transaction, experiments: Sequence[int], fields: Sequence[str] | 
     return {
         key: (space, name)
         for key, space, name in rows
-        if any(of in ("*", space) and (pattern == name or ("*" in pattern and fnmatchcase(name, pattern))) for of, pattern in wanted)
+        if any(
+            of in ("*", space) and (pattern == name or ("*" in pattern and fnmatchcase(name, pattern)))
+            for of, pattern in wanted
+        )
     }
 
 

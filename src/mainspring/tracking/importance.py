@@ -70,7 +70,9 @@ def rate_params(targets: Sequence[float], params: dict[str, list[Any]]) -> list[
     if not changing:
         return []
     if len(changing) > _MOST_PARAMS:
-        raise InvalidInput(f"{len(changing)} parameters change; at most {_MOST_PARAMS} can be rated", hint="narrow the query")
+        raise InvalidInput(
+            f"{len(changing)} parameters change; at most {_MOST_PARAMS} can be rated", hint="narrow the query"
+        )
     try:
         import numpy as np
         import sklearn  # noqa: F401 -- the forest is imported where it grows
@@ -89,7 +91,9 @@ def rate_params(targets: Sequence[float], params: dict[str, list[Any]]) -> list[
         part = parts[:, place] / total if total > 0 else parts[:, place] * 0
         correlation = _spearman(numbers[present], target[present]) if kind == "number" else None
         rated.append(
-            ParamImportance(name, float(part.mean()), float(part.std()), correlation, kind, int(present.sum()), explained)
+            ParamImportance(
+                name, float(part.mean()), float(part.std()), correlation, kind, int(present.sum()), explained
+            )
         )
     return sorted(rated, key=lambda each: (-each.importance, each.name))
 

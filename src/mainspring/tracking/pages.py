@@ -41,7 +41,8 @@ def decode_page(token: str, question: Sequence[Any], kinds: Sequence[type]) -> l
         raise _wrong() from None
     if owner != _digest(question):
         raise InvalidInput(
-            "this page token belongs to another question", hint="ask for the next page with the same query, order and experiments"
+            "this page token belongs to another question",
+            hint="ask for the next page with the same query, order and experiments",
         )
     if len(values) != len(kinds) or not all(map(_fits, values, kinds)):
         raise _wrong()

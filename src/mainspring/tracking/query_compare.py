@@ -77,7 +77,11 @@ def text_part(expression: str, operator: Operator, value: str, dialect: str) -> 
     if operator == "=":
         return f"{expression} = ?", (value,)
     if operator == "LIKE":
-        return (f"{expression} LIKE ? ESCAPE ''", (value,)) if postgres else (f"{expression} GLOB ?", (value.translate(_GLOB),))
+        return (
+            (f"{expression} LIKE ? ESCAPE ''", (value,))
+            if postgres
+            else (f"{expression} GLOB ?", (value.translate(_GLOB),))
+        )
     if operator == "ILIKE":
         lowered = ascii_lower(value)
         return (f"lower({plain}) LIKE ? ESCAPE ''", (lowered,)) if postgres else (f"{expression} LIKE ?", (lowered,))

@@ -59,10 +59,10 @@ def parse_query(text: str, words: Words = RUN_WORDS) -> Node | None:
         Compare(field=Field(space='metric', name='loss', part='last', at=None), operator='<', value=0.5, negated=False)
     """
     reader = _Reader(text, words)
-    if reader.here.kind == "end":
+    if reader.ended():
         return None
     found = reader.disjunction(0)
-    if reader.here.kind != "end":
+    if not reader.ended():
         raise reader.error("AND, OR or the end of the filter is expected here", known=("AND", "OR"))
     return found
 
@@ -81,7 +81,7 @@ def parse_order(text: str, words: Words = RUN_WORDS) -> Order:
         raise reader.error("nothing can be ordered by files", at=start)
     if reader.here.upper in ("ASC", "DESC"):
         descending = descending != (reader.take().upper == "DESC")
-    if reader.here.kind != "end":
+    if not reader.ended():
         raise reader.error("ASC, DESC or the end is expected here", known=("ASC", "DESC"))
     return Order(field, descending)
 
@@ -91,7 +91,9 @@ def parse_time(text: str) -> int:
     try:
         return to_micros(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
-        raise InvalidInput(f"{text[:60]!r} is not a time", hint="2026-11-01, 2026-11-01T09:30, 2026-11-01T09:30+02:00") from None
+        raise InvalidInput(
+            f"{text[:60]!r} is not a time", hint="2026-11-01, 2026-11-01T09:30, 2026-11-01T09:30+02:00"
+        ) from None
 
 
 class _Reader:
@@ -106,6 +108,9 @@ class _Reader:
     @property
     def here(self) -> Token:
         return self.tokens[self.place]
+
+    def ended(self) -> bool:
+        return self.here.kind == "end"
 
     def take(self) -> Token:
         token = self.here
@@ -122,7 +127,9 @@ class _Reader:
         if not self.accept(upper):
             raise self.error(problem)
 
-    def error(self, problem: str, *, at: Token | None = None, known: tuple[str, ...] | list[str] = (), hint: str = "") -> InvalidInput:
+    def error(
+        self, problem: str, *, at: Token | None = None, known: tuple[str, ...] | list[str] = (), hint: str = ""
+    ) -> InvalidInput:
         token = at or self.here
         return error_at(self.text, token.start, token.end, problem, known=known, hint=hint)
 

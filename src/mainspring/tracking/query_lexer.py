@@ -81,7 +81,9 @@ def tokens(text: str) -> list[Token]:
     return [*found, Token("end", "", len(text.rstrip()))]
 
 
-def error_at(text: str, start: int, end: int, problem: str, *, known: Iterable[str] = (), hint: str = "") -> InvalidInput:
+def error_at(
+    text: str, start: int, end: int, problem: str, *, known: Iterable[str] = (), hint: str = ""
+) -> InvalidInput:
     """An error that shows the line and, under it, the place."""
     first = text.rfind("\n", 0, start) + 1
     last = text.find("\n", start)
@@ -91,7 +93,10 @@ def error_at(text: str, start: int, end: int, problem: str, *, known: Iterable[s
     width = max(1, min(end - start, len(line) - (start - first), 120))
     pointer = " " * (start - first - offset) + "^" * width
     return InvalidInput(
-        f"{problem}\n  {shown}\n  {pointer}", known=known, hint=hint, details={"start": start, "end": max(end, start + 1)}
+        f"{problem}\n  {shown}\n  {pointer}",
+        known=known,
+        hint=hint,
+        details={"start": start, "end": max(end, start + 1)},
     )
 
 

@@ -57,7 +57,9 @@ class Ordering(msgspec.Struct, frozen=True):
         return [term.kind for term in self.terms]
 
 
-def build_ordering(orders: Sequence[Order], keys: Keys, tx: Transaction, *, at_step: AtStep, words: Words = RUN_WORDS) -> Ordering:
+def build_ordering(
+    orders: Sequence[Order], keys: Keys, tx: Transaction, *, at_step: AtStep, words: Words = RUN_WORDS
+) -> Ordering:
     """The SQL of an order; raises `InvalidInput` for one that is too long or names a key twice."""
     if len(orders) > MOST_KEYS:
         raise InvalidInput(f"an order has at most {MOST_KEYS} keys")
@@ -71,11 +73,18 @@ def build_ordering(orders: Sequence[Order], keys: Keys, tx: Transaction, *, at_s
         if order.field.space == "attribute":
             terms += _of_attribute(order, words, tx)
         elif words is not RUN_WORDS:
-            joins.append((f"LEFT JOIN experiment_tag {alias} ON {alias}.experiment_id = r.id AND {alias}.key = ?", (order.field.name,)))
+            joins.append(
+                (
+                    f"LEFT JOIN experiment_tag {alias} ON {alias}.experiment_id = r.id AND {alias}.key = ?",
+                    (order.field.name,),
+                )
+            )
             terms += _of_text(f"{alias}.value", f"{alias}.value IS NULL", tx, descending=order.descending)
         elif order.field.at is not None:
             joins.append(_listed(at_step(order.field), alias, tx))
-            terms += _pair(f"coalesce({alias}.place, 2)", f"coalesce({alias}.number, 0.0)", float, descending=order.descending)
+            terms += _pair(
+                f"coalesce({alias}.place, 2)", f"coalesce({alias}.number, 0.0)", float, descending=order.descending
+            )
         elif ids := keys.find(order.field.space, order.field.name):
             joins.append(_join(order.field, alias, keys))
             terms += _of_logged(order, alias, tx)
@@ -88,7 +97,8 @@ def build_ordering(orders: Sequence[Order], keys: Keys, tx: Transaction, *, at_s
 
 def after(terms: Sequence[Term], values: Sequence[Any]) -> Part:
     """The condition that a row comes after the one with these values."""
-    sql, params = "1 = 0", ()
+    sql = "1 = 0"
+    params: tuple[Any, ...] = ()
     for term, value in zip(reversed(terms), reversed(values), strict=True):
         sign = "<" if term.descending else ">"
         sql = f"({term.sql} {sign} ? OR ({term.sql} = ? AND {sql}))"
@@ -105,7 +115,9 @@ def _of_attribute(order: Order, words: Words, tx: Transaction) -> list[Term]:
     if kind in ("time", "number", "span"):
         if order.field.name != "finished_at":
             return [Term(column, order.descending, float if kind == "span" else int)]
-        return _pair(f"CASE WHEN {column} IS NULL THEN 2 ELSE 0 END", f"coalesce({column}, 0)", int, descending=order.descending)
+        return _pair(
+            f"CASE WHEN {column} IS NULL THEN 2 ELSE 0 END", f"coalesce({column}, 0)", int, descending=order.descending
+        )
     if kind == "id":
         return [Term(_collated(column, tx), order.descending, str)]
     return _of_text(column, f"{column} = ''", tx, descending=order.descending)
@@ -121,10 +133,17 @@ def _of_logged(order: Order, alias: str, tx: Transaction) -> list[Term]:
         return [*number, Term(_collated(f"coalesce({alias}.text, '')", tx), order.descending, str)]
     column = f"{alias}.{_COLUMNS[field.part]}"
     if field.part != "last":
-        return _pair(f"CASE WHEN {column} IS NULL THEN 2 ELSE 0 END", f"coalesce({column}, 0)", float, descending=order.descending)
+        return _pair(
+            f"CASE WHEN {column} IS NULL THEN 2 ELSE 0 END",
+            f"coalesce({column}, 0)",
+            float,
+            descending=order.descending,
+        )
     infinity = _INFINITY[tx.dialect]
     rank = f"CASE WHEN {alias}.run IS NULL THEN 2 WHEN {alias}.special = 'nan' THEN 1 ELSE 0 END"
-    value = f"CASE {alias}.special WHEN 'inf' THEN {infinity} WHEN '-inf' THEN -{infinity} ELSE coalesce({column}, 0.0) END"
+    value = (
+        f"CASE {alias}.special WHEN 'inf' THEN {infinity} WHEN '-inf' THEN -{infinity} ELSE coalesce({column}, 0.0) END"
+    )
     return _pair(rank, value, float, descending=order.descending)
 
 
@@ -169,5 +188,8 @@ def _collated(expression: str, tx: Transaction) -> str:
 
 def _tail(words: Words, tx: Transaction) -> list[Term]:
     if words is RUN_WORDS:
-        return [Term("r.started_at", descending=True, kind=int), Term(_collated("r.run_id", tx), descending=False, kind=str)]
+        return [
+            Term("r.started_at", descending=True, kind=int),
+            Term(_collated("r.run_id", tx), descending=False, kind=str),
+        ]
     return [Term("r.created_at", descending=True, kind=int), Term("r.id", descending=False, kind=int)]

@@ -1,8 +1,8 @@
-"""Regular expressions in filters: what both databases read alike, and in linear time.
+r"""Regular expressions in filters: what both databases read alike, and in linear time.
 
 SQLite's own `regexp` extension (shipped with apsw) and PostgreSQL's engine run them without backtracking, so that no
 pattern can stop a server. The common part of their dialects is checked here: groups, `|`, `* + ? {m,n}`, `[...]`, `.`,
-`^`, `$`, and `\\d \\w \\s \\b`.
+`^`, `$`, and `\d \w \s \b`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def check_pattern(pattern: str) -> None:
 
 
 def for_postgres(pattern: str) -> str:
-    """The pattern in PostgreSQL's words, where `\\b` is `\\y`; a leading `***` cannot occur."""
+    r"""The pattern in PostgreSQL's words, where `\b` is `\y`; a leading `***` cannot occur."""
     return re.sub(r"\\(.)", lambda found: "\\y" if found.group(1) == "b" else found.group(), pattern)
 
 

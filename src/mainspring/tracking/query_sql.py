@@ -172,7 +172,9 @@ class _Compiler:
         if isinstance(node, Missing):
             return (present if node.negated else f"NOT ({present})"), ()
         positive, negative = _split(node)
-        sql, params = either(self._alternatives(positive, "" if textual else column, "", column if textual else "", kind))
+        sql, params = either(
+            self._alternatives(positive, "" if textual else column, "", column if textual else "", kind)
+        )
         return (f"({present} AND ({sql}) IS NOT TRUE)" if negative else f"({present} AND {sql})"), params
 
     def _file(self, node: Leaf) -> Part:
@@ -216,7 +218,9 @@ class _Compiler:
         assert isinstance(node, Compare)  # noqa: S101 -- a Missing has no value and never comes here
         return self._compared(number, special, text, node.operator, node.value, kind)
 
-    def _compared(self, number: str, special: str, text: str, operator: Operator, value: Value, kind: Any) -> list[Part]:
+    def _compared(
+        self, number: str, special: str, text: str, operator: Operator, value: Value, kind: Any
+    ) -> list[Part]:
         known = typed(kind, value, self._tx.now_micros)
         if isinstance(known, bool):
             words = ("true", "True") if known else ("false", "False")
@@ -233,7 +237,9 @@ def _split(node: Leaf) -> tuple[Leaf, bool]:
     if isinstance(node, Compare):
         positive: Operator = "=" if node.operator == "!=" else node.operator
         return Compare(node.field, positive, node.value), node.negated != (node.operator == "!=")
-    return (Among(node.field, node.values) if isinstance(node, Among) else Between(node.field, node.low, node.high)), True
+    return (
+        Among(node.field, node.values) if isinstance(node, Among) else Between(node.field, node.low, node.high)
+    ), True
 
 
 def _check(node: Leaf, words: Words) -> None:

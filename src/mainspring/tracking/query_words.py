@@ -98,7 +98,9 @@ def kind_of(field: Field, words: Words) -> Kind:
     return "number" if field.space == "metric" else "mixed"
 
 
-def mismatch(kind: Kind, operator: Operator | Literal["IN", "BETWEEN"], value: Value) -> str:
+def mismatch(  # noqa: PLR0911 -- one answer for each kind
+    kind: Kind, operator: Operator | Literal["IN", "BETWEEN"], value: Value
+) -> str:
     """Why something of this kind cannot be compared so, or an empty text."""
     numeric = isinstance(value, Special) or (isinstance(value, int | float) and not isinstance(value, bool))
     texts = operator in _TEXT_ONLY
@@ -113,7 +115,9 @@ def mismatch(kind: Kind, operator: Operator | Literal["IN", "BETWEEN"], value: V
     if kind == "span" and not (isinstance(value, Span) or (numeric and not isinstance(value, Special))):
         return "this is compared with a length of time: 90s, 5min, 2h, or a number of seconds"
     if kind == "mixed":
-        return "" if numeric or isinstance(value, str | bool) else "this is compared with a text, a number, true or false"
+        return (
+            "" if numeric or isinstance(value, str | bool) else "this is compared with a text, a number, true or false"
+        )
     if kind in ("text", "id", "status", "file"):
         if not isinstance(value, str):
             return "this is compared with a text in quotes"

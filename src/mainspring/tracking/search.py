@@ -96,7 +96,9 @@ def count_runs(tx: Transaction, node: Node | None, *, experiments: Sequence[int]
         found = int(tx.value(f"SELECT count({what}) FROM {inner} AS runs", params))  # noqa: S608 -- of constants
         if view == "active":
             gone, gone_params = _base(scope, "deleted")
-            found -= int(tx.value(f"SELECT count(*) FROM tracked_run r WHERE {gone} AND {sql}", (*gone_params, *params)))  # noqa: S608
+            found -= int(
+                tx.value(f"SELECT count(*) FROM tracked_run r WHERE {gone} AND {sql}", (*gone_params, *params))
+            )
         return found
     return int(tx.value(f"SELECT count(*) FROM tracked_run r WHERE {base} AND {sql}", (*base_params, *params)))  # noqa: S608 -- of constants
 

@@ -21,6 +21,7 @@ from mainspring.tracking.query_sql import Keys, Scope, compile_query
 from mainspring.tracking.query_tree import names_in, text_of
 from mainspring.tracking.query_words import EXPERIMENT_WORDS
 from mainspring.tracking.search import View, count_runs, search_runs
+from mainspring.tracking.service_archive import ArchiveOperations
 from mainspring.tracking.service_compare import CompareOperations
 from mainspring.tracking.sql_view import SqlResult, run_sql
 from mainspring.tracking.types import ExperimentPage, RunPage
@@ -45,7 +46,7 @@ class KeyInfo(msgspec.Struct, frozen=True):
     """Whether some of its values read as numbers."""
 
 
-class SearchOperations(CompareOperations):
+class SearchOperations(CompareOperations, ArchiveOperations):
     """Finding runs and experiments."""
 
     @operation(permission="tracking:read")
@@ -251,9 +252,17 @@ def _no_steps(_: Any) -> dict[int, float]:
     return {}
 
 
-def _keys(tx: Transaction, scope: Scope, *, space: str, prefix: str, limit: int, counts: bool) -> list[KeyInfo]:
+def _keys(
+    tx: Transaction,
+    scope: Scope,
+    *,
+    space: Literal["", "metric", "param", "tag"],
+    prefix: str,
+    limit: int,
+    counts: bool,
+) -> list[KeyInfo]:
     within, params = scope.part("k.experiment_id")
-    spaces = [space] if space else ["metric", "param", "tag"]
+    spaces: list[Literal["metric", "param", "tag"]] = [space] if space else ["metric", "param", "tag"]
     collation = ' COLLATE "C"' if tx.dialect == "postgres" else ""
     found: list[KeyInfo] = []
     for each in spaces:
@@ -269,7 +278,7 @@ def _keys(tx: Transaction, scope: Scope, *, space: str, prefix: str, limit: int,
         )
         found += [
             KeyInfo(each, name, None if count is None else int(count), bool(number)) for name, count, number in rows
-        ]  # type: ignore[arg-type]  # of the three
+        ]
         if len(found) >= limit:
             break
     return found
@@ -279,8 +288,6 @@ def _as_kind(frame: pl.DataFrame, kind: str) -> Any:
     if kind == "polars":
         return frame
     try:
-        import pyarrow  # noqa: F401 -- polars needs it for both
-
-        return frame.to_arrow() if kind == "arrow" else frame.to_pandas()
+        return frame.to_arrow() if kind == "arrow" else frame.to_pandas()  # polars needs pyarrow for both
     except ImportError as error:
         raise MissingDependency(error.name or "pyarrow", extra="frames") from error

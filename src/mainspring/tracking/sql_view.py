@@ -37,11 +37,7 @@ _STEPS = 5_000
 _LONGEST = 50_000
 
 _FUNCTIONS = frozenset(
-    "abs avg ceil ceiling coalesce concat concat_ws count cume_dist date datetime dense_rank exp first_value floor format"
-    " glob group_concat ifnull iif instr json json_array_length json_extract json_group_array json_group_object json_type"
-    " julianday lag last_value lead length like ln log log10 log2 lower ltrim max min mod nth_value ntile nullif"
-    " percent_rank pow power rank regexp replace round row_number rtrim sign sqrt strftime string_agg substr substring"
-    " sum time total trim trunc typeof unixepoch upper -> ->>".split()
+    ["abs", "avg", "ceil", "ceiling", "coalesce", "concat", "concat_ws", "count", "cume_dist", "date", "datetime", "dense_rank", "exp", "first_value", "floor", "format", "glob", "group_concat", "ifnull", "iif", "instr", "json", "json_array_length", "json_extract", "json_group_array", "json_group_object", "json_type", "julianday", "lag", "last_value", "lead", "length", "like", "ln", "log", "log10", "log2", "lower", "ltrim", "max", "min", "mod", "nth_value", "ntile", "nullif", "percent_rank", "pow", "power", "rank", "regexp", "replace", "round", "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg", "substr", "substring", "sum", "time", "total", "trim", "trunc", "typeof", "unixepoch", "upper", "->", "->>"]
 )
 _TABLE_FUNCTIONS = frozenset(["json_each", "json_tree"])
 _BASES = frozenset(["experiment", "metric", "metric_chunk", "run_file", "run_key", "run_value", "tracked_run"])
@@ -74,7 +70,8 @@ _VIEWS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }  # fmt: skip
 SQL_VIEWS: dict[str, tuple[str, ...]] = {
-    name: tuple(column.rpartition(" AS ")[2].rpartition(".")[2] for column in columns) for name, (columns, _) in _VIEWS.items()
+    name: tuple(column.rpartition(" AS ")[2].rpartition(".")[2] for column in columns)
+    for name, (columns, _) in _VIEWS.items()
 }
 """The views that a statement may name, and their columns. Times are UTC texts, `2026-11-21 09:30:00.000`."""
 
@@ -111,7 +108,9 @@ def run_sql(store: Store, query: str, *, limit: int = _ROWS) -> SqlResult:
             private = "v" + secrets.token_hex(16)
             try:
                 for name in _VIEWS:
-                    db.execute(f"CREATE TEMP VIEW {private}_{name} AS {_select(name, 'sqlite', _quoted(caller().workspace))}")
+                    db.execute(
+                        f"CREATE TEMP VIEW {private}_{name} AS {_select(name, 'sqlite', _quoted(caller().workspace))}"
+                    )
                     db.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM temp.{private}_{name}")  # noqa: S608 -- names of our own
                 return _run(db, query, limit=limit, until=until, private=private)
             finally:
@@ -136,7 +135,9 @@ class _Wall:
         self._tables = {name.lower() for name in tables}
         self.read: dict[str, set[str]] = {}
 
-    def __call__(self, action: int, first: str | None, second: str | None, schema: str | None, through: str | None) -> int:
+    def __call__(
+        self, action: int, first: str | None, second: str | None, schema: str | None, through: str | None
+    ) -> int:
         if action == self._select:
             return self._ok
         if action == self._call:
@@ -177,7 +178,9 @@ def _run(db: apsw.Connection, query: str, *, limit: int, until: float, private: 
         sqlite_extra.load(db, "regexp")
     db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     db.set_progress_handler(lambda: monotonic() > until, _STEPS)
-    tables = [name for (name,) in db.execute("SELECT name FROM main.sqlite_master UNION SELECT name FROM pragma_module_list")]
+    tables = [
+        name for (name,) in db.execute("SELECT name FROM main.sqlite_master UNION SELECT name FROM pragma_module_list")
+    ]
     db.authorizer = _Wall(private, set(tables) - _TABLE_FUNCTIONS)
     cursor = db.cursor()
     columns: list[str] = []
@@ -230,7 +233,9 @@ def _run_copied(store: Store, query: str, *, limit: int, until: float) -> SqlRes
         with store.read() as tx:
             tx.rows(f"SET LOCAL statement_timeout = {int(_SECONDS * 1000)}")
             inner = _select(name, "postgres", "?")
-            rows = tx.rows(f"SELECT {', '.join(wanted)} FROM ({inner}) AS v LIMIT {_COPIED - copied + 1}", (tx.workspace,))  # noqa: S608 -- names of our own
+            rows = tx.rows(
+                f"SELECT {', '.join(wanted)} FROM ({inner}) AS v LIMIT {_COPIED - copied + 1}", (tx.workspace,)
+            )
         copied += len(rows)
         if copied > _COPIED:
             raise TooLarge(f"the statement reads more than {_COPIED} rows", hint="use search, frame or fewer views")
@@ -254,7 +259,7 @@ def _memory() -> apsw.Connection:
 
 def _select(name: str, dialect: str, workspace: str) -> str:
     columns, rest = _VIEWS[name]
-    text = f"SELECT {', '.join(columns)} {rest}"  # noqa: S608 -- of constants
+    text = f"SELECT {', '.join(columns)} {rest}"
     for column in ("r.started_at", "r.finished_at", "r.created_at"):
         written = (
             f"strftime('%Y-%m-%d %H:%M:%f', {column} / 1000000.0, 'unixepoch')"
