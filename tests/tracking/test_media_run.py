@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +18,7 @@ import pytest
 
 import mainspring as ms
 from mainspring.client import Client
-from mainspring.kernel.errors import InvalidInput, NotFound
+from mainspring.kernel.errors import InvalidInput, NotFound, Unavailable
 from mainspring.tracking.run import ActiveRun
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -128,13 +130,13 @@ def test_folders_and_artifacts(any_client: Client, tmp_path: Path) -> None:
         (folder / "deep" / f"{number}.txt").write_text(str(number % 3))
     with begin(client) as run:
         assert run.log_folder(folder, name="copy") == 30
-        first = run.log_artifact(folder, name="flights", kind="dataset", metadata={"rows": 30}, aliases=["latest"])
+        first = run.log_artifact(folder, name="flights", kind="dataset", metadata={"rows": 30}, aliases=["best"])
         again = run.log_artifact(folder, name="flights", kind="dataset")
         one = run.log_artifact(folder / "deep" / "7.txt")
     assert len(paths(client, run)) == 30
     assert read(client, run, "copy/deep/7.txt") == b"1"
     assert (first.version, again.version, one.name, one.kind) == (1, 1, "7", "artifact")
-    assert client.lineage.resolve("dataset/flights@latest").id == first.id
+    assert client.lineage.resolve("dataset/flights@best").id == first.id
     assert run.id in {node.id for node in client.lineage.why(first.id).nodes}
 
 
@@ -173,6 +175,50 @@ def test_settings_switch_it_off(client: Client, monkeypatch: pytest.MonkeyPatch)
     assert paths(client, run) == []
     with pytest.raises(InvalidInput, match="process"):
         begin(client, console="loud")
+
+
+KILLED = """
+import os, signal, sys
+import mainspring as ms
+client = ms.connect(sys.argv[1])
+run = client.tracking.run("doomed", source=False)
+print(run.id, flush=True)
+run.log_text("kept", "notes.txt")
+run.log(step=1, sample=ms.Image([[0, 255]]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_media_outlive_a_kill_right_after_the_call(client: Client) -> None:
+    command = [sys.executable, "-c", KILLED, client.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    client.tracking.recover()
+    run_id = done.stdout.strip()
+    assert [each.path for each in client.tracking.files(run_id)] == ["notes.txt", "sample/1.png"]
+    assert client.tracking.get(run_id).status == "crashed"
+
+
+def test_media_wait_for_a_store_that_is_away(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise Unavailable("the server is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client.tracking), "append", away)
+        run = begin(client)
+        run.log_text("x", "notes.txt")
+        run.finish(timeout=0.05)
+    client.tracking.recover()
+    assert paths(client, run) == ["notes.txt"]
+
+
+def test_a_large_file_is_there_when_the_call_returns(client: Client, tmp_path: Path) -> None:
+    large = tmp_path / "large.bin"
+    large.write_bytes(b"\x07" * (9 << 20))
+    with begin(client) as run:
+        run.log_file(large)
+        large.unlink()
+        assert client.tracking.files(run.id)[0].file.size == 9 << 20
 
 
 def test_a_plot_of_matplotlib_needs_no_words(client: Client) -> None:

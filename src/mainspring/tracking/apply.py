@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from mainspring.kernel.clock import from_micros
-from mainspring.kernel.errors import Conflict
+from mainspring.kernel.errors import Conflict, InvalidInput
 from mainspring.kernel.hashing import digest_value
 from mainspring.lineage.graph import add_artifact, get_run, touch_run, use
 from mainspring.lineage.types import File
@@ -22,9 +22,11 @@ from mainspring.tracking.chunks import Points
 from mainspring.tracking.ingest import append_points, compact
 from mainspring.tracking.keys import intern
 from mainspring.tracking.params import check_key, stored_param
+from mainspring.tracking.paths import check_path
 from mainspring.tracking.runs import active_run, end_run, put_values, set_tags
-from mainspring.tracking.tables import RunRow
+from mainspring.tracking.tables import FILES, FileRow, RunRow
 from mainspring.tracking.types import (
+    FileRecord,
     FinishRecord,
     NoteRecord,
     ParamsRecord,
@@ -48,7 +50,7 @@ def apply_batch(
         writer: Who wrote the records: one spool of one process. Without one they are not counted, and all applied.
         sequence: The number of the first record of the batch.
         records: The batch.
-        patches: The stored changes to the code, by position in the batch.
+        patches: What is stored of files and of changes to the code, by position in the batch.
 
     Raises:
         Conflict: records before the batch are missing; `details["applied"]` says from where to send.
@@ -102,10 +104,21 @@ def _apply(tx: Transaction, row: RunRow, record: Record, patch: File | None) -> 
         tx.note(f"run/{row.run_id}", note=len(record.text))
     elif isinstance(record, SourceRecord):
         _set_source(tx, row.run_id, record, patch)
+    elif isinstance(record, FileRecord):
+        _keep_file(tx, row, record, patch)
     elif isinstance(record, FinishRecord) and get_run(tx, row.run_id).status in ("running", "crashed", record.status):
         ended = from_micros(record.finished_at) if record.finished_at is not None else None
         about = {"error": record.error} if record.error else {}
         end_run(tx, row, record.status, finished_at=ended, metadata=about)
+
+
+def _keep_file(tx: Transaction, row: RunRow, record: FileRecord, file: File | None) -> None:
+    if file is None:
+        raise InvalidInput(f"the bytes of {record.path!r} were not stored")
+    about = (record.media_type, record.key, record.step, record.at, record.about)
+    tx.execute("DELETE FROM run_file WHERE run = ? AND path = ?", (row.number, record.path))
+    tx.insert(FILES, FileRow(row.number, check_path(record.path), file.size, file.digest, *about))
+    tx.note(f"run/{row.run_id}", file=record.path)
 
 
 def _set_source(tx: Transaction, run_id: str, source: SourceRecord, patch: File | None) -> None:

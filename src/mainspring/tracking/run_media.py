@@ -1,7 +1,8 @@
 """What a run keeps beside numbers: texts, tables, figures, images, sounds, distributions, pages, files, folders.
 
 Every method takes a name, and with `step=` the value is one of a series under that name: an image per epoch is looked
-at with a slider. All of them hand the bytes over and return; the shipper sends them.
+at with a slider. Up to 8 MiB the bytes go into the spool and the call returns, like a call of `log`; they outlive
+`kill -9`. What is larger is sent before the call returns.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from mainspring.kernel.hooks import load
 from mainspring.kernel.ids import new_id
 from mainspring.tracking.companions import Companions
 from mainspring.tracking.media import Audio, Figure, Histogram, Html, Image, Json, Media, Table, Text, Video, as_media
-from mainspring.tracking.types import PointsRecord
+from mainspring.tracking.params import check_key
+from mainspring.tracking.paths import check_path
+from mainspring.tracking.types import FileRecord, PointsRecord
 from mainspring.tracking.upload import digest_files, folder_files, pieces, together, upload
 
 if TYPE_CHECKING:
     from mainspring.lineage.types import Artifact
     from mainspring.tracking.service import Tracking
-    from mainspring.tracking.types import Record, RunFile
+    from mainspring.tracking.types import Record
 
 __all__ = ["MediaLogging"]
 
@@ -33,6 +36,9 @@ _ENDINGS = {
     *(".wav", ".webm", ".webp", ".xml", ".yaml", ".yml"),
 }
 """What ends the name of a file; anything else after a dot is a part of the name."""
+
+_SMALL = 8 << 20
+"""Bytes of the largest file that waits in the spool; a larger one is in the store when the call returns."""
 
 _WATCH = "mainspring.autologging.torch_watch:watch"
 
@@ -249,13 +255,23 @@ class MediaLogging:
         key: str = "",
         step: int | None = None,
         about: Mapping[str, Any] | None = None,
-    ) -> RunFile | None:
-        """Hand a file over. The one place where media meet the run's way of sending."""
-        body = [content] if isinstance(content, bytes) else pieces(content)
-        return self._tracking.put_file(
+    ) -> None:
+        """Hand a file over: a small one with the run's records, a large one at once.
+
+        What is refused is refused here: a record that the store refuses would hold up all that come after it.
+        """
+        check_path(path)
+        if key:
+            check_key(key)
+        if isinstance(content, Path) and content.stat().st_size <= _SMALL:
+            content = b"".join(pieces(content))
+        if isinstance(content, bytes) and len(content) <= _SMALL:
+            self._write(FileRecord(path, now_micros(), content, media_type, key, step, dict(about or {})))
+            return
+        self._tracking.put_file(
             self.id,
             path=path,
-            body=body,
+            body=[content] if isinstance(content, bytes) else pieces(content),
             media_type=media_type,
             key=key,
             step=step,

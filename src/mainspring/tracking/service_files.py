@@ -14,13 +14,13 @@ from mainspring.lineage import graph
 from mainspring.lineage.types import Artifact, File
 from mainspring.store.blobs import Blobs
 from mainspring.store.service import RoomService
+from mainspring.tracking.paths import check_path
 from mainspring.tracking.runs import active_run, find_run
 from mainspring.tracking.tables import FILES, FileRow
 from mainspring.tracking.types import RunFile
 
 __all__ = ["FileOperations"]
 
-_LONGEST = 1000
 _PIECE = 8 << 20
 
 
@@ -50,7 +50,7 @@ class FileOperations(RoomService):
             step: Of the series.
             about: What a page shows before it reads the bytes.
         """
-        _check_path(path)
+        check_path(path)
         with self.store.read() as tx:
             active_run(tx, run_id)
         digest, size = self.store.blobs.put_stream(body)
@@ -143,11 +143,3 @@ def _run_file(row: FileRow) -> RunFile:
     file = File(row.path, row.size, row.digest)
     return RunFile(row.path, file, row.media_type, row.key, row.step, from_micros(row.at), row.about)
 
-
-def _check_path(path: str) -> None:
-    """A path inside a run: relative, without steps up, without control characters."""
-    parts = path.split("/")
-    if not path or len(path) > _LONGEST or not path.isprintable() or any(part in ("", ".", "..") for part in parts):
-        raise InvalidInput(
-            f"{path!r:.80} is not the path of a file of a run", hint="relative, with forward slashes: plots/roc.png"
-        )

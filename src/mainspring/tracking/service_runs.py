@@ -18,7 +18,7 @@ from mainspring.tracking.frames import decode_records
 from mainspring.tracking.histories import points_of, series_of
 from mainspring.tracking.loading import load_run
 from mainspring.tracking.runs import active_run, begin_run, end_run, find_run
-from mainspring.tracking.types import Acknowledged, PointsRecord, RunStart, Series, SourceRecord, TrackedRun
+from mainspring.tracking.types import Acknowledged, FileRecord, PointsRecord, RunStart, Series, SourceRecord, TrackedRun
 
 __all__ = ["RunOperations"]
 
@@ -51,11 +51,11 @@ class RunOperations(RoomService):
             body: Records as they lie in the spool; see `frames`.
         """
         records = decode_records(_limited(body))
-        patches = {
-            place: File(record.script or "changes.patch", len(record.content), self.store.blobs.put(record.content))
-            for place, record in enumerate(records)
-            if isinstance(record, SourceRecord) and record.content
-        }
+        patches = {}
+        for place, record in enumerate(records):
+            if isinstance(record, FileRecord) or (isinstance(record, SourceRecord) and record.content):
+                name = record.path if isinstance(record, FileRecord) else record.script or "changes.patch"
+                patches[place] = File(name, len(record.content), self.store.blobs.put(record.content))
         only_points = all(isinstance(each, PointsRecord) for each in records)
         with self.store.bookkeeping() if only_points else self.store.write() as tx:
             applied = apply_batch(tx, run_id, writer=writer, sequence=sequence, records=records, patches=patches)

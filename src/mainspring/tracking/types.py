@@ -13,6 +13,7 @@ __all__ = [
     "Acknowledged",
     "Experiment",
     "ExperimentPage",
+    "FileRecord",
     "FinishRecord",
     "Metric",
     "NoteRecord",
@@ -102,7 +103,20 @@ class FinishRecord(msgspec.Struct, frozen=True, array_like=True, tag=6):
     """Microseconds since 1970 UTC, where that is not now."""
 
 
-Record = PointsRecord | ParamsRecord | TagsRecord | NoteRecord | SourceRecord | FinishRecord
+class FileRecord(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """A small file; one that was kept under the path before is replaced. Large ones go by `put_file`."""
+
+    path: str
+    at: int
+    """Microseconds since 1970 UTC."""
+    content: bytes = b""
+    media_type: str = ""
+    key: str = ""
+    step: int | None = None
+    about: dict[str, Any] = {}
+
+
+Record = PointsRecord | ParamsRecord | TagsRecord | NoteRecord | SourceRecord | FinishRecord | FileRecord
 """What a run writes, one after the other, into its spool; sent in batches, applied exactly once."""
 
 
