@@ -128,6 +128,7 @@ def _described(client: Client, experiment: Experiment) -> dict[str, Any]:
         "lifecycle_stage": experiment.status,
         "last_update_time": to_micros(experiment.updated_at) // 1000,
         "creation_time": to_micros(experiment.created_at) // 1000,
+        "workspace": caller().workspace,
     }
     if tags:
         described["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
@@ -200,7 +201,7 @@ def _update(call: Call) -> dict[str, Any]:
     try:
         call.client.tracking.change_experiment(found.name, rename=name)
     except AlreadyExists as error:
-        raise already_exists(f"Experiment(name={name}) already exists. Error: {error.message}") from None
+        raise MlflowError(error.message, "BAD_REQUEST") from None
     return {}
 
 

@@ -182,6 +182,8 @@ def clauses(text: str, words: Vocabulary) -> list[Clause]:
     reader = _Reader(text)
     found: list[Clause] = []
     if reader.done:
+        if text:
+            raise invalid(f"Invalid filter '{text}'. Could not be parsed.")
         return found
     while True:
         found.append(_clause(reader, words))
@@ -225,6 +227,8 @@ def _clause(reader: _Reader, words: Vocabulary) -> Clause:
         raise invalid(f"Invalid clause(s) in filter string: '{name}'")
     if name.lower() == "run" and not reader.done and reader.tokens[reader.place][1].lower() == "name":
         name = f"{name} {reader.take()[1]}"
+    if reader.done:
+        raise invalid(f"Invalid clause(s) in filter string: '{name}'")
     entity, key = _identifier(name, words)
     operator = _operator(reader)
     _check_operator(entity, key, operator, words)

@@ -45,7 +45,7 @@ def _log_inputs(call: Call) -> dict[str, Any]:
     for (name, digest), given in inputs.items():
         context = next((tag.get("value", "") for tag in given.get("tags", []) if tag.get("key") == _CONTEXT), "")
         if not name:
-            raise invalid("Dataset name cannot be None")
+            raise invalid("A dataset has a name.")
         about = {key: given["dataset"][key] for key in _ABOUT if key in given["dataset"]}
         new.append(RunInput(name, digest, context, about))
         if f"\n{_flat(name)}\t{_flat(digest)}\t" not in lines:

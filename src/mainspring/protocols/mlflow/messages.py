@@ -118,8 +118,19 @@ def _read_message(source: Any, message: Message, into: dict[str, Any]) -> None:
             _read_repeated(value, field[0], into.setdefault(name, []))
         elif isinstance(field, Message):
             _read_message(value, field, into.setdefault(name, {}))
-        else:
+        elif not (isinstance(field, Enum) and _unknown(value, field)):
             into[name] = _scalar(value, field)
+
+
+def _unknown(value: Any, field: Enum) -> bool:
+    """A name that the enumeration does not have: passed over, like a field that the message does not have."""
+    if not isinstance(value, str) or value in field:
+        return False
+    try:
+        int(value)
+    except ValueError:
+        return True
+    return False
 
 
 def _read_repeated(value: Any, field: Reader | Message | Enum, into: list[Any]) -> None:

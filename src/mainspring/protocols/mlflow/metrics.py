@@ -9,7 +9,7 @@ from mainspring.kernel.errors import NotFound
 from mainspring.protocols.mlflow.failures import invalid
 from mainspring.protocols.mlflow.messages import Message, number, text, texts
 from mainspring.protocols.mlflow.rules import offset_of_history
-from mainspring.protocols.mlflow.runs import no_run, run_id_of
+from mainspring.protocols.mlflow.runs import run_id_of
 from mainspring.protocols.mlflow.wire import (
     Answer,
     Call,
@@ -70,7 +70,7 @@ def _bulk(call: Call) -> Answer:
     limit = min(int(given), _MOST_ROWS)
     found: list[dict[str, Any]] = []
     for run_id in sorted(set(run_ids)):
-        for at, step, value in _rows(call, run_id, key, strict=False)[: limit - len(found)]:
+        for at, step, value in _rows(call, run_id, key)[: limit - len(found)]:
             found.append({"key": key, "value": spelled(value), "timestamp": at, "step": step, "run_id": run_id})
     return Answer(encode({"metrics": found}))
 
@@ -108,16 +108,11 @@ def _sampled(rows: list[_Row], limit: int) -> list[_Row]:
     return chosen
 
 
-def _rows(call: Call, run_id: str, key: str, *, strict: bool = True) -> list[_Row]:
+def _rows(call: Call, run_id: str, key: str) -> list[_Row]:
     """The points of a metric in their order, each once; none where the run has no such metric."""
     try:
         data = b"".join(call.client.tracking.points(run_id, key=key))
-    except NotFound:
-        try:
-            call.client.tracking.get(run_id)
-        except NotFound:
-            if strict:
-                raise no_run(run_id) from None
+    except NotFound:  # neither is a run that there is not an error here
         return []
     points = decode_points(data)
     columns = zip(points.times, points.steps, points.values, strict=True)

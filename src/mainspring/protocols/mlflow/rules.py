@@ -73,15 +73,15 @@ def check_tag_name(name: str, path: str = "key") -> None:
         raise invalid(invalid_value(path, name, reason))
 
 
-def check_metric(key: str, timestamp: int, step: int, path: str = "") -> None:
+def check_metric(key: str, value: float, timestamp: int, step: int, path: str = "") -> None:
     """The key and the time of a point."""
     prefix = f"{path}." if path else ""
     check_tag_name(key, f"{prefix}name")
     if not 0 <= timestamp <= _LARGEST_STAMP:
-        reason = f"metric '{key}' (value={timestamp}). Timestamp must be a nonnegative long (64-bit integer) "
+        reason = f"metric '{key}' (value={value}). Timestamp must be a nonnegative long (64-bit integer) "
         raise invalid(invalid_value(f"{prefix}timestamp", timestamp, reason))
     if abs(step) >= 1 << 62:
-        raise invalid(invalid_value(f"{prefix}step", step, f"metric '{key}'. Step must be less than 2**62."))
+        raise invalid(invalid_value(f"{prefix}step", step, f"metric '{key}' (value={value}). Step must be less than 2**62."))
     check_length("Metric name", _KEY, key)
 
 

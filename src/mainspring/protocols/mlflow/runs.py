@@ -150,11 +150,15 @@ def _update(call: Call) -> dict[str, Any]:
         changes["finished_at"] = _moment(call.request["end_time"], "end_time")
     if call.get("run_name"):
         changes["title"] = call.get("run_name")
-    if changes.get("status") == "running":
-        changes.pop("finished_at", None)
     before = find_run(call, run_id)
     if before.deleted_at is not None:
         raise inactive(run_id)
+    if changes.get("status", before.status) == "running":
+        changes.pop("finished_at", None)
+    elif "status" not in changes and "finished_at" in changes:
+        changes["status"] = "failed" if before.status == "crashed" else before.status
+    elif before.run.finished_at is not None and "status" in changes:
+        changes.setdefault("finished_at", before.run.finished_at)
     if changes:
         _change(call, run_id, **changes)
     return {"run_info": RunWriter(call.client).info(find_run(call, run_id))}

@@ -218,8 +218,8 @@ def _check(name: str, value: Any, rules: tuple[Check, ...], *, understood: bool)
             continue
         try:
             rule(value)
-        except AssertionError as error:
-            if error.args:
+        except (AssertionError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            if isinstance(error, AssertionError) and error.args:
                 sentence = str(error.args[0])
             elif rule is required:
                 sentence = missing_value(name)

@@ -95,7 +95,7 @@ def _log_metric(call: Call) -> dict[str, Any]:
     point = call.request.get("point")
     if point is None:
         point = _point(call.request)
-    check_metric(point.key, point.timestamp, point.step)
+    check_metric(point.key, float(point.value), point.timestamp, point.step)
     _write_points(call, run_id_of(call), [point])
     return {}
 
@@ -120,7 +120,7 @@ def _log_batch(call: Call) -> dict[str, Any]:
     run_id = batch.run_id
     check_run_id(run_id)
     for position, point in enumerate(batch.metrics):
-        check_metric(point.key, point.timestamp, point.step, f"metrics[{position}]")
+        check_metric(point.key, float(point.value), point.timestamp, point.step, f"metrics[{position}]")
     params = [(each.key, check_param(each.key, each.value, f"params[{at}]")) for at, each in enumerate(batch.params)]
     tags = [(each.key, check_tag(each.key, each.value, f"tags[{at}]")) for at, each in enumerate(batch.tags)]
     check_batch_sizes(len(batch.metrics), len(params), len(tags))
