@@ -7,6 +7,9 @@ from typing import Literal
 
 import click
 
+from mainspring.cli.model_cards import card, diff, write
+from mainspring.cli.model_changes import delete, register, rename, restore, retain, tag
+from mainspring.cli.model_rules import approve, reject, rules, stage, withdraw
 from mainspring.cli.output import (
     ago,
     bytes_text,
@@ -18,38 +21,73 @@ from mainspring.cli.output import (
     use_client,
 )
 from mainspring.models.parity import CompileReport
-from mainspring.models.types import Metric, ModelCard
+from mainspring.models.registry_search import View
+from mainspring.models.types import Metric, ModelCard, ModelVersion
 
 __all__ = ["model"]
 
 
 @click.group()
 def model() -> None:
-    """The model registry: versions, aliases, approvals, cards."""
+    """The model registry: versions, aliases, approvals, stages, cards, retention."""
 
 
 @model.command("list")
+@click.option("--filter", "query", default="", help="For example: tags.team = 'ops' AND alias = 'champion'.")
+@click.option("--order", multiple=True, help="name, created or updated, and DESC behind; may be repeated.")
+@click.option("--deleted", is_flag=True, help="Those that were deleted.")
 @json_option
 @store_options
-def list_models(store: str, url: str, *, as_json: bool) -> None:
+def list_models(store: str, url: str, query: str, order: tuple[str, ...], *, deleted: bool, as_json: bool) -> None:
     """Every model with its newest version.
 
     \b
     mainspring model list
+    mainspring model list --filter "name LIKE 'flight-%' AND tags.team = 'ops'"
     """
     with use_client(store, url) as client:
-        found = client.models.models(limit=1000)
-        newest = [client.models.get(each.name) for each in found]
+        view: View = "deleted" if deleted else "active"
+        page = client.models.search(query, order_by=list(order), limit=1000, view=view)
     if as_json:
-        echo_json(newest)
+        echo_json([page.latest.get(each.name, each) for each in page.models])
         return
-    rows = [
-        (each.name, each.version, each.aliases, each.format, "approved" if each.approved else "", ago(each.created_at))
-        for each in newest
-    ]
+    rows = []
+    for each in page.models:
+        newest = page.latest.get(each.name)
+        facts = (newest.version, newest.aliases, newest.format, _said(newest)) if newest else ("", "", "", "")
+        rows.append((each.name, *facts, ago(newest.created_at if newest else each.created_at)))
     show_table(
         ("model", "version", "aliases", "format", "", "registered"), rows, empty="no models: ms.models.log_model(...)"
     )
+
+
+@model.command()
+@click.argument("query", default="")
+@click.option("--order", multiple=True, help="name, version, created or updated, and DESC behind; may be repeated.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("--deleted", is_flag=True, help="Those that were deleted.")
+@json_option
+@store_options
+def search(
+    query: str, store: str, url: str, order: tuple[str, ...], limit: int, *, deleted: bool, as_json: bool
+) -> None:
+    """The versions of all models that a filter finds.
+
+    \b
+    mainspring model search "metrics.auc > 0.8 AND NOT approved"
+    mainspring model search "stage = 'Production'" --order "updated DESC"
+    """
+    with use_client(store, url) as client:
+        view: View = "deleted" if deleted else "active"
+        found = client.models.search_versions(query, order_by=list(order), limit=limit, view=view).versions
+    if as_json:
+        echo_json(found)
+        return
+    rows = [
+        (f"{each.name}@{each.version}", each.aliases, _said(each), _figures(each.metrics), ago(each.created_at))
+        for each in found
+    ]
+    show_table(("version", "aliases", "", "metrics", "registered"), rows, empty="no version is found")
 
 
 @model.command()
@@ -72,7 +110,7 @@ def versions(name: str, limit: int, store: str, url: str, *, as_json: bool) -> N
         (
             each.version,
             each.aliases,
-            "approved" if each.approved else "",
+            _said(each),
             _figures(each.metrics),
             ago(each.created_at),
             each.created_by,
@@ -122,25 +160,6 @@ def alias(name: str, alias: str, version: int, store: str, url: str) -> None:
 
 @model.command()
 @click.argument("ref")
-@click.option("-m", "--comment", default="", help="Why, for the audit.")
-@json_option
-@store_options
-def approve(ref: str, comment: str, store: str, url: str, *, as_json: bool) -> None:
-    """Approve the content of a version, so that it may come before users.
-
-    \b
-    mainspring model approve flight-delay@3 -m "read the card"
-    """
-    with use_client(store, url) as client:
-        made = client.models.approve(ref, comment=comment)
-    if as_json:
-        echo_json(made)
-    else:
-        click.echo(f"model/{made.name}@{made.version} is approved by {made.by}")
-
-
-@model.command()
-@click.argument("ref")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @store_options
 def download(ref: str, folder: Path, store: str, url: str) -> None:
@@ -170,13 +189,34 @@ def export(ref: str, folder: Path, format_: Literal["mlflow"], store: str, url: 
     click.echo(f"{version.ref} is in {folder}, for {format_}")
 
 
+for _command in (
+    approve,
+    reject,
+    withdraw,
+    rules,
+    stage,
+    register,
+    rename,
+    tag,
+    delete,
+    restore,
+    retain,
+    card,
+    write,
+    diff,
+):
+    model.add_command(_command)
+
+
 def _show_card(card: ModelCard) -> None:
     version = card.version
+    spoken = [f"{each.verdict} by {each.by} {ago(each.at)}" for each in card.approvals if each.withdrawn_at is None]
     show_fields(
         [
             ("model", version.ref),
             ("aliases", version.aliases),
-            ("approved", [f"by {each.by} {ago(each.at)}" for each in card.approvals] or "no"),
+            ("approval", [version.approval, *spoken]),
+            ("stage", version.stage),
             ("description", version.description or card.model.description),
             ("format", version.format),
             ("size", bytes_text(version.size)),
@@ -206,6 +246,12 @@ def _parity(report: CompileReport | None) -> str:
     if not report.exact:
         return f"not exact, so not served: {report.reason}"
     return f"to ONNX; {report.rows:,} rows agree, scores within {report.max_abs_difference:.2g}"
+
+
+def _said(version: ModelVersion) -> str:
+    """What people said of it, in a word or two."""
+    stage = "" if version.stage == "None" else version.stage
+    return " ".join(each for each in ("" if version.approval == "pending" else version.approval, stage) if each)
 
 
 def _figures(metrics: dict[str, Metric]) -> str:

@@ -244,6 +244,44 @@ class Models(
             self.download(ref, made)
             return load_object(read_manifest(Path(made)).format, Path(made), policy=self.policy())
 
+    def register_folder(
+        self,
+        name: str,
+        folder: str | Path,
+        *,
+        run_id: str = "",
+        metrics: Mapping[str, Metric | float] | None = None,
+        data: Sequence[str] = (),
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        source: str = "",
+    ) -> ModelVersion:
+        """Upload a folder that holds a saved model (ours or MLflow's) and register it as the next version.
+
+        Args:
+            name: The model's name in the registry.
+            folder: With a `manifest.json` or an `MLmodel` in it.
+            run_id: The run that made it.
+            metrics: Figures, as numbers or with intervals.
+            data: References of the datasets it was trained on.
+            description: In words.
+            tags: Free labels of the version.
+            source: Where it was taken from; the folder, when left out.
+        """
+        where = Path(folder)
+        if not where.is_dir():
+            raise NotFound(f"there is no folder {where}")
+        return self.register(
+            name,
+            files=self._upload(where),
+            run_id=run_id,
+            metrics={key: each if isinstance(each, Metric) else Metric(each) for key, each in (metrics or {}).items()},
+            data=list(data),
+            description=description,
+            tags=dict(tags or {}),
+            source=source or str(where),
+        )
+
     def _upload(self, folder: Path) -> list[File]:
         from mainspring.models.package import files_of
 
