@@ -9,20 +9,34 @@ import pytest
 
 PAGES = {
     "/": 8,
-    "/runs": 3,
-    "/runs?experiment=flight-delay&order=-metrics.loss": 3,
-    "/runs?status=failed": 3,
-    "/runs/{trained}": 9,
-    "/runs/{trained}?smooth=0.9&y=log&x=time": 9,
-    "/runs/{judge}": 6,
-    "/compare?run={trained}&run={trained_2}": 5,
+    "/runs": 5,
+    "/runs?experiment=flight-delay&sort=-metrics.loss&sort=started_at": 5,
+    "/runs?status=failed&q=metrics.loss+%3C+1": 5,
+    "/runs?q=metrics.loss+%3C%3C+1": 5,
+    "/runs?view=deleted": 5,
+    "/runs?col=metrics.loss%23min&col=params.family&col=tags&col=note&pin={trained}&base={trained_2}": 5,
+    "/runs?group=params.family&group=status": 5,
+    "/runs/{trained}": 5,
+    "/runs/{trained}?tab=charts": 2,
+    "/runs/{trained}?tab=charts&still=1&smooth=0.9&y=log&x=time": 3,
+    "/runs/{trained}?tab=files": 2,
+    "/runs/{judge}": 5,
+    "/experiments": 1,
+    "/experiments?q=flight": 1,
+    "/experiments?view=deleted": 1,
+    "/charts?run={trained}&run={trained_2}": 1,
+    "/compare?run={trained}&run={trained_2}": 2,
+    "/compare?run={trained}&run={trained_2}&all=1&base={trained_2}&target=loss": 3,
     "/data": 1,
     "/data/flights": 1,
     "/data/flights@2": 9,
     "/data/flights@1": 8,
     "/models": 2,
-    "/models/flight-delay": 2,
-    "/models/flight-delay@2": 4,
+    "/models?q=flight": 2,
+    "/models?q=tags.team+%3D+%27ops%27&view=all": 1,
+    "/models/flight-delay": 5,
+    "/models/flight-delay?version=1&version=2": 5,
+    "/models/flight-delay@2": 9,
     "/flows": 2,
     "/flows/{flow}": 3,
     "/flows/{failed_flow}?step={failed_step}": 5,
@@ -49,6 +63,9 @@ PAGES = {
 ALWAYS = (
     "/",
     "/runs",
+    "/runs?group=params.family",
+    "/experiments",
+    "/charts",
     "/compare",
     "/flows",
     "/data",
@@ -82,7 +99,7 @@ def check(page) -> None:
             )
         if each.tag in {"a", "button"} and not inside(each, "svg"):
             assert each.text or each.attributes.get("aria-label"), f"a {each.tag} without a name"
-        if each.tag in {"input", "select"} and each.attributes.get("type") != "hidden":
+        if each.tag in {"input", "select", "textarea"} and each.attributes.get("type") != "hidden":
             labels = {label.attributes.get("for") for label in page.all("label")}
             assert each.attributes.get("id") in labels or inside(each, "label") or each.attributes.get("aria-label")
         if each.tag in {"nav", "dialog"}:

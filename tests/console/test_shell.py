@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import posixpath
+import re
+from pathlib import Path
 
 import pytest
 
+from mainspring.console import render
 from mainspring.console.links import resource_path
-from mainspring.console.static_files import static_digest, static_files
+from mainspring.console.static_files import compressed, static_digest, static_files
 
-CSS_LIMIT, JS_LIMIT = 30_000, 60_000
+CSS_LIMIT, JS_LIMIT, JS_ALL = 14_000, 40_000, 90_000
+"""Bytes over the wire that one page loads before it is whole; and all modules together, most loaded when asked for."""
 
 
 @pytest.mark.parametrize("path", ["/", "/index.json", "/lineage/model/none@1", f"/static/{static_digest()}/console.js"])
@@ -91,13 +96,10 @@ def test_the_console_can_be_mounted_below_a_path(filled, browser_at):
     assert browser.get(sheet.removeprefix("/console")).status_code == 200
 
 
-def test_static_files_are_named_by_their_content_kept_for_ever_and_within_budget(empty):
+def test_static_files_are_named_by_their_content_and_kept_for_ever(empty):
     answer = empty.get(f"/static/{static_digest()}/console.css")
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-type"].startswith("text/css")
-    sizes = {name: len(data) for name, data in static_files().items()}
-    assert sum(size for name, size in sizes.items() if name.endswith(".css")) <= CSS_LIMIT
-    assert sum(size for name, size in sizes.items() if name.endswith(".js")) <= JS_LIMIT
     assert empty.get(f"/static/{static_digest()}/../render.py").status_code == 404
     assert empty.get(f"/static/{static_digest()}/none.js").status_code == 404
 
@@ -112,3 +114,47 @@ def test_resources_of_audit_events_lead_to_pages():
     assert resource_path("dataset/flights@3") == "/data/flights@3"
     assert resource_path("model/fraud@champion") == "/models/fraud@champion"
     assert resource_path("token/123") == ""
+
+
+def _loaded(name: str, found: set[str]) -> set[str]:
+    """A module with all that it imports at once."""
+    if name not in found:
+        found.add(name)
+        for target in re.findall(
+            r"^import .*?from \"(.+?)\"|^import \"(.+?)\"", static_files()[name].decode(), re.MULTILINE
+        ):
+            _loaded(posixpath.normpath(posixpath.join(posixpath.dirname(name), target[0] or target[1])), found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/runs", "/runs/{trained}", "/runs/{trained}?tab=charts", "/compare?run={trained}", "/models/flight-delay@2"],
+)
+def test_what_a_page_loads_is_within_its_budget(full, path):
+    page = full.page(path.format(**full.names))
+    prefix = f"/static/{static_digest()}/"
+    scripts = {
+        name for each in page.all("script") for name in _loaded(each.attributes["src"].removeprefix(prefix), set())
+    }
+    sheets = [each.attributes["href"].removeprefix(prefix) for each in page.all("link", rel="stylesheet")]
+    assert sum(len(compressed(name)) for name in scripts) <= JS_LIMIT, sorted(scripts)
+    assert sum(len(compressed(name)) for name in sheets) <= CSS_LIMIT
+
+
+def test_all_modules_are_used_named_right_and_small():
+    modules = {name for name in static_files() if name.endswith(".js")}
+    text = {name: static_files()[name].decode() for name in modules}
+    assert sum(len(compressed(name)) for name in modules) <= JS_ALL
+    named = {
+        posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+        for name, source in text.items()
+        for target in re.findall(r"[\"'](\.{1,2}/[\w/.]+\.js)[\"']", source)
+    }
+    templates = "".join(
+        path.read_text("utf-8") for path in (Path(render.__file__).parent / "templates").rglob("*.html")
+    )
+    assert not named - modules, "an import leads nowhere"
+    assert not {name for name in modules - named if f"}}}}/{name}" not in templates}, "a module that nothing loads"
+    assert not {name for name, source in text.items() if source.count("\n") > 400}
+    assert not {name for name, source in text.items() if re.search(r"https?://(?!www\.w3\.org)[a-z]", source)}

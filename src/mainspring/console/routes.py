@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mainspring.console.pages import ENTRIES
+from mainspring.console.raw import raw_routes
 from mainspring.console.respond import HEADERS, endpoint, error_response
-from mainspring.console.static_files import MEDIA_TYPES, static_files
+from mainspring.console.static_files import MEDIA_TYPES, compressed, static_files
 from mainspring.kernel.errors import NotFound, nearest
 
 if TYPE_CHECKING:
@@ -29,23 +30,26 @@ def routes(client: Client) -> list[Route]:
     Example:
         >>> import tempfile, mainspring as ms
         >>> with ms.connect(tempfile.mkdtemp()) as client:
-        ...     [route.path for route in routes(client)][:2]
+        ...     [route.path for route in routes(client)][2:4]
         ['/', '/index.json']
     """
-    found = [Route("/static/{digest}/{name}", _static, name="static")]
+    found: list[Route] = []
     for entry in ENTRIES:
         answer = endpoint(client, entry.view)
         found.append(Route(entry.path, answer, methods=["GET"]))
         if not entry.path.endswith("}"):  # a parameter at the end takes the suffix with it
             also = "/index.json" if entry.path == "/" else f"{entry.path}.json"
             found.append(Route(also, answer, methods=["GET"]))
-    return [*found[1:], found[0]]
+    static = [Route("/static/{digest}/" + name, _static) for name in ("{name}", "{folder}/{name}")]
+    return [*raw_routes(client), *found, *static]
 
 
 async def _static(request: Request) -> Response:
-    name = request.path_params["name"]
+    name = "/".join(request.path_params[part] for part in ("folder", "name") if part in request.path_params)
     body = static_files().get(name)
     if body is None:
         return error_response(request, NotFound(f"no file {name!r}", known=nearest(name, static_files())))
-    headers = {**HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+    headers = {**HEADERS, "Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body, headers["Content-Encoding"] = compressed(name), "gzip"
     return Response(body, media_type=MEDIA_TYPES[PurePath(name).suffix], headers=headers)

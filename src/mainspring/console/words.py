@@ -106,7 +106,9 @@ def figure_label(value: object, digits: int = 4) -> str:
 def compact(value: Any, limit: int = 120) -> str:
     """A JSON value on one line, cut where it is long."""
     shown = (
-        figure_label(value, 6)
+        str(value).lower()
+        if isinstance(value, bool)
+        else figure_label(value, 6)
         if isinstance(value, int | float)
         else value
         if isinstance(value, str)

@@ -74,9 +74,12 @@ class ViewOperations(RoomService):
         """Take a saved view away."""
         with self.store.write() as tx:
             where = "FROM saved_view WHERE workspace = ? AND name = ?"
-            found = tx.rows(f"SELECT query {where}", (caller().workspace, name))  # noqa: S608 -- a constant
+            found = tx.rows(f"SELECT query {where}", (caller().workspace, name))
             if not found:
-                known = [each for (each,) in tx.rows("SELECT name FROM saved_view WHERE workspace = ?", (caller().workspace,))]
+                known = [
+                    each
+                    for (each,) in tx.rows("SELECT name FROM saved_view WHERE workspace = ?", (caller().workspace,))
+                ]
                 raise NotFound(f"there is no view {name!r}", known=nearest(name, known))
-            tx.execute(f"DELETE {where}", (caller().workspace, name))  # noqa: S608 -- a constant
+            tx.execute(f"DELETE {where}", (caller().workspace, name))
             tx.note(f"view/{name}", query=found[0][0])

@@ -8,9 +8,9 @@ import msgspec
 
 from mainspring.console.charts import Series
 from mainspring.console.page import Ask, Crumb
-from mainspring.kernel.clock import to_micros
 from mainspring.kernel.errors import InvalidInput
-from mainspring.tracking.types import Bucket, TrackedRun
+from mainspring.tracking.types import Series as History
+from mainspring.tracking.types import TrackedRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def curves(
     *,
     having: Sequence[TrackedRun] = (),
 ) -> list[Curve]:
-    """A chart per metric; one question per chart, whatever the number of runs.
+    """A chart per metric; one question for all of them.
 
     Args:
         client: Whose tracking is asked.
@@ -89,36 +89,26 @@ def curves(
         chosen: How they are drawn.
         having: The runs, where some may lack some of the metrics.
     """
-    found = []
+    ids = [run.id for run in having] if having else list(labels)
     buckets = max(_LEAST, min(_BUCKETS, _POINTS // max(len(keys) * len(labels), 1)))
-    for key in keys:
-        ids = [run.id for run in having if key in run.metrics] if having else list(labels)
-        series = client.tracking.series(ids, key=key, buckets=buckets)
-        found.append(
-            Curve(
-                key,
-                [
-                    _line(
-                        labels[each.run_id],
-                        each.run_id,
-                        each.buckets,
-                        by_time=chosen.x == "time",
-                        bands=len(labels) <= _BANDS,
-                    )
-                    for each in series
-                ],
-            )
+    drawn: dict[str, list[Series]] = {key: [] for key in keys}
+    for each in client.tracking.series(ids, keys=list(keys), buckets=buckets) if keys and ids else []:
+        drawn[each.key].append(
+            _line(labels[each.run_id], each, by_time=chosen.x == "time", bands=len(labels) <= _BANDS)
         )
-    return found
+    return [Curve(key, lines) for key, lines in drawn.items()]
 
 
-def _line(name: str, run_id: str, buckets: list[Bucket], *, by_time: bool, bands: bool) -> Series:
-    spread = bands and any(bucket.count > 1 for bucket in buckets)
+def _line(name: str, history: History, *, by_time: bool, bands: bool) -> Series:
+    spread = bands and any(count > 1 for count in history.counts)
     return Series(
         name=name,
-        key=run_id,
-        x=[to_micros(bucket.at) / 1e6 if by_time else float(bucket.step) for bucket in buckets],
-        y=[bucket.mean if bucket.count > 1 else bucket.last for bucket in buckets],
-        low=[bucket.minimum for bucket in buckets] if spread else [],
-        high=[bucket.maximum for bucket in buckets] if spread else [],
+        key=history.run_id,
+        x=[at / 1e6 for at in history.at] if by_time else [float(step) for step in history.steps],
+        y=[
+            mean if count > 1 else last
+            for count, mean, last in zip(history.counts, history.mean, history.last, strict=True)
+        ],
+        low=history.minimum if spread else [],
+        high=history.maximum if spread else [],
     )

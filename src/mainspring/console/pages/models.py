@@ -1,18 +1,18 @@
-"""The registry: models, the versions of one, and the card of a version."""
+"""The registry: models, and the versions of one side by side."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mainspring.console.charts import Series
-from mainspring.console.links import node_path
+from mainspring.console.finding import view_of
 from mainspring.console.page import Ask, Crumb, Entry, Page
-from mainspring.console.pages.lineage import Drawing, draw_graph
-from mainspring.console.pages.reports import EvaluationView, evaluation_view, newest_report
-from mainspring.lineage.types import AliasChange, Artifact, Edge, Graph, Node
-from mainspring.models.types import Metric, Model, ModelCard, ModelVersion
+from mainspring.console.pages.model_version import version_page
+from mainspring.kernel.errors import InvalidInput
+from mainspring.lineage.types import AliasChange
+from mainspring.models.types import Model, ModelVersion, Rule
 
 if TYPE_CHECKING:
     from mainspring.client.client import Client
@@ -21,16 +21,15 @@ __all__ = ["ENTRIES"]
 
 _METRICS = 6
 """Metric columns of a table of versions; a version's own page has all."""
-_VERSIONS = 200
+_VERSIONS, _MODELS, _MOVES = 200, 200, 60
 
 
 class ModelRow(msgspec.Struct, frozen=True):
     """A model with its newest version, as the index shows it."""
 
     model: Model
-    newest: Artifact | None
-    metrics: dict[str, Metric]
-    format: str
+    newest: ModelVersion | None
+    aliases: dict[str, int]
     href: str
     newest_href: str
 
@@ -41,6 +40,13 @@ class ModelIndex(Page, frozen=True, kw_only=True):
     template = "models.html"
 
     rows: list[ModelRow]
+    query: str
+    problem: str
+    view: str
+    views: list[Crumb]
+    older: str
+    bare: bool
+    """Whether there never was a model."""
 
 
 class VersionRow(msgspec.Struct, frozen=True):
@@ -59,61 +65,79 @@ class MetricChart(msgspec.Struct, frozen=True):
     series: list[Series]
 
 
+class VersionDifference(msgspec.Struct, frozen=True):
+    """One thing that differs between the versions that are compared."""
+
+    name: str
+    space: str
+    values: list[Any]
+
+
 class ModelPage(Page, frozen=True, kw_only=True):
     """The context of `model.html`."""
 
     template = "model.html"
 
     name: str
+    model: Model
     rows: list[VersionRow]
     metrics: list[str]
     charts: list[MetricChart]
     aliases: dict[str, int]
     history: list[AliasChange]
+    rules: list[Rule]
     champion: int
     """The version that deltas are against; 0 without one."""
-
-
-class NodeItem(msgspec.Struct, frozen=True):
-    """A node of the lineage with its link."""
-
-    label: str
-    kind: str
-    href: str
-
-
-class ModelVersionPage(Page, frozen=True, kw_only=True):
-    """The context of `model_version.html`."""
-
-    template = "model_version.html"
-
-    card: ModelCard
-    model_href: str
-    origins: list[NodeItem]
-    drawing: Drawing
-    lineage_href: str
-    evaluation: EvaluationView | None
-    """The newest evaluation of this version: attached to it, or made of it."""
+    compared: list[int]
+    differences: list[VersionDifference]
+    older: str
 
 
 def models(client: Client, ask: Ask) -> ModelIndex:
-    """Every model with its newest version."""
-    newest = {artifact.name: artifact for artifact in client.lineage.names("model")}
+    """Models with their newest versions; `q` is a filter of the registry, or a part of a name."""
+    words, view = ask.get("q").strip(), view_of(ask)
+    plain = words.replace("'", "''")
+    query = words if any(mark in words for mark in "=<>'") or " LIKE " in words.upper() else f"name ILIKE '%{plain}%'"
+    problem, following = "", ""
+    rows: list[ModelRow] = []
+    try:
+        found = client.models.search(query if words else "", limit=_MODELS, page=ask.get("page"), view=view)
+    except InvalidInput as error:
+        problem = error.message
+    else:
+        following = found.next_page
+        aliases = _aliases(client) if found.models else {}
+        rows = [_model_row(each, found.latest.get(each.name), aliases.get(each.name, {}), ask) for each in found.models]
     return ModelIndex(
         title="Models",
         section="models",
-        live=True,
-        rows=[_model_row(model, newest.get(model.name), ask) for model in client.models.models(limit=500)],
+        live=not words,
+        rows=rows,
+        query=words,
+        problem=problem,
+        view=view,
+        views=[
+            Crumb(each, ask.here(view="" if each == "active" else each, page=""))
+            for each in ("active", "deleted", "all")
+        ],
+        older=ask.here(page=following) if following else "",
+        bare=not rows and not words and view == "active",
     )
 
 
-def _model_row(model: Model, newest: Artifact | None, ask: Ask) -> ModelRow:
-    facts = newest.metadata if newest else {}
+def _aliases(client: Client) -> dict[str, dict[str, int]]:
+    """Model -> alias -> version, of all models in one question."""
+    found: dict[str, dict[str, int]] = {}
+    for version in client.models.search_versions("alias LIKE '%'", limit=1000).versions:
+        found.setdefault(version.name, {}).update(dict.fromkeys(version.aliases, version.version))
+    return {name: dict(sorted(each.items())) for name, each in found.items()}
+
+
+def _model_row(model: Model, newest: ModelVersion | None, aliases: dict[str, int], ask: Ask) -> ModelRow:
     return ModelRow(
         model=model,
         newest=newest,
-        metrics=msgspec.convert(facts.get("metrics", {}), dict[str, Metric]),
-        format=str(facts.get("format", "")),
+        aliases=aliases,
         href=ask.link(f"/models/{model.name}"),
         newest_href=ask.link(f"/models/{model.name}@{newest.version}") if newest else "",
     )
@@ -122,21 +146,26 @@ def _model_row(model: Model, newest: Artifact | None, ask: Ask) -> ModelRow:
 def model(client: Client, ask: Ask) -> Page:
     """One model with its versions, or, where the address has an `@`, one version."""
     ref = str(ask.params["ref"])
-    return _version(client, ask, ref) if "@" in ref else _model(client, ask, ref)
+    return version_page(client, ask, ref) if "@" in ref else _model(client, ask, ref)
 
 
 def _model(client: Client, ask: Ask, name: str) -> ModelPage:
-    versions = client.models.versions(name, limit=_VERSIONS)
-    history = client.models.alias_history(name)
-    aliases = {alias: each.version for each in versions for alias in each.aliases}
-    champion = next((each for each in versions if "champion" in each.aliases), None)
+    known = client.models.model(name)
+    before = ask.get("before", "0")
+    if not before.isdigit():
+        raise InvalidInput(f"before={before!r} is not the number of a version")
+    versions = client.models.versions(name, limit=_VERSIONS, before=int(before))
+    aliases = dict(sorted(client.lineage.aliases("model", name).items()))
+    champion = next((each for each in versions if each.version == aliases.get("champion", 0)), None)
     names = list(dict.fromkeys(metric for each in versions for metric in each.metrics))
+    compared = [each for each in versions if str(each.version) in ask.query.get("version", [])][:6]
     return ModelPage(
         title=name,
         section="models",
         crumbs=[Crumb("Models", ask.link("/models"))],
-        live=True,
+        live=not compared,
         name=name,
+        model=known,
         rows=[
             VersionRow(each, ask.link(f"/models/{name}@{each.version}"), _deltas(each, champion)) for each in versions
         ],
@@ -144,10 +173,53 @@ def _model(client: Client, ask: Ask, name: str) -> ModelPage:
         charts=[MetricChart(metric, [_over_versions(metric, versions)]) for metric in names[:_METRICS]]
         if len(versions) > 1
         else [],
-        aliases=dict(sorted(aliases.items())),
-        history=history,
+        aliases=aliases,
+        history=client.models.alias_history(name)[:_MOVES],
+        rules=client.models.rules(name),
         champion=champion.version if champion else 0,
+        compared=[each.version for each in compared],
+        differences=_differences(compared) if len(compared) > 1 else [],
+        older=ask.here(before=versions[-1].version) if len(versions) == _VERSIONS else "",
     )
+
+
+def _differences(versions: list[ModelVersion]) -> list[VersionDifference]:
+    """What is not the same in all of them: parameters, metrics, columns, libraries, data."""
+    spaces: list[tuple[str, list[dict[str, Any]]]] = [
+        ("Parameter", [dict(each.parameters) for each in versions]),
+        ("Metric", [{name: metric.value for name, metric in each.metrics.items()} for each in versions]),
+        *(
+            (
+                f"Metric on {data}",
+                [{name: metric.value for name, metric in each.measured.get(data, {}).items()} for each in versions],
+            )
+            for data in sorted({data for each in versions for data in each.measured})
+        ),
+        ("Input", [{field.name: field.dtype for field in each.signature.inputs} for each in versions]),
+        ("Output", [{field.name: field.dtype for field in each.signature.outputs} for each in versions]),
+        ("Library", [dict(each.libraries) for each in versions]),
+        (
+            "Fact",
+            [
+                {
+                    "format": each.format,
+                    "size": each.size,
+                    "data": ", ".join(each.data),
+                    "code": each.code,
+                    "environment": each.environment,
+                    "run": each.run_id,
+                }
+                for each in versions
+            ],
+        ),
+    ]
+    found = []
+    for space, values in spaces:
+        for name in dict.fromkeys(name for each in values for name in each):
+            row = [each.get(name) for each in values]
+            if any(value != row[0] for value in row):
+                found.append(VersionDifference(name, space, row))
+    return found
 
 
 def _deltas(version: ModelVersion, champion: ModelVersion | None) -> dict[str, float]:
@@ -166,38 +238,6 @@ def _over_versions(metric: str, versions: list[ModelVersion]) -> Series:
         low=[figure.low for _, figure in rows],
         high=[figure.high for _, figure in rows],
     )
-
-
-def _version(client: Client, ask: Ask, ref: str) -> ModelVersionPage:
-    card = client.models.card(ref)
-    version = card.version
-    why, impact = client.lineage.why(version.id), client.lineage.impact(version.id)
-    nodes = list({node.id: node for node in (*why.nodes, *impact.nodes)}.values())
-    edges = dict.fromkeys((edge.source, edge.target, edge.role) for edge in (*why.edges, *impact.edges))
-    return ModelVersionPage(
-        title=f"{version.name}@{version.version}",
-        section="models",
-        crumbs=[Crumb("Models", ask.link("/models")), Crumb(version.name, ask.link(f"/models/{version.name}"))],
-        card=card,
-        model_href=ask.link(f"/models/{version.name}"),
-        origins=[_item(node, ask) for node in (*card.data, *card.features, *card.code, *card.environment)],
-        drawing=draw_graph(nodes, [Edge(*edge) for edge in edges], ask, root=version.id, limit=40),
-        lineage_href=ask.link(f"/lineage/{version.ref}"),
-        evaluation=_evaluation(client, card, impact, ask),
-    )
-
-
-def _evaluation(client: Client, card: ModelCard, impact: Graph, ask: Ask) -> EvaluationView | None:
-    attached = {each.artifact_id for each in card.reports}
-    reports = impact.of_kind("report")
-    newest = newest_report([node for node in reports if node.id in attached] or reports, "evaluation")
-    if newest is None:
-        return None
-    return evaluation_view(client.quality.evaluation(newest.id), href=ask.link(node_path(newest)))
-
-
-def _item(node: Node, ask: Ask) -> NodeItem:
-    return NodeItem(f"{node.name}@{node.version}", node.kind, ask.link(node_path(node)))
 
 
 ENTRIES = (Entry("/models", models), Entry("/models/{ref:path}", model))

@@ -1,311 +1,321 @@
-"""Runs: the table with its metrics, filters and order, and the page of one run."""
+"""Runs: the table, window by window, with the columns, order, groups, pins and baseline that its address names.
+
+The page is drawn once by the server and then kept by `static/runs`, which asks the same address with `.json` for more
+rows: what a row is stands here alone.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mainspring.console.links import node_path, run_path
-from mainspring.console.page import Ask, Crumb, Entry, Page
-from mainspring.console.pages.curves import Curve, CurveOptions, curves, options
+from mainspring.console.charts.palette import slot_of
+from mainspring.console.finding import Cell, cell_of, clause, key_of, order_by, view_of
+from mainspring.console.links import run_path
+from mainspring.console.page import Ask, Entry, Page
+from mainspring.console.pages.run_groups import RunGroup, group_runs
 from mainspring.console.words import short_id
-from mainspring.kernel.errors import NotFound
-from mainspring.lineage.types import Graph, Run
-from mainspring.tracking.types import Experiment, Metric, RunFile, TrackedRun
+from mainspring.kernel.errors import InvalidInput
+from mainspring.tracking.search import View
+from mainspring.tracking.types import Experiment, TrackedRun
+from mainspring.tracking.views import SavedView
 
 if TYPE_CHECKING:
     from mainspring.client.client import Client
 
-__all__ = ["ENTRIES", "RunPage", "RunsPage"]
+__all__ = ["ENTRIES", "STATUSES", "Column", "RunRow", "RunsPage", "row_of"]
 
-_PAGE = 40
-_COLUMNS = 5
-_SPARK = 28
-"""Points of a small history in a row of the table."""
-_CHARTS = 12
-"""Charts of one page of a run; each asks for one history. The table under them has every metric."""
+_FIRST, _MOST = 50, 1000
+"""Rows of the drawn page; rows that one window may have."""
+_LOOKED_AT = 8
+"""Newest runs whose keys decide on the columns when the address names none."""
+_METRICS, _PARAMS = 5, 4
 STATUSES = ("running", "finished", "failed", "cancelled", "crashed")
+SHOWN = ("table", "charts", "parallel", "scatter")
+ATTRIBUTES = {
+    "status": "Status",
+    "started_at": "Started",
+    "duration": "Took",
+    "experiment": "Experiment",
+    "user": "By",
+    "group": "Group",
+    "note": "Note",
+    "finished_at": "Ended",
+    "run_id": "Id",
+    "parent": "Parent",
+}
+"""What is known of every run, beside what was logged into it."""
+_FIXED = ("status", "started_at", "duration")
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column that the table can be ordered by."""
-
-    key: str
-    label: str
-    href: str
-    order: str
-    """`ascending`, `descending`, or empty when the table is not ordered by it."""
-
-
-class RunRow(msgspec.Struct, frozen=True):
-    """One run in the table."""
+    """One column: `metrics.loss`, `metrics.loss#min`, `params.depth`, `tags.family`, `tags` or an attribute."""
 
     id: str
     label: str
-    run: Run
+    kind: Literal["number", "text", "status", "time", "span", "tags"]
+    order: str = ""
+    """`ascending`, `descending`, or empty when the table is not ordered by it."""
+    href: str = ""
+    """The address that orders by it; empty where that cannot be."""
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    """One run in the table; `cells` stand in the order of the columns."""
+
+    id: str
+    label: str
+    slot: int
+    """Of its colour, the same everywhere."""
+    status: str
     experiment: str
+    started_at: datetime
+    finished_at: datetime | None
+    group: str
     href: str
-    metrics: dict[str, Metric]
-    params: dict[str, Any]
-    tags: dict[str, str]
-    spark: list[float | None]
+    cells: list[Cell]
+    deleted: bool = False
 
 
 class RunsPage(Page, frozen=True, kw_only=True):
-    """The context of `runs.html`."""
+    """The context of `runs.html`, and, as JSON, one window of the table."""
 
     template = "runs.html"
 
+    show: str
+    columns: list[Column]
     rows: list[RunRow]
+    pinned: list[RunRow]
+    baseline: str
+    groups: list[RunGroup]
+    """Instead of rows, where the address names what to group by."""
+    grouped: list[str]
+    next_page: str
+    """What `page` must be to have the rows after these; empty at the end."""
+    next_href: str
+    total: int
+    """Runs that match; -1 in a window that is not the first."""
+    query: str
+    problem: str
+    """Why the filter cannot be read; empty when it can."""
+    problem_at: int
+    unknown: list[str]
+    """Names in the filter or the order that no run has."""
     experiments: list[Experiment]
-    experiment: str
-    status: str
-    statuses: list[Crumb]
-    order: str
-    metrics: list[Column]
-    params: list[Column]
-    started: Column
-    spark: str
-    """The metric whose history is drawn small; empty where no run has one."""
-    older: str
-    newer: str
+    chosen: list[str]
+    statuses: list[tuple[str, str, bool]]
+    views: list[SavedView]
     compare_path: str
+    bare: bool
+    """Whether nothing was ever tracked here."""
 
 
-class Neighbour(msgspec.Struct, frozen=True):
-    """Something that a run used or made."""
+class _Asked(msgspec.Struct, frozen=True):
+    """What an address asks for."""
 
-    label: str
-    kind: str
-    role: str
-    href: str
+    experiments: list[str]
+    query: str
+    status: str
+    view: View
+    columns: list[str]
+    sort: list[str]
+    grouped: list[str]
+    limit: int
+    page: str
+
+    @property
+    def filter(self) -> str:
+        """The filter with the status that was chosen beside it."""
+        status = clause("status", self.status) if self.status else ""
+        return f"({self.query}) AND {status}" if self.query and status else self.query or status
+
+    @property
+    def fields(self) -> list[str]:
+        """What the search must load."""
+        named = [key_of(each)[0] for each in self.columns if "." in each]
+        return [*named, "tags.*"] if "tags" in self.columns else named
 
 
-class RunPage(Page, frozen=True, kw_only=True):
-    """The context of `run.html`."""
+class _Found(msgspec.Struct):
+    """What was found for it, or why it cannot be read."""
 
-    template = "run.html"
-
-    run: Run
-    label: str
-    experiment: str
-    note: str
-    source: dict[str, Any]
-    params: dict[str, Any]
-    tags: dict[str, str]
-    metrics: dict[str, Metric]
-    curves: list[Curve]
-    hidden: int
-    """Metrics that have no chart on this page."""
-    options: CurveOptions
-    files: list[RunFile]
-    inputs: list[Neighbour]
-    outputs: list[Neighbour]
-    children: list[Neighbour]
-    lineage_href: str
+    runs: list[TrackedRun] = []
+    groups: list[RunGroup] = []
+    next_page: str = ""
+    unknown: list[str] = []
+    total: int = 0
+    problem: str = ""
+    place: int = -1
 
 
 def runs(client: Client, ask: Ask) -> RunsPage:
-    """Tracked runs, filtered by experiment and status, ordered by any metric or parameter."""
-    experiment, status, order, before = (ask.get(name) for name in ("experiment", "status", "order", "before"))
-    found = client.tracking.runs(experiment=experiment, status=status, order_by=order, limit=_PAGE, before=before)
-    metrics = _common([run.metrics for run in found])[:_COLUMNS]
-    params = _common([run.params for run in found if run.params])[:_COLUMNS]
-    spark = ask.get("spark") or next(
-        (key for key in metrics if any(run.metrics[key].count > 1 for run in found if key in run.metrics)), ""
-    )
-    histories = _histories(client, found, spark)
+    """Tracked runs: filtered, ordered by several columns, grouped, in windows."""
+    asked = _asked(client, ask)
+    found = _find(client, asked)
+    first = not asked.page
+    pinned = _pinned(client, ask, asked.fields) if first else []
+    experiments = client.tracking.experiments(limit=200).experiments if first else []
+    columns = [_column(each, [*pinned, *found.runs], asked.sort, ask) for each in [*_FIXED, *asked.columns]]
+    statuses = ["", *STATUSES]
     return RunsPage(
         title="Runs",
         section="runs",
-        live=not before,
-        rows=[_row(run, histories.get(run.id, []), ask) for run in found],
-        experiments=client.tracking.experiments(),
-        experiment=experiment,
-        status=status,
-        statuses=[
-            Crumb("All", ask.here(status="", before="")),
-            *(Crumb(each, ask.here(status=each, before="")) for each in STATUSES),
-        ],
-        order=order,
-        metrics=[_column(f"metrics.{key}", key, order, ask) for key in metrics],
-        params=[_column(f"params.{key}", key, order, ask) for key in params],
-        started=_column("started_at", "Started", order or "-started_at", ask),
-        spark=spark,
-        older=ask.here(before=found[-1].id) if len(found) == _PAGE and not order else "",
-        newer=ask.here(before="") if before else "",
+        show=ask.get("show") if ask.get("show") in SHOWN else "table",
+        columns=columns,
+        rows=[row_of(run, columns, ask) for run in found.runs],
+        pinned=[row_of(run, columns, ask) for run in pinned],
+        baseline=ask.get("base"),
+        groups=found.groups,
+        grouped=asked.grouped,
+        next_page=found.next_page,
+        next_href=ask.here(page=found.next_page) if found.next_page else "",
+        total=found.total,
+        query=asked.query,
+        problem=found.problem,
+        problem_at=found.place,
+        unknown=found.unknown,
+        experiments=experiments,
+        chosen=asked.experiments,
+        statuses=[(each or "all", ask.here(status=each, page=""), each == asked.status) for each in statuses],
+        views=client.tracking.views() if first else [],
         compare_path=ask.link("/compare"),
+        bare=first and not found.runs and not experiments,
     )
 
 
+def _asked(client: Client, ask: Ask) -> _Asked:
+    chosen, view = ask.query.get("experiment", []), view_of(ask)
+    return _Asked(
+        experiments=chosen,
+        query=ask.get("q").strip(),
+        status=ask.get("status"),
+        view=view,
+        columns=ask.query.get("col") or _default_columns(client, chosen, view),
+        sort=ask.query.get("sort", []),
+        grouped=ask.query.get("group", []),
+        limit=_number(ask.get("limit", str(_FIRST))),
+        page=ask.get("page"),
+    )
+
+
+def _find(client: Client, asked: _Asked) -> _Found:
+    found = _Found()
+    try:
+        if asked.grouped:
+            found.groups = group_runs(
+                client,
+                asked.filter,
+                experiments=asked.experiments,
+                view=asked.view,
+                by=asked.grouped,
+                ids=asked.columns,
+            )
+        else:
+            page = client.tracking.search(
+                asked.filter,
+                experiments=asked.experiments,
+                view=asked.view,
+                order_by=order_by(asked.sort),
+                fields=asked.fields,
+                limit=asked.limit,
+                page=asked.page,
+            )
+            found.runs, found.next_page, found.unknown = page.runs, page.next_page, page.unknown
+        if not asked.page:
+            found.total = client.tracking.count(asked.filter, experiments=asked.experiments, view=asked.view)
+        else:
+            found.total = -1
+    except InvalidInput as error:
+        if not asked.query:
+            raise
+        found.problem, found.place = told(error)
+        found.place -= 1 if found.place > 0 and asked.status else 0  # the parenthesis around it
+    return found
+
+
+def row_of(run: TrackedRun, columns: list[Column], ask: Ask) -> RunRow:
+    """A run as a row under these columns."""
+    return RunRow(
+        id=run.id,
+        label=run.title or short_id(run.id),
+        slot=slot_of(run.id),
+        status=run.status,
+        experiment=run.experiment,
+        started_at=run.run.started_at,
+        finished_at=run.run.finished_at,
+        group=run.group,
+        href=ask.link(run_path(run.id, run.run.kind)),
+        cells=[cell_of(run, column.id) for column in columns],
+        deleted=run.deleted_at is not None,
+    )
+
+
+def _column(name: str, found: list[TrackedRun], sort: list[str], ask: Ask) -> Column:
+    plain, aggregate = key_of(name)
+    space, _, key = plain.partition(".")
+    kinds = {"status": "status", "started_at": "time", "finished_at": "time", "duration": "span", "tags": "tags"}
+    if key:
+        values = [cell for run in found[:100] if (cell := cell_of(run, name)) is not None]
+        numeric = space == "metrics" or (
+            bool(values) and all(isinstance(each, int | float) and not isinstance(each, bool) for each in values)
+        )
+        kind = "number" if numeric else "text"
+    else:
+        kind = kinds.get(plain, "text")
+    now = "descending" if f"-{name}" in sort else "ascending" if name in sort else ""
+    turned = name if now == "descending" else f"-{name}"
+    label = f"{key}{' ' + aggregate if aggregate else ''}" if key else ATTRIBUTES.get(plain, plain.capitalize())
+    href = "" if plain == "tags" else ask.here(sort=turned, page="")
+    return Column(
+        name, label, msgspec.convert(kind, Literal["number", "text", "status", "time", "span", "tags"]), now, href
+    )
+
+
+def _default_columns(client: Client, chosen: list[str], view: View) -> list[str]:
+    """The keys that most of the newest runs have: metrics first, then parameters, then tags."""
+    newest = client.tracking.search("", experiments=chosen, view=view, limit=_LOOKED_AT).runs
+    metrics = _common([run.metrics for run in newest])[:_METRICS]
+    params = _common([run.params for run in newest])[:_PARAMS]
+    tags = ["tags"] if any(run.tags for run in newest) else []
+    return [*(f"metrics.{each}" for each in metrics), *(f"params.{each}" for each in params), *tags]
+
+
 def _common(rows: list[dict[str, Any]]) -> list[str]:
-    """Keys, those that most rows have first."""
     counts: dict[str, int] = {}
     for row in rows:
         for key in row:
             counts[key] = counts.get(key, 0) + 1
-    return sorted(counts, key=lambda key: (-counts[key], key))
+    # What a machine measures of itself is there for the one who looks for it.
+    return sorted(counts, key=lambda key: (key.startswith(("system/", "mlflow.")), -counts[key], key.count("/"), key))
 
 
-def _histories(client: Client, found: list[TrackedRun], key: str) -> dict[str, list[float | None]]:
-    having = [run.id for run in found if key in run.metrics]
-    if not having:
-        return {}
-    return {
-        each.run_id: [bucket.last for bucket in each.buckets]
-        for each in client.tracking.series(having, key=key, buckets=_SPARK)
-    }
+def _pinned(client: Client, ask: Ask, fields: list[str]) -> list[TrackedRun]:
+    ids = list(dict.fromkeys([*ask.query.get("pin", []), *ask.query.get("base", [])]))[:50]
+    if not ids:
+        return []
+    among = ", ".join(f"'{each}'" for each in ids if each.replace("-", "").isalnum())
+    found = client.tracking.search(f"run_id IN ({among})", view="all", fields=fields, limit=50).runs
+    place = {each: index for index, each in enumerate(ids)}
+    return sorted(found, key=lambda run: place.get(run.id, len(ids)))
 
 
-def _column(key: str, label: str, order: str, ask: Ask) -> Column:
-    now = {"-" + key: "descending", key: "ascending"}.get(order, "")
-    return Column(key, label, ask.here(order=key if now == "descending" else "-" + key, before=""), now)
+def _number(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= _MOST:
+        raise InvalidInput(f"limit={text!r} is not a number from 1 to {_MOST}")
+    return int(text)
 
 
-def _row(run: TrackedRun, spark: list[float | None], ask: Ask) -> RunRow:
-    return RunRow(
-        id=run.id,
-        label=run.title or short_id(run.id),
-        run=run.run,
-        experiment=run.experiment,
-        href=ask.link(run_path(run.id, run.run.kind)),
-        metrics=run.metrics,
-        params=run.params,
-        tags=run.tags,
-        spark=spark,
-    )
+def told(error: InvalidInput) -> tuple[str, int]:
+    """What is wrong with a filter, in one line, and the character where it is; -1 where none is named.
+
+    The search draws the filter with a mark under the place; here the place is lit in the field itself.
+    """
+    start = error.details.get("start", -1)
+    known = f" Known: {', '.join(list(error.known)[:6])}." if error.known else ""
+    hint = f" {error.hint}" if error.hint else ""
+    return f"{error.message.splitlines()[0].rstrip(':.')}.{known}{hint}", int(start) if isinstance(start, int) else -1
 
 
-def run_page(client: Client, ask: Ask) -> RunPage:
-    """One run of any kind; what was logged into it, where it was tracked."""
-    run_id = str(ask.params["run_id"])
-    tracked = _tracked(client, run_id)
-    run = tracked.run if tracked else client.lineage.run(run_id)
-    keys = sorted(tracked.metrics, key=lambda key: (tracked.metrics[key].count < 2, key)) if tracked else []
-    chosen = options(ask)
-    why, impact = client.lineage.why(run.id, limit=1000), client.lineage.impact(run.id, limit=1000)
-    experiment = tracked.experiment if tracked else ""
-    label = (tracked.title if tracked else "") or (short_id(run.id) if experiment else run.name)
-    crumbs = [Crumb("Runs", ask.link("/runs"))]
-    if experiment:
-        crumbs.append(Crumb(experiment, ask.link("/runs", experiment=experiment)))
-    drawn = [key for key in keys if tracked and tracked.metrics[key].count > 1][:_CHARTS]
-    return RunPage(
-        title=label,
-        section="runs",
-        crumbs=crumbs,
-        live=run.status == "running",
-        run=run,
-        label=label,
-        experiment=experiment,
-        note=tracked.note if tracked else "",
-        source=tracked.source if tracked else {},
-        params=tracked.params if tracked else dict(run.metadata),
-        tags=tracked.tags if tracked else {},
-        metrics=tracked.metrics if tracked else {},
-        curves=curves(client, {run.id: label}, drawn, chosen),
-        hidden=sum(1 for key in keys if tracked and tracked.metrics[key].count > 1) - len(drawn),
-        options=chosen,
-        files=client.tracking.files(run.id) if tracked else [],
-        inputs=_neighbours(why, ask),
-        outputs=_neighbours(impact, ask),
-        children=[
-            Neighbour(each.name, each.kind, each.status, ask.link(run_path(each.id, each.kind)))
-            for each in client.lineage.runs(parent_id=run.id, limit=100)
-        ],
-        lineage_href=ask.link(f"/lineage/run/{run.id}"),
-    )
-
-
-def _tracked(client: Client, run_id: str) -> TrackedRun | None:
-    try:
-        return client.tracking.get(run_id)
-    except NotFound:
-        return None  # a run of another kind: a step, a deployment, an evaluation
-
-
-def _neighbours(graph: Graph, ask: Ask) -> list[Neighbour]:
-    """What is one edge away, with the role on that edge."""
-    roles = {
-        edge.target if edge.source == graph.root else edge.source: edge.role
-        for edge in graph.edges
-        if graph.root in (edge.source, edge.target)
-    }
-    return [
-        Neighbour(
-            f"{node.name}@{node.version}" if node.type == "artifact" else node.name,
-            node.kind,
-            "" if roles.get(node.id) == node.kind else roles.get(node.id, ""),
-            ask.link(node_path(node)),
-        )
-        for node in graph.nodes
-        if node.distance == 1
-    ]
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """One parameter over the compared runs."""
-
-    name: str
-    values: list[Any]
-    differs: bool
-
-
-class ComparePage(Page, frozen=True, kw_only=True):
-    """The context of `compare.html`."""
-
-    template = "compare.html"
-
-    runs: list[RunRow]
-    metrics: list[str]
-    best: dict[str, list[str]]
-    """Metric -> ids of the runs with its least and its greatest latest value."""
-    differences: list[Difference]
-    everything: bool
-    toggle_href: str
-    curves: list[Curve]
-    options: CurveOptions
-
-
-def compare(client: Client, ask: Ask) -> ComparePage:
-    """Up to ten runs side by side: their curves in one frame each, and what differs between their parameters."""
-    ids = list(dict.fromkeys(ask.query.get("run", [])))[:10]
-    found = [client.tracking.get(each) for each in ids]
-    rows = [_row(run, [], ask) for run in found]
-    metrics = _common([run.metrics for run in found])
-    chosen = options(ask)
-    drawn = [key for key in metrics if any(key in run.metrics and run.metrics[key].count > 1 for run in found)][:6]
-    names = sorted({name for run in found for name in run.params})
-    everything = bool(ask.get("all"))
-    differences = [_difference(name, found) for name in names]
-    return ComparePage(
-        title="Compare",
-        section="runs",
-        crumbs=[Crumb("Runs", ask.link("/runs"))],
-        live=any(run.status == "running" for run in found),
-        runs=rows,
-        metrics=metrics,
-        best={key: _extremes(key, found) for key in metrics},
-        differences=[each for each in differences if each.differs or everything],
-        everything=everything,
-        toggle_href=ask.here(all="" if everything else "1"),
-        curves=curves(client, {row.id: row.label for row in rows}, drawn, chosen, having=found),
-        options=chosen,
-    )
-
-
-def _difference(name: str, found: list[TrackedRun]) -> Difference:
-    values = [run.params.get(name) for run in found]
-    return Difference(name, values, any(value != values[0] for value in values))
-
-
-def _extremes(key: str, found: list[TrackedRun]) -> list[str]:
-    values = [
-        (run.metrics[key].last, run.id) for run in found if key in run.metrics and run.metrics[key].last is not None
-    ]
-    ordered = sorted((value, run_id) for value, run_id in values if value is not None)
-    return [ordered[0][1], ordered[-1][1]] if len(ordered) > 1 else []
-
-
-ENTRIES = (Entry("/runs", runs), Entry("/runs/{run_id}", run_page), Entry("/compare", compare))
+ENTRIES = (Entry("/runs", runs),)
