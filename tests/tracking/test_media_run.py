@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -136,7 +137,7 @@ def test_folders_and_artifacts(any_client: Client, tmp_path: Path) -> None:
     assert len(paths(client, run)) == 30
     assert read(client, run, "copy/deep/7.txt") == b"1"
     assert (first.version, again.version, one.name, one.kind) == (1, 1, "7", "artifact")
-    assert client.lineage.resolve("dataset/flights@best").id == first.id
+    assert client.lineage.artifact("dataset/flights@best").id == first.id
     assert run.id in {node.id for node in client.lineage.why(first.id).nodes}
 
 
@@ -165,6 +166,19 @@ def test_the_machine_is_watched_and_the_programs_steps_are_its_own(client: Clien
     assert metrics["system/process/memory"].value > 1e6
     assert client.tracking.history(run.id, "loss")["step"].to_list() == [0, 1]
     assert not [each for each in threading.enumerate() if each.name.startswith(("mainspring-sys", "mainspring-con"))]
+
+
+def test_a_process_that_joins_a_run_replaces_nothing(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mainspring.tracking.run_media._FRESH", -1.0)
+    with begin(client, console="python", system=1.0) as run:
+        sys.stdout.write("again\n")
+        time.sleep(1.1)
+    (path,) = paths(client, run)
+    assert path.startswith("logs/output-")
+    assert path.endswith(f"-{os.getpid()}.log")
+    names = client.tracking.get(run.id).metrics
+    assert names
+    assert all(name.split("/")[1].endswith(f"-{os.getpid()}") for name in names)
 
 
 def test_settings_switch_it_off(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

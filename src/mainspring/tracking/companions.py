@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from mainspring.kernel.errors import InvalidInput, MainspringError
@@ -31,6 +33,7 @@ class Companions:
         system: Seconds between two looks at the machine, 0 or False for none; True for what the settings say.
         elapsed: Seconds since the run began, where it is continued.
         main: Whether the run is this process's own; another's output and figures get names of their own.
+        folder: Of the store whose settings count; found from the working folder when left out.
     """
 
     def __init__(
@@ -42,11 +45,12 @@ class Companions:
         system: bool | float = True,
         elapsed: float = 0.0,
         main: bool = True,
+        folder: Path | None = None,
     ) -> None:
-        settings = read_settings()
+        settings = read_settings(folder)
         mode = _mode(settings.console_output if console is True else str(console or "off"))
         seconds = settings.system_seconds if system is True else float(system)
-        place = "" if main else f"{socket.gethostname()}-{os.getpid()}"
+        place = "" if main else re.sub(r"[^\w.-]+", "-", f"{socket.gethostname()}-{os.getpid()}")
         self._keep = keep
         self._name = f"logs/output{'-' + place if place else ''}"
         self._cells = bool(notebook()) and mode != "off"

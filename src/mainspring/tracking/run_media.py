@@ -8,6 +8,7 @@ at with a slider. Up to 8 MiB the bytes go into the spool and the call returns, 
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,10 @@ _ENDINGS = {
     *(".wav", ".webm", ".webp", ".xml", ".yaml", ".yml"),
 }
 """What ends the name of a file; anything else after a dot is a part of the name."""
+
+_FRESH = 0.5
+"""Seconds: a run that is older when it begins here was begun elsewhere, or before, and what this process prints must
+not replace what another one did."""
 
 _SMALL = 8 << 20
 """Bytes of the largest file that waits in the spool; a larger one is in the store when the call returns."""
@@ -204,7 +209,16 @@ class MediaLogging:
         """Listen to what is printed, look at the machine; nothing of it can stop a run from beginning."""
         self._companions: Companions | None = None
         if console or system:
-            self._companions = Companions(self._keep, self._log_quietly, console=console, system=system)
+            age = _age(self.id)
+            self._companions = Companions(
+                self._keep,
+                self._log_quietly,
+                console=console,
+                system=system,
+                elapsed=age,
+                main=age < _FRESH,
+                folder=getattr(getattr(self._tracking._backend, "store", None), "folder", None),  # noqa: SLF001
+            )
 
     def _end_companions(self, error: BaseException | None = None) -> None:
         companions, self._companions = self._companions, None
@@ -277,3 +291,12 @@ class MediaLogging:
             step=step,
             about=dict(about or {}),
         )
+
+
+def _age(run_id: str) -> float:
+    """Seconds since the id of a run was made, which its first half tells (UUIDv7)."""
+    try:
+        made = uuid.UUID(run_id)
+    except ValueError:
+        return 0.0
+    return max(0.0, now_micros() / 1e6 - (made.int >> 80) / 1e3) if made.version == 7 else 0.0
