@@ -91,6 +91,7 @@ ROOMS: tuple[Room, ...] = (
         "models",
         1,
         "mainspring.models.service:Models",
+        blobs=("logged_model_file.digest",),
         expire="mainspring.models.retention:empty_expired",
     ),
     Room("tuning", 1, "mainspring.tuning.service:Tuning"),

@@ -26,7 +26,7 @@ from mainspring.models.tables import MODELS, NOTES
 from mainspring.models.types import ModelPage, ModelVersion, VersionPage
 from mainspring.store.transaction import Transaction
 
-__all__ = ["View", "newest_of", "search_models", "search_versions"]
+__all__ = ["View", "like", "newest_of", "search_models", "search_versions"]
 
 View = Literal["active", "deleted", "all"]
 """Which rows are seen."""
@@ -260,12 +260,12 @@ def _text(tx: Transaction, column: str, each: Comparison) -> Sql:
     if op in ("IS NULL", "IS NOT NULL"):
         return f"{column} {'=' if op == 'IS NULL' else '<>'} ''", []
     if op.endswith("LIKE"):
-        sql, params = _like(tx, column, values[0], folded=op.endswith("ILIKE"))
+        sql, params = like(tx, column, values[0], folded=op.endswith("ILIKE"))
         return (f"NOT {sql}" if op.startswith("NOT") else sql), params
     raise InvalidInput(f"{each.field!r} is a text, and {op} does not compare texts", hint="=, !=, LIKE, ILIKE, IN")
 
 
-def _like(tx: Transaction, column: str, pattern: str, *, folded: bool) -> Sql:
+def like(tx: Transaction, column: str, pattern: str, *, folded: bool) -> Sql:
     """LIKE that minds the case on both databases; SQLite's own does not, so GLOB takes its place there."""
     plain = "" if tx.dialect == "sqlite" else " ESCAPE ''"  # a backslash is a backslash
     if folded:

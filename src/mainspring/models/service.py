@@ -18,6 +18,7 @@ from mainspring.models.policy import LoadPolicy
 from mainspring.models.registry import EXTERNAL, add_version, find_version, policy, set_policy
 from mainspring.models.service_approvals import ApprovalOperations
 from mainspring.models.service_cards import CardOperations
+from mainspring.models.service_logged import LoggedOperations
 from mainspring.models.service_names import NameOperations
 from mainspring.models.service_retention import RetentionOperations
 from mainspring.models.service_versions import VersionOperations
@@ -36,7 +37,13 @@ _PIECE = 1 << 20
 
 
 class Models(
-    NameOperations, VersionOperations, ApprovalOperations, CardOperations, RetentionOperations, room="models"
+    NameOperations,
+    VersionOperations,
+    ApprovalOperations,
+    CardOperations,
+    RetentionOperations,
+    LoggedOperations,
+    room="models",
 ):
     """Models by name and version: registered, approved, aliased, loaded."""
 

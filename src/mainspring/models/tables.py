@@ -5,6 +5,7 @@ The versions themselves are artifacts of kind `model`; their aliases are the lin
 
 from __future__ import annotations
 
+from mainspring.models.logged_tables import LOGGED_MIGRATION
 from mainspring.models.types import Approval, Attached, CardText, Measured, Model, VersionNotes
 from mainspring.store.records import Table
 
@@ -147,5 +148,6 @@ CREATE TABLE model_policy (
   pickle BIGINT NOT NULL,
   trusted TEXT NOT NULL
 );
-""",
+"""
+    + LOGGED_MIGRATION,
 )
