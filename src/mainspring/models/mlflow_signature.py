@@ -72,8 +72,9 @@ def to_mlflow(signature: Signature) -> dict[str, str | None] | None:
     if not signature.inputs:
         return None
     outputs = list(signature.outputs)[:1]
+    tensors = all(len(each.shape) > 1 for each in signature.inputs)  # MLflow has the one kind or the other
     return {
-        "inputs": _text([*map(_column, signature.inputs)]),
+        "inputs": _text([_tensor(each) if tensors else _column(each) for each in signature.inputs]),
         "outputs": _text([_anonymous(each) for each in outputs]) if outputs else None,
         "params": None,
     }
@@ -146,9 +147,16 @@ def _items(field: Field, rank: int) -> dict[str, Any]:
 
 def _anonymous(field: Field) -> dict[str, Any]:
     if len(field.shape) > 1:
-        kind = {"dtype": DTYPES[field.dtype].replace("object", "str"), "shape": list(field.shape)}
-        return {"type": "tensor", "tensor-spec": kind}
+        return {"type": "tensor", "tensor-spec": _spec(field)}
     return {"type": _TO_THEIRS[field.dtype], "required": True}
+
+
+def _tensor(field: Field) -> dict[str, Any]:
+    return {"type": "tensor", "name": field.name, "tensor-spec": _spec(field)}
+
+
+def _spec(field: Field) -> dict[str, Any]:
+    return {"dtype": DTYPES[field.dtype].replace("object", "str"), "shape": list(field.shape)}
 
 
 def _text(columns: list[dict[str, Any]]) -> str:
