@@ -137,7 +137,7 @@ def test_folders_and_artifacts(any_client: Client, tmp_path: Path) -> None:
     assert len(paths(client, run)) == 30
     assert read(client, run, "copy/deep/7.txt") == b"1"
     assert (first.version, again.version, one.name, one.kind) == (1, 1, "7", "artifact")
-    assert client.lineage.artifact("dataset/flights@best").id == first.id
+    assert client.lineage.artifact("dataset/flights@best").artifact.id == first.id
     assert run.id in {node.id for node in client.lineage.why(first.id).nodes}
 
 
