@@ -24,6 +24,7 @@ GROUPS: dict[str, str] = {
     "demo": "mainspring.cli.demo:demo",
     "doctor": "mainspring.cli.doctor:doctor",
     "endpoint": "mainspring.cli.endpoint:endpoint",
+    "experiment": "mainspring.cli.experiment:experiment",
     "flow": "mainspring.cli.flow:flow",
     "gc": "mainspring.cli.gc:gc",
     "impact": "mainspring.cli.lineage:impact",

@@ -1,10 +1,13 @@
-"""`mainspring run`."""
+"""`mainspring run`: finding and reading runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import click
+import msgspec
 
 from mainspring.cli.output import (
     ago,
@@ -17,82 +20,93 @@ from mainspring.cli.output import (
     store_options,
     use_client,
 )
+from mainspring.cli.run_archive import export, import_runs
+from mainspring.cli.run_changes import delete, note, rename, restore, sync, tag
+from mainspring.cli.run_compare import compare, diff, importance
+from mainspring.client.client import Client
 from mainspring.kernel.clock import now
-from mainspring.kernel.errors import NotFound
+from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.lineage.types import Run
-from mainspring.tracking.types import TrackedRun
+from mainspring.tracking.types import RunPage, TrackedRun
 
 __all__ = ["run"]
+
+_PAGE = 1000
+_FIRST_METRICS = 4
+_PLAIN = ("run", "title", "experiment", "status", "started", "took", "user", "group", "note")
+_STATUS = click.Choice(["", "running", "finished", "failed", "cancelled", "crashed"])
 
 
 @click.group()
 def run() -> None:
-    """Everything that ran: trainings, flows, steps, evaluations, deployments."""
+    """Runs: found, read, compared, renamed, tagged, deleted, taken along."""
 
 
 @run.command("list")
+@click.argument("query", default="")
+@click.option("--experiment", "experiments", multiple=True, help="Only runs of this experiment; may be repeated.")
+@click.option("--status", default="", type=_STATUS, help="Only these.")
 @click.option(
-    "--status",
-    default="",
-    type=click.Choice(["", "running", "finished", "failed", "cancelled", "crashed"]),
-    help="Only these.",
+    "--order", multiple=True, metavar="KEY", help="metrics.loss, -started_at, 'params.depth DESC'; repeatable."
 )
-@click.option("--kind", default="", help="Only this kind: training, flow, step, evaluation, ...")
-@click.option("--experiment", default="", help="Only runs of this name.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@click.option("--columns", default="", help="For example run,title,metrics.auc,params.depth,tags.team.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), help="How many.")
+@click.option("--deleted", is_flag=True, help="Those that were deleted.")
+@click.option("--count", "only_count", is_flag=True, help="Print only how many there are.")
+@click.option("--kind", default="", help="Any run of the lineage of this kind: flow, step, evaluation, deployment, ...")
+@click.option("--jsonl", is_flag=True, help="Print one JSON object a line, as they come.")
 @json_option
 @store_options
-def list_runs(status: str, kind: str, experiment: str, limit: int, store: str, url: str, *, as_json: bool) -> None:
-    """Runs, newest first.
-
-    \b
-    mainspring run list --status failed
-    mainspring run list --kind training --experiment flight-delay
-    """
-    with use_client(store, url) as client:
-        found = client.lineage.runs(kind=kind, name=experiment, status=status, limit=limit)
-    if as_json:
-        echo_json(found)
-        return
-    rows = [(each.id, each.kind, each.name, each.status, ago(each.started_at), _lasted(each)) for each in found]
-    show_table(("run", "kind", "name", "status", "started", "took"), rows, empty="no such runs")
-
-
-@run.command()
-@click.argument("experiment")
-@click.option(
-    "--order-by", default="", help="metrics.NAME, params.NAME or started_at; with - before it the other way round."
-)
-@click.option(
-    "--metric",
-    "shown",
-    multiple=True,
-    metavar="NAME",
-    help="Metric to show; may be repeated.  [default: the first four]",
-)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many.")
-@json_option
-@store_options
-def compare(
-    experiment: str, order_by: str, shown: tuple[str, ...], limit: int, store: str, url: str, *, as_json: bool
+def list_runs(
+    query: str,
+    experiments: tuple[str, ...],
+    status: str,
+    order: tuple[str, ...],
+    columns: str,
+    limit: int,
+    kind: str,
+    store: str,
+    url: str,
+    *,
+    deleted: bool,
+    only_count: bool,
+    jsonl: bool,
+    as_json: bool,
 ) -> None:
-    """The runs of an experiment with their metrics, side by side.
+    """Runs, newest first, or those that a filter finds.
 
     \b
-    mainspring run compare flight-delay --order-by=-metrics.auc
+    mainspring run list "metrics.auc > 0.9 AND params.depth BETWEEN 4 AND 8" --order=-metrics.auc
+    mainspring run list "status = 'failed' AND started_at > now - 2d" --columns run,title,note
+    mainspring run list --experiment flight-delay --count
     """
     with use_client(store, url) as client:
-        found = client.tracking.runs(experiment=experiment, order_by=order_by, limit=limit)
+        if kind:
+            _list_lineage(client, kind, query, experiments, status, limit, as_json=as_json)
+            return
+        asked: dict[str, Any] = {"experiments": list(experiments), "view": "deleted" if deleted else "active"}
+        query = _with_status(query, status)
+        if only_count:
+            echo_json(client.tracking.count(query, **asked))
+            return
+        chosen = _columns(client, columns, experiments)
+        fields = None if as_json or jsonl else [each for each in chosen if each not in _PLAIN]
+        pages = _pages(client, query, limit, {**asked, "order_by": list(order), "fields": fields})
+        if jsonl:
+            for page in pages:
+                for each in page.runs:
+                    click.echo(msgspec.json.encode(each).decode())
+            return
+        found, unknown = [], set()
+        for page in pages:
+            found += page.runs
+            unknown |= set(page.unknown)
+    for name in sorted(unknown):
+        click.echo(f"no run has {name}", err=True)
     if as_json:
         echo_json(found)
         return
-    names = list(shown) or sorted({name for each in found for name in each.metrics})[:4]
-    values = [[each.metrics[name].value if name in each.metrics else None for name in names] for each in found]
-    rows = [
-        (each.id, each.title, each.status, *figures, ago(each.run.started_at))
-        for each, figures in zip(found, values, strict=True)
-    ]
-    show_table(("run", "title", "status", *names, "started"), rows, empty=f"no runs of {experiment!r}")
+    show_table(chosen, [[_cell(each, column) for column in chosen] for each in found], empty="no such runs")
 
 
 @run.command()
@@ -148,9 +162,106 @@ def logs(run_id: str, store: str, url: str) -> None:
         click.echo(client.pipelines.logs(found.id), nl=False)
 
 
+@run.command()
+@click.argument("query")
+@click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 10_000), help="How many rows.")
+@json_option
+@store_options
+def sql(query: str, limit: int, store: str, url: str, *, as_json: bool) -> None:
+    """A SELECT over the views runs, metrics, params, tags, files, chunks and experiments.
+
+    \b
+    mainspring run sql "SELECT experiment, count(*), avg(seconds) FROM runs GROUP BY experiment"
+    mainspring run sql "SELECT key, max(last) FROM metrics GROUP BY key" --json
+    """
+    with use_client(store, url) as client:
+        found = client.tracking.sql(query, limit=limit)
+    if as_json:
+        echo_json(found)
+        return
+    show_table(found.columns, found.rows, empty="no rows")
+    if found.truncated:
+        click.echo(f"there are more than {limit} rows: --limit", err=True)
+
+
+for command in (compare, delete, diff, export, import_runs, importance, note, rename, restore, sync, tag):
+    run.add_command(command)
+
+
+def _with_status(query: str, status: str) -> str:
+    if not status:
+        return query
+    return f"({query}) AND status = '{status}'" if query.strip() else f"status = '{status}'"
+
+
+def _columns(client: Client, text: str, experiments: Sequence[str]) -> list[str]:
+    """The columns that were asked for, or those that tell most."""
+    if text:
+        chosen = [each.strip() for each in text.split(",") if each.strip()]
+        for each in chosen:
+            if each not in _PLAIN and not each.startswith(("metrics.", "params.", "tags.")):
+                raise InvalidInput(
+                    f"{each!r} is not a column", known=[*_PLAIN, "metrics.<name>", "params.<name>", "tags.<name>"]
+                )
+        return chosen
+    keys = client.tracking.keys(experiments=list(experiments), space="metric", limit=_FIRST_METRICS)
+    place = [] if len(experiments) == 1 else ["experiment"]
+    return ["run", *place, "title", "status", *(f"metrics.{each.name}" for each in keys), "started", "took"]
+
+
+def _pages(client: Client, query: str, limit: int, asked: dict[str, Any]) -> Iterator[RunPage]:
+    page = ""
+    while limit > 0:
+        found = client.tracking.search(query, **asked, limit=min(limit, _PAGE), page=page)
+        yield found
+        limit -= len(found.runs)
+        page = found.next_page
+        if not page:
+            return
+
+
+def _cell(each: TrackedRun, column: str) -> Any:
+    space, _, name = column.partition(".")
+    if name:
+        held: dict[str, Any] = getattr(each, space)
+        value = held.get(name)
+        return value.value if space == "metrics" and value is not None else value
+    return {
+        "run": each.id,
+        "title": each.title,
+        "experiment": each.experiment,
+        "status": each.status,
+        "started": ago(each.run.started_at),
+        "took": _lasted(each.run),
+        "user": each.user,
+        "group": each.group,
+        "note": each.note.partition("\n")[0],
+    }[column]
+
+
+def _list_lineage(
+    client: Client, kind: str, query: str, experiments: tuple[str, ...], status: str, limit: int, *, as_json: bool
+) -> None:
+    if query or len(experiments) > 1:
+        raise InvalidInput("runs of the lineage are listed without a filter", hint="leave --kind out to filter")
+    name = experiments[0] if experiments else ""
+    found = client.lineage.runs(kind=kind, name=name, status=status, limit=min(limit, 10_000))
+    if as_json:
+        echo_json(found)
+        return
+    rows = [(each.id, each.kind, each.name, each.status, ago(each.started_at), _lasted(each)) for each in found]
+    show_table(("run", "kind", "name", "status", "started", "took"), rows, empty="no such runs")
+
+
 def _show_tracked(tracked: TrackedRun) -> None:
-    if tracked.tags:
-        show_fields([("tags", [f"{name}={value}" for name, value in tracked.tags.items()])])
+    about = [
+        ("title", tracked.title),
+        ("group", tracked.group),
+        ("note", tracked.note),
+        ("forked from", tracked.forked_from),
+    ]
+    tags = [f"{name}={value}" for name, value in tracked.tags.items()]
+    show_fields([(name, value) for name, value in [*about, ("tags", tags)] if value])
     if tracked.params:
         click.echo("")
         show_table(("parameter", "value"), tracked.params.items(), empty="")
