@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import types
@@ -92,7 +93,11 @@ def test_cells_of_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     assert notebook() == ("Delay study.py", b"# %%\nx = 1\n\n# %%\nprint(x)")
 
 
-def test_packages_have_their_normal_names() -> None:
+def test_packages_have_their_normal_names_and_are_those_of_importlib() -> None:
+    from importlib.metadata import distributions
+
     found = packages()
+    told = {re.sub(r"[-_.]+", "-", each.name).lower(): each.version for each in reversed(list(distributions()))}
+    assert found == dict(sorted(told.items()))
     assert found["scikit-learn"]
     assert all(name == name.lower() and "_" not in name for name in found)

@@ -18,6 +18,7 @@ from mainspring.tracking.types import SourceRecord
 __all__ = ["capture", "packages"]
 
 _LONGEST = 8 << 20
+_DISTRIBUTION = re.compile(r"([^-]+)-([^-]+)\.dist-info")
 _SECRET = re.compile(r"(?i)(pass(word|wd)?|secret|token|api[-_]?key|credential|auth)")
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
@@ -55,13 +56,26 @@ def capture(folder: Path | None = None) -> SourceRecord:
 
 
 def packages() -> dict[str, str]:
-    """Every installed distribution and its version, by its normal name; of one that is there twice, the imported."""
+    """Every installed distribution and its version, by its normal name; of one that is there twice, the imported.
+
+    Read off the names of the folders, which say both: reading hundreds of metadata files takes half a second.
+    """
     found: dict[str, str] = {}
-    for each in distributions():
-        name = each.name
-        if name:
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), each.version or "")
+    for entry in sys.path:
+        for name, version in _installed(entry or "."):
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
     return dict(sorted(found.items()))
+
+
+def _installed(folder: str) -> list[tuple[str, str]]:
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 -- a path object for each of thousands of names costs more
+    except OSError:
+        names = []
+    found = [match.groups() for name in names if (match := _DISTRIBUTION.fullmatch(name))]
+    if any(name.endswith(".egg-info") for name in names):  # whose names do not always tell
+        found += [(each.name, each.version) for each in distributions(path=[folder]) if each.name]
+    return [(name, version or "") for name, version in found]
 
 
 def _machine() -> dict[str, Any]:
