@@ -68,6 +68,24 @@ class Points:
         """The points from `start` to before `stop`."""
         return Points(self.steps[start:stop], self.times[start:stop], self.values[start:stop])
 
+    def until(self, limit: int | None) -> Points:
+        """The points whose step is not above `limit`; all of them when that is None."""
+        if limit is None or not len(self) or max(self.steps) <= limit:
+            return self
+        kept = [place for place, step in enumerate(self.steps) if step <= limit]
+        steps, times, values = self.steps, self.times, self.values
+        return Points(
+            [steps[place] for place in kept], [times[place] for place in kept], [values[place] for place in kept]
+        )
+
+    def in_order(self) -> Points:
+        """The points by step, then time, then the order of arrival."""
+        order = sorted(range(len(self)), key=lambda place: (self.steps[place], self.times[place]))
+        steps, times, values = self.steps, self.times, self.values
+        return Points(
+            [steps[place] for place in order], [times[place] for place in order], [values[place] for place in order]
+        )
+
 
 class Packed(msgspec.Struct, frozen=True):
     """A packed chunk as it was read: each column is put together only when somebody asks for it."""

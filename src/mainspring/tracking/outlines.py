@@ -8,15 +8,20 @@ are in order, since a block must be a stretch of the x axis.
 from __future__ import annotations
 
 import math
+import struct
 from array import array
 
 from mainspring.tracking.chunks import Points
-from mainspring.tracking.columns import decode_floats, decode_integers, encode_floats, encode_integers
+from mainspring.tracking.columns import little
 
 __all__ = ["BLOCK_POINTS", "Outline", "decode_outline", "encode_outline", "outline_of", "spread"]
 
 BLOCK_POINTS = 128
 """Points of a block; the last one of an outline may have fewer."""
+
+_INTEGERS, _FLOATS = ("steps", "at", "counts", "finite"), ("minimum", "maximum", "mean", "last")
+_COUNT, _EVEN = struct.Struct("<H"), struct.Struct("<qq")
+_SIZES = {"q": 8, "d": 8, "f": 4}
 
 
 class Outline:
@@ -78,21 +83,44 @@ def spread(values: list[float]) -> tuple[float | None, float | None, float, int]
 
 
 def encode_outline(outline: Outline) -> bytes:
-    """The bytes of an outline."""
-    integers = [encode_integers(each) for each in (outline.steps, outline.at, outline.counts, outline.finite)]
-    floats = [encode_floats(each) for each in (outline.minimum, outline.maximum, outline.mean, outline.last)]
-    sizes = array("H", [len(outline), *(len(each) for each in (*integers, *floats))])
-    return b"".join((b"".join(size.to_bytes(2, "little") for size in sizes), *integers, *floats))
+    """The bytes of an outline: its columns one after the other, each led by the letter of its form.
+
+    They are read by the hundred for one plot, so they are as quick to read as may be: evenly spaced integers by two
+    numbers, floats that have one in 32 bits, all else as it is.
+    """
+    parts = [_COUNT.pack(len(outline))]
+    for name in _INTEGERS:
+        column = getattr(outline, name)
+        step = column[1] - column[0] if len(column) > 1 else 0
+        if column.tolist() == [column[0] + place * step for place in range(len(column))] and abs(step) < 1 << 62:
+            parts.append(b"e" + _EVEN.pack(column[0], step))
+        else:
+            parts.append(b"q" + little(column).tobytes())
+    for name in _FLOATS:
+        column = getattr(outline, name)
+        single = array("f", column)
+        if array("d", single).tobytes() == column.tobytes():
+            parts.append(b"f" + little(single).tobytes())
+        else:
+            parts.append(b"d" + little(column).tobytes())
+    return b"".join(parts)
 
 
 def decode_outline(data: bytes) -> Outline:
     """The outline of these bytes."""
-    count, *sizes = (int.from_bytes(data[place : place + 2], "little") for place in range(0, 18, 2))
-    found, place = Outline(), 18
-    for name, size in zip(("steps", "at", "counts", "finite"), sizes, strict=False):
-        setattr(found, name, decode_integers(data, place, count).whole())
-        place += size
-    for name, size in zip(("minimum", "maximum", "mean", "last"), sizes[4:], strict=True):
-        setattr(found, name, decode_floats(data, place, count).whole())
-        place += size
+    (count,) = _COUNT.unpack_from(data)
+    found, place = Outline(), _COUNT.size
+    for name in (*_INTEGERS, *_FLOATS):
+        form = chr(data[place])
+        size = _EVEN.size if form == "e" else count * _SIZES[form]
+        body = data[place + 1 : place + 1 + size]
+        place += 1 + size
+        if form == "e":
+            first, step = _EVEN.unpack(body)
+            column = array("q", range(first, first + step * count, step)) if step else array("q", [first]) * count
+        else:
+            column = array(form)
+            column.frombytes(body)
+            column = little(column)
+        setattr(found, name, array("d", column) if form == "f" else column)
     return found

@@ -158,7 +158,8 @@ class RunOperations(RoomService):
             buckets: From 1 to 100,000.
             x: What the stretches are of: `step`, `time`, or the name of another metric.
             method: `minmax` gives the least and greatest of each stretch; `lttb` its most telling point.
-            since: The cursor of an earlier answer: only what came after it.
+            since: Cursors of an earlier answer, joined with spaces: of those series only what came after it, and nothing
+                of those that have not grown.
         """
         if not 1 <= buckets <= 100_000:
             raise InvalidInput(f"buckets = {buckets} is not from 1 to 100,000")
