@@ -94,7 +94,7 @@ def typed_series(name: str, values: list[Any]) -> pl.Series:
         return pl.Series(name, values, dtype=pl.Boolean)
     if kinds == {int} and all(value is None or abs(value) < 1 << 63 for value in values):
         return pl.Series(name, values, dtype=pl.Int64)
-    if kinds and kinds <= {int, float}:
+    if kinds and kinds <= {int, float} and all(value is None or abs(value) < 1 << 1023 for value in values):
         return pl.Series(name, [None if value is None else float(value) for value in values], dtype=pl.Float64)
     return pl.Series(name, [None if value is None else _text(value) for value in values], dtype=pl.String)
 
