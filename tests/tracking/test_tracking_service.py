@@ -101,51 +101,6 @@ def test_points_write_no_audit_event_and_tags_do(client: Client) -> None:
     assert [event.action for event in client.storage.events()][: 1 - before or None][0] == "tracking.append"
 
 
-def test_buckets_lose_no_spike(client: Client) -> None:
-    run_id = started(client)
-    values = [0.0] * 5000
-    values[1234], values[4321] = 99.0, -99.0
-    client.tracking.append(run_id, writer="w", sequence=0, body=[points(*values)])
-    (series,) = client.tracking.series([run_id], key="loss", buckets=50)
-    assert max(each.maximum or 0 for each in series.buckets) == 99
-    assert min(each.minimum or 0 for each in series.buckets) == -99
-    (one,) = client.tracking.series([run_id], key="loss", buckets=100_000)
-    assert [each.last for each in one.buckets] == values
-    with pytest.raises(InvalidInput, match="buckets"):
-        client.tracking.series([run_id], key="loss", buckets=0)
-    with pytest.raises(NotFound, match=r"no metric 'los'.*loss"):
-        client.tracking.series([run_id], key="los")
-
-
-@pytest.mark.databases("sqlite", "postgres")
-def test_runs_are_found_and_ordered(client: Client) -> None:
-    ids = [started(client, "delay" if each != 2 else "other", title=str(each)) for each in range(4)]
-    for each, run_id in enumerate(ids):
-        records = [encode_frame(TagsRecord({"parity": str(each % 2)}))]
-        if each != 1:
-            records.append(points(abs(each - 2.5), key="auc"))
-        client.tracking.append(run_id, writer="w", sequence=0, body=records)
-    client.tracking.append(ids[3], writer="w", sequence=2, body=[encode_frame(FinishRecord("finished"))])
-
-    def titles(**options: Any) -> list[str]:
-        return [run.title for run in client.tracking.runs(**options)]
-
-    assert titles() == ["3", "2", "1", "0"]
-    assert titles(experiment="delay") == ["3", "1", "0"]
-    assert titles(status="finished") == ["3"]
-    assert titles(tags={"parity": "0"}) == ["2", "0"]
-    assert titles(order_by="started_at", limit=2) == ["0", "1"]
-    assert titles(order_by="-metrics.auc") == ["0", "3", "2", "1"]
-    assert titles(order_by="metrics.auc") == ["3", "2", "0", "1"]
-    assert titles(before=ids[2]) == ["1", "0"]
-    with pytest.raises(InvalidInput, match="ordered by"):
-        client.tracking.runs(order_by="auc")
-    assert [(each.name, each.runs, each.running) for each in client.tracking.experiments()] == [
-        ("delay", 3, 2),
-        ("other", 1, 1),
-    ]
-
-
 @pytest.mark.databases("sqlite", "postgres")
 def test_a_silent_run_is_found_by_the_reapers_own_clock(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = 0.0

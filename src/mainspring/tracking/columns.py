@@ -218,10 +218,13 @@ def _read_planes(data: bytes, place: int, count: int, width: int) -> tuple[bytea
         plane = data[place : place + (size or count)]
         place += size or count
         if size:
+            unpacking = zlib.decompressobj(-15)
             try:
-                plane = zlib.decompressobj(-15).decompress(plane, count + 1)
+                plane = unpacking.decompress(plane, count + 1)
             except zlib.error as error:
                 raise Damaged(f"a column of numbers is damaged: {error}") from error
+            if not unpacking.eof:
+                plane = b""
         if len(plane) != count:
             raise Damaged("a column of numbers is shorter than it says")
         found[offset::width] = plane
