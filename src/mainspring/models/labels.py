@@ -13,8 +13,10 @@ from mainspring.models.tables import MEASURED, MODELS, NOTES
 from mainspring.models.types import Measured, Metric, Model, VersionNotes
 from mainspring.store.transaction import Transaction
 
-__all__ = ["change_model", "change_notes", "changed_tags", "check_tags", "measure", "set_labels"]
+__all__ = ["HEAD", "change_model", "change_notes", "changed_tags", "check_tags", "measure", "set_labels"]
 
+HEAD = 100
+"""Characters of a tag's value that are indexed."""
 _TAG_KEY = 250
 _TAG_VALUE = 100_000
 
@@ -75,8 +77,8 @@ def set_labels(
     )
     if labels:
         tx.many(
-            "INSERT INTO model_label (workspace, name, version, space, key, value) VALUES (?, ?, ?, ?, ?, ?)",
-            [(workspace, name, version, space, key, value) for key, value in labels.items()],
+            "INSERT INTO model_label (workspace, name, version, space, key, value, head) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(workspace, name, version, space, key, value, value[:HEAD]) for key, value in labels.items()],
         )
 
 

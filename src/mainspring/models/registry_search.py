@@ -20,6 +20,7 @@ from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.kernel.hashing import digest_value
 from mainspring.models.approvals import SAGEMAKER, status_named
+from mainspring.models.labels import HEAD
 from mainspring.models.registry import describe_notes
 from mainspring.models.registry_query import All, Any, Comparison, Condition, Not, Value, parse_query
 from mainspring.models.tables import MODELS, NOTES
@@ -33,6 +34,7 @@ View = Literal["active", "deleted", "all"]
 
 Sql = tuple[str, list[Anything]]
 _MOST = 1000
+_RARE = 1000
 _MILLISECONDS = 10**15
 """Below this, a number is a time in milliseconds, as MLflow gives it; from it on, in microseconds."""
 
@@ -110,11 +112,11 @@ def newest_of(tx: Transaction, names: Sequence[str]) -> dict[str, ModelVersion]:
         return {}
     marks = ", ".join("?" * len(names))
     where = (
-        "WHERE workspace = ? AND (name, version) IN (SELECT name, max(version) FROM model_version"  # noqa: S608 -- marks only
-        f" WHERE workspace = ? AND deleted_at IS NULL AND name IN ({marks}) GROUP BY name)"
+        f"WHERE workspace = ? AND name IN ({marks}) AND version = (SELECT max(other.version) FROM model_version other"  # noqa: S608 -- marks only
+        " WHERE other.workspace = model_version.workspace AND other.name = model_version.name"
+        " AND other.deleted_at IS NULL)"
     )
-    workspace = caller().workspace
-    found = tx.fetch(NOTES, where, [workspace, workspace, *names])
+    found = tx.fetch(NOTES, where, [caller().workspace, *names])
     return {version.name: version for version in describe_notes(tx, found)}
 
 
@@ -227,7 +229,7 @@ def _keyed(tx: Transaction, table: str, each: Comparison) -> Sql | None:
     if each.field in ("tag", "tags"):
         return _label(tx, table, "tag", each)
     if each.field in ("metric", "metrics") and table == "model_version":
-        return _metric(each)
+        return _metric(tx, table, each)
     return None
 
 
@@ -302,8 +304,31 @@ def _label(tx: Transaction, table: str, space: str, each: Comparison) -> Sql:
     )
     if each.op in ("IS NULL", "IS NOT NULL"):
         return f"{'NOT ' if each.op == 'IS NULL' else ''}EXISTS ({inner})", [each.key]
+    if each.op == "=":
+        value = _as_text(each, each.values[0])
+        rare = _rare(
+            tx,
+            table,
+            "model_label WHERE workspace = ? AND space = ? AND key = ? AND head = ? AND value = ?"
+            f" AND version {'>' if version != '0' else '='} 0",
+            [caller().workspace, space, each.key, value[:HEAD], value],
+        )
+        if rare is not None:
+            return rare
     sql, params = _text(tx, "label.value", each)
     return f"EXISTS ({inner} AND {sql})", [each.key, *params]
+
+
+def _rare(tx: Transaction, table: str, source: str, params: list[Anything]) -> Sql | None:
+    """A condition that begins at the few rows of a source; None where there are many, which are met on the way anyway.
+
+    Without statistics, a database cannot know which of the two it should do; so a look at the index decides.
+    """
+    if len(tx.rows(f"SELECT 1 FROM {source} LIMIT ?", [*params, _RARE + 1])) > _RARE:  # noqa: S608 -- ours
+        return None
+    if table == "model":
+        return f"model.name IN (SELECT name FROM {source})", params  # noqa: S608 -- ours
+    return f"(model_version.name, model_version.version) IN (SELECT name, version FROM {source})", params  # noqa: S608
 
 
 def _alias(tx: Transaction, table: str, each: Comparison) -> Sql:
@@ -314,20 +339,31 @@ def _alias(tx: Transaction, table: str, each: Comparison) -> Sql:
     )
     if each.op in ("IS NULL", "IS NOT NULL"):
         return f"{'NOT ' if each.op == 'IS NULL' else ''}EXISTS ({inner})", []
+    if each.op == "=":
+        value = _as_text(each, each.values[0])
+        source = "model_label WHERE workspace = ? AND space = 'alias' AND key = ?"
+        rare = _rare(tx, table, source, [caller().workspace, value])
+        if rare is not None:
+            return rare
     negated = each.op in ("!=", "NOT IN", "NOT LIKE", "NOT ILIKE")
     positive = {"!=": "="}.get(each.op, each.op.removeprefix("NOT "))
     sql, params = _text(tx, "label.key", msgspec.structs.replace(each, op=positive))
     return f"{'NOT ' if negated else ''}EXISTS ({inner} AND {sql})", params
 
 
-def _metric(each: Comparison) -> Sql:
+def _metric(tx: Transaction, table: str, each: Comparison) -> Sql:
     inner = (
         "SELECT 1 FROM model_metric figure WHERE figure.workspace = model_version.workspace"
         " AND figure.name = model_version.name AND figure.version = model_version.version AND figure.key = ?"
     )
     if each.op in ("IS NULL", "IS NOT NULL"):
         return f"{'NOT ' if each.op == 'IS NULL' else ''}EXISTS ({inner})", [each.key]
-    sql, params = _number("figure.value", each, _plain)
+    sql, params = _number("value", each, _plain)
+    source = f"model_metric WHERE workspace = ? AND key = ? AND {sql}"
+    rare = _rare(tx, table, source, [caller().workspace, each.key, *params])
+    if rare is not None:
+        return rare
+    sql, params = _number("+figure.value", each, _plain)  # the sign keeps SQLite from starting at the index of values
     return f"EXISTS ({inner} AND {sql})", [each.key, *params]
 
 

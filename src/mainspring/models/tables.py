@@ -19,7 +19,7 @@ CARD_TEXTS = Table("model_card_text", CardText)
 MEASURED = Table("model_metric", Measured)
 
 # `model_label` holds what versions (and models: version 0) are found by: tags and aliases, a row for each. The same
-# stands as JSON beside the version, so that reading one is reading one row.
+# stands as JSON beside the version, so that reading one is reading one row. `head` is what of a value an index bears.
 MIGRATIONS: tuple[str, ...] = (
     """
 CREATE TABLE model (
@@ -59,8 +59,8 @@ CREATE TABLE model_version (
   PRIMARY KEY (workspace, name, version)
 );
 CREATE INDEX model_version_by_artifact ON model_version (artifact_id);
-CREATE INDEX model_version_by_digest ON model_version (workspace, digest);
-CREATE INDEX model_version_by_run ON model_version (workspace, run_id);
+CREATE INDEX model_version_by_digest ON model_version (digest);
+CREATE INDEX model_version_by_run ON model_version (run_id);
 CREATE INDEX model_version_by_update ON model_version (workspace, updated_at, name, version);
 CREATE TABLE model_label (
   workspace TEXT NOT NULL,
@@ -69,9 +69,10 @@ CREATE TABLE model_label (
   space TEXT NOT NULL,
   key TEXT NOT NULL,
   value TEXT NOT NULL,
+  head TEXT NOT NULL,
   PRIMARY KEY (workspace, name, version, space, key)
 );
-CREATE INDEX model_label_by_key ON model_label (workspace, space, key, name, version);
+CREATE INDEX model_label_by_key ON model_label (workspace, space, key, head, name, version);
 CREATE TABLE model_metric (
   workspace TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -84,9 +85,9 @@ CREATE TABLE model_metric (
   level DOUBLE PRECISION,
   at BIGINT NOT NULL,
   by TEXT NOT NULL,
-  PRIMARY KEY (workspace, name, version, dataset, key)
+  PRIMARY KEY (workspace, name, version, key, dataset)
 );
-CREATE INDEX model_metric_by_value ON model_metric (workspace, key, value);
+CREATE INDEX model_metric_by_value ON model_metric (workspace, key, value, name, version);
 CREATE TABLE model_approval (
   workspace TEXT NOT NULL,
   digest TEXT NOT NULL,
