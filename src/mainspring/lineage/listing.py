@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 _MOST = 10_000
+_OWN = "workspace || '' = ?"
+"""Of the caller's workspace, said so that SQLite does not take an index of workspaces for the way to few rows by id."""
 _IN = 500
 
 
@@ -122,7 +124,7 @@ def users_of(tx: Transaction, artifact_id: str, *kinds: str) -> list[Run]:
     params = [caller().workspace, artifact_id, *kinds]
     among = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
     used = "id IN (SELECT target FROM edge WHERE source = ?)"
-    return tx.fetch(RUNS, f"WHERE workspace = ? AND {used}{among} ORDER BY id", params)
+    return tx.fetch(RUNS, f"WHERE {_OWN} AND {used}{among} ORDER BY id", params)
 
 
 def alias_history(tx: Transaction, kind: str, name: str) -> list[AliasChange]:
@@ -134,7 +136,7 @@ def alias_history(tx: Transaction, kind: str, name: str) -> list[AliasChange]:
 def _beside(tx: Transaction, condition: str, run_id: str, kinds: Sequence[str]) -> list[Artifact]:
     params = [caller().workspace, run_id, *kinds]
     among = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
-    return tx.fetch(ARTIFACTS, f"WHERE workspace = ? AND {condition}{among} ORDER BY kind, name, version", params)
+    return tx.fetch(ARTIFACTS, f"WHERE {_OWN} AND {condition}{among} ORDER BY kind, name, version", params)
 
 
 def _where(*, before: str = "", **columns: str) -> tuple[str, list[Any]]:
