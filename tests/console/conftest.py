@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import socket
+import threading
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +17,18 @@ from starlette.routing import Mount
 
 import mainspring as ms
 from mainspring.console.routes import routes
+from mainspring.server.app import make_app
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 class Element:
@@ -138,8 +153,8 @@ def empty(client):
     return Browser(client)
 
 
-def _filling():
-    spec = importlib.util.spec_from_file_location("console_filling", Path(__file__).with_name("filling.py"))
+def _filling(name: str = "filling"):
+    spec = importlib.util.spec_from_file_location(f"console_{name}", Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -182,3 +197,87 @@ def browser_at():
     yield make
     for client in opened:
         del client.backend.invoke
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "browser: drives Chromium")
+
+
+def pytest_collection_modifyitems(items):
+    """Tests that drive a browser need one."""
+    missing = pytest.mark.skip(reason=f"no browser at {CHROMIUM}")
+    for item in items:
+        if item.get_closest_marker("browser") and not CHROMIUM.exists():
+            item.add_marker(missing)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def _serving(client):
+    """The whole application, API and all, at an address of this machine."""
+    import uvicorn
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        config = uvicorn.Config(make_app(client.backend.store), log_level="warning", lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join(10)
+
+
+@contextmanager
+def _tab(chromium, address, problems: list[str]):
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=address, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None)
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def address(filled):
+    with _serving(filled[0]) as found:
+        yield found
+
+
+@pytest.fixture
+def tab(chromium, address):
+    """A page of a browser on the store with one of everything; an error in its console fails the test."""
+    problems: list[str] = []
+    with _tab(chromium, address, problems) as page:
+        yield page
+    assert not problems, problems
+
+
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory):
+    """A store with hundreds of runs; `ids` in the order in which they began, `filling` to make more."""
+    with ms.connect(tmp_path_factory.mktemp("sweep")) as opened:
+        opened.filling = _filling("filling_runs")
+        opened.ids = opened.filling.fill(opened)
+        with _serving(opened) as opened.served:
+            yield opened
+
+
+@pytest.fixture
+def desk(chromium, sweep):
+    """A page of a browser on the store of `sweep`; `desk.problems` must be empty at the end."""
+    problems: list[str] = []
+    with _tab(chromium, sweep.served, problems) as page:
+        page.problems = problems
+        yield page
+    assert not problems, problems

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from pathlib import Path
-
 import pytest
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 WIDE = (
     "/",
     "/runs",
+    "/runs?group=params.family",
+    "/runs?show=charts",
+    "/runs?show=parallel",
+    "/runs?show=scatter",
+    "/experiments",
     "/runs/{trained}",
+    "/runs/{trained}?tab=charts",
+    "/runs/{trained}?tab=files",
     "/compare?run={trained}&run={trained_2}",
     "/flows/{failed_flow}?step={failed_step}",
     "/data/flights@2",
+    "/models",
+    "/models/flight-delay?version=1&version=2",
     "/models/flight-delay@2",
     "/endpoints/flight-delay",
     "/alerts",
@@ -34,48 +28,7 @@ WIDE = (
     "/audit",
 )
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def address(filled):
-    import uvicorn
-    from starlette.applications import Starlette
-
-    from mainspring.console.routes import routes
-
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-        config = uvicorn.Config(Starlette(routes=routes(filled[0])), log_level="warning", lifespan="off", ws="none")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join(10)
-
-
-@pytest.fixture
-def tab(chromium, address):
-    context = chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=address)
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None)
-    yield page
-    context.close()
-    assert not problems, problems
+pytestmark = pytest.mark.browser
 
 
 def test_the_palette_finds_a_page_and_a_thing(tab):
@@ -139,12 +92,12 @@ def test_a_live_page_shows_what_is_new_and_can_be_paused(tab, filled):
 def test_no_page_is_wider_than_the_window(tab, filled, width):
     tab.set_viewport_size({"width": width, "height": 844})
     for path in WIDE:
-        tab.goto(path.format(**filled[1]))
+        tab.goto(path.format(**filled[1]), wait_until="networkidle")
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
-def test_a_chart_tells_its_values_under_the_pointer(tab, filled):
-    tab.goto(f"/runs/{filled[1]['trained']}")
+def test_a_drawn_chart_tells_its_values_under_the_pointer(tab, filled):
+    tab.goto(f"/runs/{filled[1]['trained']}?tab=charts&still=1")
     chart = tab.locator("svg.chart-line").first
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()

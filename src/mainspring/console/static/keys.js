@@ -22,6 +22,7 @@ export function setUpKeys({ palette, live, theme }) {
       k: () => move(-1),
       p: () => live.toggle(),
       t: () => theme.next(),
+      f: () => document.querySelector(".chart-card:hover [title^='Full screen']")?.click(),
       Enter: () => document.querySelector("tr.marked a")?.click(),
     }[event.key];
     if (act && !(event.key === "Enter" && event.target.closest("a, button"))) {
@@ -36,6 +37,8 @@ function typing(target) {
 }
 
 function move(by) {
+  // A table of any length moves by itself: most of its rows are not in the document.
+  if (!document.dispatchEvent(new CustomEvent("move-row", { detail: by, cancelable: true }))) return;
   const rows = [...document.querySelectorAll("main tbody tr")];
   if (!rows.length) return;
   const at = rows.findIndex((row) => row.classList.contains("marked"));

@@ -25,12 +25,12 @@ export async function show(place) {
   const end = () => { while (drawn < shown.length) more(); box.scrollTop = box.scrollHeight; };
   const more = () => {
     const needle = words.value.trim().toLowerCase();
-    box.append(...shown.slice(drawn, drawn + CHUNK).map((line) => h("div", { class: `line ${line.stream} ${line.level}` }, h("time", {}, line.at.slice(11, 23)), h("span", {}, needle ? lit(line.text, needle) : ansi(line.text)))));
+    box.append(...shown.slice(drawn, drawn + CHUNK).map((line) => h("div", { class: `line ${line.stream} ${line.level}` }, h("time", {}, line.at.slice(11, 23)), h("span", {}, needle ? lit(line.plain, needle) : ansi(line.text)))));
     drawn = Math.min(drawn + CHUNK, shown.length);
   };
   const draw = () => {
     const needle = words.value.trim().toLowerCase(), wanted = level.value;
-    shown = lines.filter((line) => (!needle || line.text.toLowerCase().includes(needle)) && (level.selectedIndex === 0 || line.level === wanted || line.stream === wanted));
+    shown = lines.filter((line) => (!needle || line.plain.toLowerCase().includes(needle)) && (level.selectedIndex === 0 || line.level === wanted || line.stream === wanted));
     drawn = 0;
     box.replaceChildren();
     more();
@@ -63,18 +63,17 @@ function read(text) {
   return raw.map((line) => {
     const match = line.match(LINE);
     const said = match ? match[3] : line;
-    return { at: match?.[1] ?? "", stream: match?.[2] ?? "stdout", text: said, level: LEVELS.find(([, pattern]) => pattern.test(said))?.[0] ?? "" };
+    return { at: match?.[1] ?? "", stream: match?.[2] ?? "stdout", text: said, plain: said.replace(/\x1b\[[0-9;]*m/g, ""), level: LEVELS.find(([, pattern]) => pattern.test(said))?.[0] ?? "" };
   });
 }
 
 function lit(text, needle) {
-  const plain = text.replace(/\x1b\[[0-9;]*m/g, "");
   const found = [];
-  const lower = plain.toLowerCase();
+  const lower = text.toLowerCase();
   let last = 0;
   for (let at = lower.indexOf(needle); at >= 0; at = lower.indexOf(needle, last)) {
-    found.push(plain.slice(last, at), h("mark", {}, plain.slice(at, at + needle.length)));
+    found.push(text.slice(last, at), h("mark", {}, text.slice(at, at + needle.length)));
     last = at + needle.length;
   }
-  return [...found, plain.slice(last)];
+  return [...found, text.slice(last)];
 }
