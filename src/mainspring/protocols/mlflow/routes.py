@@ -27,7 +27,18 @@ from mainspring.protocols.mlflow.wire import Answer, Call, Endpoint, encode, rea
 
 __all__ = ["AREAS", "MlflowProtocol", "is_mlflow", "refuse"]
 
-AREAS: tuple[str, ...] = ("server_info", "experiments", "runs", "writes", "metrics", "inputs", "artifacts")
+AREAS: tuple[str, ...] = (
+    "server_info",
+    "experiments",
+    "runs",
+    "writes",
+    "metrics",
+    "inputs",
+    "artifacts",
+    "logged_models",
+    "registered_models",
+    "model_versions",
+)
 """The modules with tables of endpoints; each has `ENDPOINTS`."""
 
 BODY_LIMIT = 64 * 1024 * 1024
