@@ -48,7 +48,7 @@ def find_experiment(tx: Transaction, name: str = "", *, number: int = 0) -> Expe
         rows = tx.rows("SELECT name FROM experiment WHERE workspace = ? LIMIT 1000", (caller().workspace,))
         known = nearest(name, [each for (each,) in rows])
         raise NotFound(f"there is no experiment {name or number!r}", known=known, hint="mainspring experiment list")
-    return load_experiments(tx, [row])[0]
+    return load_experiments(tx, [row], counted=counted)[0]
 
 
 def add_experiment(
@@ -111,7 +111,7 @@ def set_experiment_status(tx: Transaction, experiment: Experiment, status: str) 
     tx.note(f"experiment/{experiment.name}", status=status)
 
 
-def load_experiments(tx: Transaction, rows: Sequence[Sequence[Any]]) -> list[Experiment]:
+def load_experiments(tx: Transaction, rows: Sequence[Sequence[Any]], *, counted: bool = True) -> list[Experiment]:
     """Experiments from rows of `id, name, status, note, location, created_at, updated_at, created_by`."""
     ids = [row[0] for row in rows]
     marks = ", ".join("?" * len(ids)) or "NULL"
@@ -121,7 +121,7 @@ def load_experiments(tx: Transaction, rows: Sequence[Sequence[Any]]) -> list[Exp
         ids,
     ):
         tags[number][key] = value
-    counts = {row[0]: row[1:] for row in tx.rows(_COUNTS.format(marks), ids)}
+    counts = {row[0]: row[1:] for row in tx.rows(_COUNTS.format(marks), ids)} if counted else {}
     return [
         Experiment(
             id=row[0],

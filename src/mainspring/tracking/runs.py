@@ -60,7 +60,7 @@ def begin_run(tx: Transaction, start: RunStart) -> Run:
         return graph.get_run(tx, start.run_id)
     check_experiment_name(start.experiment)
     try:
-        experiment = find_experiment(tx, start.experiment)
+        experiment = find_experiment(tx, start.experiment, counted=False)
     except NotFound:
         experiment = add_experiment(tx, start.experiment, tags={})
     if experiment.status == "deleted":

@@ -39,10 +39,10 @@ class ExperimentOperations(RoomService):
             return add_experiment(tx, name, tags=tags, note=note, location=location)
 
     @operation(permission="tracking:read")
-    def experiment(self, name: str = "", *, id: int = 0) -> Experiment:  # noqa: A002 -- what it is called everywhere
-        """One experiment, by its name or by its number."""
+    def experiment(self, name: str = "", *, id: int = 0, counted: bool = True) -> Experiment:  # noqa: A002 -- its name
+        """One experiment, by its name or by its number; `counted` or without how many runs it has, which is quicker."""
         with self.store.read() as tx:
-            return find_experiment(tx, name, number=id)
+            return find_experiment(tx, name, number=id, counted=counted)
 
     @operation(permission="tracking:write", writes=True, resource="name")
     def change_experiment(
