@@ -155,6 +155,7 @@ def test_what_is_printed_comes_into_the_run(
     assert said[:3] == ["stdout epoch 1", "stderr careful", "stderr Traceback (most recent call last):"]
     assert said[-1] == "stderr ZeroDivisionError: division by zero"
     assert capsys.readouterr().out == "epoch 1\n"
+    assert client.tracking.output(run.id) == text
 
 
 def test_the_machine_is_watched_and_the_programs_steps_are_its_own(client: Client) -> None:

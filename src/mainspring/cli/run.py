@@ -152,14 +152,18 @@ def show(run_id: str, store: str, url: str, *, as_json: bool) -> None:
 @click.argument("run_id")
 @store_options
 def logs(run_id: str, store: str, url: str) -> None:
-    """What a step, or the body of a flow, printed.
+    """What a run, a step, or the body of a flow printed.
 
     \b
     mainspring run logs 01970b2e-...
     """
     with use_client(store, url) as client:
         found = client.lineage.run(run_id)
-        click.echo(client.pipelines.logs(found.id), nl=False)
+        try:
+            output = client.tracking.output(found.id)
+        except NotFound:  # a run that no script logged into
+            output = ""
+        click.echo(output or client.pipelines.logs(found.id), nl=False)
 
 
 @run.command()

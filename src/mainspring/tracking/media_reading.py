@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mainspring.tracking.service import Tracking
     from mainspring.tracking.types import RunFile
 
-__all__ = ["read_table"]
+__all__ = ["read_output", "read_table"]
 
 
 def read_table(tracking: Tracking, run_id: str, name: str, *, step: int | None = None) -> pl.DataFrame:
@@ -44,6 +44,13 @@ def read_table(tracking: Tracking, run_id: str, name: str, *, step: int | None =
     wanted = name if step is None else f"{name} at step {step}"
     known = sorted({each.key or each.path for each in files})
     raise NotFound(f"run {run_id} has no table {wanted!r}", known=nearest(name, known))
+
+
+def read_output(tracking: Tracking, run_id: str) -> str:
+    """What the processes of a run have printed, each process after the other, its lines in order with their times."""
+    files = [each for each in tracking.files(run_id, prefix="logs/") if each.about.get("kind") == "output"]
+    ordered = sorted(files, key=lambda each: (each.key, each.step or 0))
+    return "".join(b"".join(tracking.read_file(run_id, path=each.path)).decode(errors="replace") for each in ordered)
 
 
 def _read(tracking: Tracking, run_id: str, file: RunFile) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from mainspring.tracking.chunks import decode_points
 from mainspring.tracking.experiments import check_experiment_name
 from mainspring.tracking.history import points_frame
 from mainspring.tracking.inputs import InputOperations
-from mainspring.tracking.media_reading import read_table
+from mainspring.tracking.media_reading import read_output, read_table
 from mainspring.tracking.params import encode_params
 from mainspring.tracking.run import ActiveRun
 from mainspring.tracking.service_experiments import ExperimentOperations
@@ -120,6 +120,10 @@ class Tracking(
     def read_table(self, run_id: str, name: str, *, step: int | None = None) -> pl.DataFrame:
         """A table that a run has logged; of one that was appended to, all parts; of a series the last, or `step`."""
         return read_table(self, run_id, name, step=step)
+
+    def output(self, run_id: str) -> str:
+        """What the processes of a run have printed, line by line with time and stream."""
+        return read_output(self, run_id)
 
     def recover(self, *, run_id: str = "") -> int:
         """Send what dead processes of this machine left in their spools (of one run, when named); how many records.
