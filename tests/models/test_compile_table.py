@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import catboost
 import lightgbm
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import xgboost
@@ -33,11 +35,13 @@ from sklearn.pipeline import FeatureUnion, make_pipeline, make_union
 from mainspring.engines.models import LABEL, PROBABILITY
 from mainspring.engines.models_onnx import OnnxPredictor
 from mainspring.engines.signature import Field, Signature
+from mainspring.kernel.errors import InvalidInput, UnsupportedFormat
 from mainspring.models.compile import compile_model
 from mainspring.models.native import native_predictor
 from mainspring.models.onnx_features import FEATURES
 from mainspring.models.onnx_models import ESTIMATORS
 from mainspring.models.onnx_transforms import TRANSFORMERS
+from mainspring.models.package import open_package, write_package
 from mainspring.models.parity import SINGLE, TOLERANCE
 
 pytestmark = [pytest.mark.filterwarnings("ignore")]  # of libraries, about data that is meant to be odd
@@ -380,6 +384,60 @@ def test_xgboost_with_categories(onehot: int) -> None:
     found = OnnxPredictor(graph, signature).predict(asked)
     assert found[LABEL].tolist() == native[LABEL].tolist()
     np.testing.assert_allclose(found[PROBABILITY], native[PROBABILITY], rtol=0, atol=SINGLE)
+
+
+LETTERS = ["x", "y", "zz", "a b"]
+
+
+def test_categories_that_xgboost_keeps_in_part_are_refused() -> None:
+    frame = pd.DataFrame({"letter": pd.Categorical(["ä", "ö", "ä", "ö"] * 20)})
+    model = xgboost.XGBClassifier(n_estimators=2, enable_categorical=True, n_jobs=1).fit(frame, [0, 1, 0, 1] * 20)
+    with pytest.raises(UnsupportedFormat, match="outside of ASCII"):
+        native_predictor(model, Signature(inputs=(Field("letter", "BYTES"),)))
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost"])
+def test_categories_of_a_frame_are_numbered_as_the_library_numbers_them(kind: str, tmp_path: Path) -> None:
+    def frame(rows: int, seed: int, *, known: bool) -> Any:
+        random = np.random.default_rng(seed)
+        letters = random.choice([*LETTERS] if known else [*LETTERS, "new"], rows).astype(object)
+        letters[random.random(rows) < 0.05] = None
+        return pd.DataFrame(
+            {
+                "size": random.normal(size=rows),
+                "letter": letters,
+                "floor": random.choice([3, 5, 9, 40] if known else [3, 4, 5, 9, 40], rows),
+            }
+        )
+
+    def typed(rows: Any) -> Any:
+        return rows.astype(
+            {"letter": pd.CategoricalDtype(LETTERS), "floor": pd.CategoricalDtype([3, 5, 9, 40])}
+        )
+
+    train = frame(1500, 1, known=True)
+    target = ((train["size"] > 0) ^ (train["letter"] == "x") ^ (train["floor"] == 9)).astype(int).to_numpy()
+    if kind == "lightgbm":
+        model = lightgbm.LGBMClassifier(**LGB, min_data_per_group=5, cat_smooth=1).fit(typed(train), target)
+    else:
+        model = xgboost.XGBClassifier(n_estimators=20, enable_categorical=True, n_jobs=1).fit(typed(train), target)
+    signature = Signature(
+        inputs=(Field("size", "FP64"), Field("letter", "BYTES", nullable=True), Field("floor", "INT64"))
+    )
+    columns = signature.convert(train)
+    manifest = write_package(model, tmp_path, signature=signature, example=columns)
+    assert manifest.format == kind
+    assert manifest.parity is not None
+    assert manifest.parity.exact, manifest.parity.reason
+    asked = frame(ASKED, 2, known=False)
+    expected, scores = model.predict(typed(asked)), model.predict_proba(typed(asked))
+    for native in (False, True):
+        found = open_package(tmp_path, native=native).predict(signature.convert(asked))
+        assert found[LABEL].tolist() == expected.tolist()
+        np.testing.assert_allclose(found[PROBABILITY], scores, rtol=0, atol=SINGLE)
+    number = Signature(inputs=(Field("size", "BYTES"), *signature.inputs[1:]))
+    with pytest.raises(InvalidInput, match="'size' is text"):
+        native_predictor(model, number)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mainspring.engines.models import LABEL, PROBABILITY, VALUE
+from mainspring.engines.models_categories import category_codes, xgboost_categories
 from mainspring.kernel.errors import Conflict, InvalidInput
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class XGBoostPredictor:
         self.signature = signature
         self._classes = np.array(list(classes) or known) if (classes or known) else None
         self._names = _order(booster.feature_names, signature)
+        self._categories = xgboost_categories(booster)
+        texts = {field.name for field in signature.inputs if field.text}
+        wrong = texts - {self._names[place] for place in self._categories}
+        if wrong:
+            raise InvalidInput(f"the model takes numbers, and the column {min(wrong)!r} is text")
         config = json.loads(booster.save_config())["learner"]
         self._objective = config["objective"]["name"]
 
@@ -65,7 +71,7 @@ class XGBoostPredictor:
                 missing=self._missing,
                 nthread=1,
                 feature_names=self._booster.feature_names,
-                feature_types=None if self._texts else self._booster.feature_types,
+                feature_types=self._booster.feature_types,
                 enable_categorical=True,
             )
             scores = np.asarray(self._booster.predict(rows))
@@ -86,23 +92,15 @@ class XGBoostPredictor:
         """See `Predictor.close`."""
         self._booster = None
 
-    @property
-    def _texts(self) -> list[str]:
-        return [field.name for field in self.signature.inputs if field.text]
-
     def _table(self, columns: Mapping[str, NDArray[Any]]) -> Any:
         import numpy as np
 
-        if not self._texts:
-            return np.column_stack([columns[name].astype(np.float64) for name in self._names])
-        import polars as pl
-
-        return pl.DataFrame(
+        return np.column_stack(
             [
-                pl.Series(name, columns[name].tolist(), dtype=pl.Categorical)
-                if name in self._texts
-                else pl.Series(name, columns[name])
-                for name in self._names
+                category_codes(columns[name], self._categories[place])
+                if place in self._categories
+                else columns[name].astype(np.float64)
+                for place, name in enumerate(self._names)
             ]
         )
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from mainspring.engines.models import LABEL, PROBABILITY, VALUE
+from mainspring.engines.models_categories import category_codes, lightgbm_categories
 from mainspring.engines.models_tensors import named
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError
 
@@ -154,6 +155,11 @@ class LightGBMPredictor:
         self._booster = booster
         self.signature = signature
         self._classes = np.array(list(classes)) if classes else None
+        self._categories = lightgbm_categories(booster.model_to_string()) if booster.pandas_categorical else {}
+        texts = {place for place, field in enumerate(signature.inputs) if field.text}
+        if texts - set(self._categories):
+            name = signature.inputs[min(texts - set(self._categories))].name
+            raise InvalidInput(f"the model takes numbers, and the column {name!r} is text")
 
     def predict(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Predictor.predict`."""
@@ -161,7 +167,14 @@ class LightGBMPredictor:
 
         if self._booster is None:
             raise Conflict("this model is closed")
-        rows = np.column_stack([columns[name].astype(np.float64) for name in self.signature.names])
+        rows = np.column_stack(
+            [
+                category_codes(columns[name], self._categories[place])
+                if place in self._categories
+                else columns[name].astype(np.float64)
+                for place, name in enumerate(self.signature.names)
+            ]
+        )
         scores = np.asarray(self._booster.predict(rows, num_threads=1))
         if self._classes is None:
             return {VALUE: scores}

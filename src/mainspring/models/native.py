@@ -44,8 +44,11 @@ def native_predictor(model: Any, signature: Signature, *, classes: Sequence[Any]
         found: Predictor = model
         return found
     library = library_of(model)
-    if library == "lightgbm" and type(model).__name__ == "Booster":
-        return LightGBMPredictor(model, signature, classes=classes)
+    if library == "lightgbm" and (type(model).__name__ == "Booster" or model.booster_.pandas_categorical):
+        known = getattr(model, "classes_", ())
+        return LightGBMPredictor(
+            getattr(model, "booster_", model), signature, classes=list(classes) or [each.item() for each in known]
+        )
     if library == "xgboost":
         return XGBoostPredictor(model, signature, classes=classes)
     if library == "catboost":

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mainspring.models.onnx_graph import Column, Graph
+from mainspring.models.onnx_graph import ML, Column, Graph, cannot_compile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["HALF", "Memberships"]
+__all__ = ["HALF", "Memberships", "coded"]
 
 HALF = 0.5
 _FLOAT, _INT64, _DOUBLE = 1, 7, 11  # TensorProto element types
@@ -90,6 +90,39 @@ class Memberships:
             found += graph.columns(graph.node("Gather", graph.constant(wide), known, axis=0), len(tables))
         places = [*range(len(self._columns)), *(start[feature] + place for feature, place in self._order)]
         return found, np.array(places, dtype=np.int64)
+
+
+def coded(graph: Graph, column: Column, categories: Sequence[Any]) -> Column:
+    """A column of a frame's categories as their places in the list; NaN for what is not in it."""
+    import numpy as np
+
+    texts = all(isinstance(each, str) for each in categories)
+    if texts != column.text:
+        raise cannot_compile("categories that are not of their column's type")
+    places = np.arange(len(categories), dtype=np.float64)
+    if texts:
+        found = graph.node(
+            "LabelEncoder",
+            graph.matrix([column], text=True),
+            domain=ML,
+            keys_strings=list(categories),
+            values_int64s=[int(place) for place in places],
+            default_int64=-1,
+        )
+        wide = graph.node("Cast", found, to=_DOUBLE)
+        unknown = graph.node("Less", wide, graph.constant(np.float64(0.0)))
+        return graph.columns(graph.node("Where", unknown, graph.constant(np.float64(np.nan)), wide), 1)[0]
+    values = np.asarray(categories, dtype=np.float64)
+    graph.decides(column, values.tolist())
+    made = graph.node(
+        "LabelEncoder",
+        graph.matrix([column]),
+        domain=ML,
+        keys_tensor=values,
+        values_tensor=places,
+        default_tensor=np.array([np.nan]),
+    )
+    return graph.columns(made, 1)[0]
 
 
 def _widen(table: NDArray[Any], size: int) -> NDArray[Any]:

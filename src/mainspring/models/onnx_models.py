@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mainspring.engines.models_categories import lightgbm_categories
 from mainspring.models.onnx_catboost import catboost_scores
 from mainspring.models.onnx_graph import Column, Graph, cannot_compile
 from mainspring.models.onnx_hist import histogram_boosted
@@ -24,6 +25,7 @@ from mainspring.models.onnx_linear import (
     robust_regression,
     stochastic,
 )
+from mainspring.models.onnx_members import coded
 from mainspring.models.onnx_others import (
     bernoulli,
     centres,
@@ -138,6 +140,11 @@ def _booster(graph: Graph, text: str, columns: Sequence[Column]) -> Scores:
     import numpy as np
 
     model = read_text(text)
+    categories = lightgbm_categories(text)
+    columns = [
+        coded(graph, column, categories[place]) if place in categories else column
+        for place, column in enumerate(columns)
+    ]
     raw = lightgbm_raw(graph, model, columns)
     if model.objective in ("binary", "multiclassova", "cross_entropy"):
         slope = float(model.options.get("sigmoid", "1"))

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mainspring.engines.models_boosters import xgboost_booster
+from mainspring.engines.models_categories import xgboost_categories
 from mainspring.models.onnx_graph import Column, Graph, cannot_compile
-from mainspring.models.onnx_members import HALF, Memberships
+from mainspring.models.onnx_members import HALF, Memberships, coded
 from mainspring.models.onnx_scores import INT64, Scores, one_minus, squeezed
 from mainspring.models.onnx_trees import LESS, Ensemble
 
@@ -40,6 +41,11 @@ def xgboost_scores(graph: Graph, model: Any, columns: Sequence[Column], *, class
     if missing == missing:  # noqa: PLR0124 -- not NaN
         raise cannot_compile(f"XGBoost with missing={missing}")
     told = json.loads(booster.save_raw("json"))["learner"]
+    categories = xgboost_categories(booster)
+    columns = [
+        coded(graph, column, categories[place]) if place in categories else column
+        for place, column in enumerate(columns)
+    ]
     objective = told["objective"]["name"]
     raw, targets = _raw(graph, told, objective, columns)
     labelled = bool(classes) or bool(known)
@@ -56,9 +62,8 @@ def _raw(graph: Graph, told: dict[str, Any], objective: str, columns: Sequence[C
         weights, booster = booster["weight_drop"], booster["gbtree"]
     elif booster["name"] != "gbtree":
         raise cannot_compile(f"XGBoost with the booster {booster['name']}")
-    texts = next((each for each in columns if each.text), None)
-    if texts is not None:
-        raise cannot_compile("XGBoost with categories that are text")
+    if any(each.text for each in columns):
+        raise cannot_compile("XGBoost with text that is no category")
     parameters = told["learner_model_param"]
     targets = max(int(parameters["num_class"]), int(parameters.get("num_target", "1")), 1)
     ensemble, members = Ensemble(), Memberships(columns, above=_BELOW_ZERO, single=True)
