@@ -35,7 +35,25 @@ START = 1_790_000_000_000_000
 METRICS = ["loss", "val/acc", "a b"]
 PARAMS = ["depth", "opt", "flag"]
 TAGS = ["team", "mlflow.user"]
-TEXTS = ["", "adam", "Adam", "sgd", "6", "6.0", "10", "-1.5", "true", "False", "ÄX", "äx", "a%b", "a_b", "[x]", "it's", "x*"]
+TEXTS = [
+    "",
+    "adam",
+    "Adam",
+    "sgd",
+    "6",
+    "6.0",
+    "10",
+    "-1.5",
+    "true",
+    "False",
+    "ÄX",
+    "äx",
+    "a%b",
+    "a_b",
+    "[x]",
+    "it's",
+    "x*",
+]
 NUMBERS = [0, 1, -1, 6, 10, 0.5, -1.5, 2.25, 1e300, -1e300]
 VALUES = [*map(float, NUMBERS), math.nan, math.inf, -math.inf]
 STATUSES = ["running", "finished", "failed", "cancelled", "crashed"]
@@ -200,19 +218,25 @@ def one(value, operator, other):
             return False
         if operator == "=" and isinstance(value, float) and math.isnan(value):
             return math.isnan(other)
-    return {"=": value == other, "<": value < other, "<=": value <= other, ">": value > other, ">=": value >= other}[operator]
+    return {"=": value == other, "<": value < other, "<=": value <= other, ">": value > other, ">=": value >= other}[
+        operator
+    ]
 
 
 # Trees.
 
 numbers = st.sampled_from(NUMBERS) | st.builds(Special, st.sampled_from(["nan", "inf", "-inf"]))
-texts = st.sampled_from(TEXTS + ["one", "two", "ann", "first", "retry", "100%", "g1", "%a%", "_dam", "plots/%", "model.onnx"])
+texts = st.sampled_from(
+    TEXTS + ["one", "two", "ann", "first", "retry", "100%", "g1", "%a%", "_dam", "plots/%", "model.onnx"]
+)
 patterns = st.sampled_from(["^a", "[0-9]+$", "(ad|sg)", "plots/.", "R[a-z]t", "^.{2,3}$", "\\d", "x\\*"])
 metrics = st.builds(
     lambda name, part, at: Field("metric", name) if at is None and part is None else Field("metric", name, part or "last", at),
     st.sampled_from([*METRICS, "none"]), st.sampled_from([None, "min", "max", "count", "step"]), st.none(),
 ) | st.builds(lambda name, at: Field("metric", name, at=at), st.sampled_from(METRICS), st.integers(0, 3))  # fmt: skip
-held = st.builds(Field, st.just("param"), st.sampled_from([*PARAMS, "none"])) | st.builds(Field, st.just("tag"), st.sampled_from(TAGS))
+held = st.builds(Field, st.just("param"), st.sampled_from([*PARAMS, "none"])) | st.builds(
+    Field, st.just("tag"), st.sampled_from(TAGS)
+)
 plain = st.builds(Field, st.just("attribute"), st.sampled_from(["title", "user", "group", "note", "experiment"]))
 orderly = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
 textual = st.sampled_from(["LIKE", "ILIKE", "CONTAINS"])
@@ -221,7 +245,12 @@ textual = st.sampled_from(["LIKE", "ILIKE", "CONTAINS"])
 def leaves(fields, values, operators):
     return (
         st.builds(Compare, fields, operators, values)
-        | st.builds(lambda field, items, no: Among(field, tuple(items), no), fields, st.lists(values, min_size=1, max_size=3), st.booleans())
+        | st.builds(
+            lambda field, items, no: Among(field, tuple(items), no),
+            fields,
+            st.lists(values, min_size=1, max_size=3),
+            st.booleans(),
+        )
         | st.builds(Between, fields, values, values, st.booleans())
         | st.builds(Missing, fields, st.booleans())
     )
@@ -244,15 +273,17 @@ conditions = (
 )  # fmt: skip
 trees = st.recursive(
     conditions,
-    lambda inner: st.builds(Not, inner)
-    | st.builds(lambda nodes: And(tuple(nodes)), st.lists(inner, min_size=2, max_size=3))
-    | st.builds(lambda nodes: Or(tuple(nodes)), st.lists(inner, min_size=2, max_size=3)),
+    lambda inner: (
+        st.builds(Not, inner)
+        | st.builds(lambda nodes: And(tuple(nodes)), st.lists(inner, min_size=2, max_size=3))
+        | st.builds(lambda nodes: Or(tuple(nodes)), st.lists(inner, min_size=2, max_size=3))
+    ),
     max_leaves=6,
 )
 orders = st.lists(
     st.builds(
         Order,
-        metrics | held | st.builds(Field, st.just("attribute"), st.sampled_from(["title", "status", "started_at", "finished_at", "experiment", "user", "run_id", "experiment_id"])),
+        metrics | held | st.builds(Field, st.just("attribute"), st.sampled_from(["title", "status", "started_at", "finished_at", "experiment", "user", "run_id", "experiment_id", "duration"])),
         st.booleans(),
     ),
     max_size=3,
@@ -272,8 +303,8 @@ def sort(models, order, now):
     result.sort(key=lambda run: -run.started_at)
     for each in reversed(order):
         placed = {run.number: place(each.field, run, now) for run in result}
-        result.sort(key=lambda run: placed[run.number][1], reverse=each.descending)  # noqa: B023 -- called at once
-        result.sort(key=lambda run: placed[run.number][0])  # noqa: B023
+        result.sort(key=lambda run: placed[run.number][1], reverse=each.descending)
+        result.sort(key=lambda run: placed[run.number][0])
     return result
 
 

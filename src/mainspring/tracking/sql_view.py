@@ -46,7 +46,7 @@ _RUN = "JOIN tracked_run r ON r.number = v.run JOIN run_key k ON k.id = v.key WH
 _VIEWS: dict[str, tuple[tuple[str, ...], str]] = {
     "runs": (
         ("r.run_id", "e.name AS experiment", "r.title", "r.user_name", "r.group_name", "r.status", "{r.started_at} AS started_at",
-         "{r.finished_at} AS finished_at", "(r.finished_at - r.started_at) / 1000000.0 AS seconds", "r.parent_id", "r.note"),
+         "{r.finished_at} AS finished_at", "CAST(r.finished_at - r.started_at AS DOUBLE PRECISION) / 1000000 AS seconds", "r.parent_id", "r.note"),
         "FROM tracked_run r JOIN experiment e ON e.id = r.experiment_id AND e.workspace = r.workspace"
         " WHERE {mine} AND r.deleted_at IS NULL",
     ),
