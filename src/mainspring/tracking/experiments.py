@@ -37,8 +37,11 @@ def check_experiment_name(name: str) -> str:
     return name
 
 
-def find_experiment(tx: Transaction, name: str = "", *, number: int = 0) -> Experiment:
-    """The experiment with this name or number; `NotFound` with the nearest names otherwise."""
+def find_experiment(tx: Transaction, name: str = "", *, number: int = 0, counted: bool = True) -> Experiment:
+    """The experiment with this name or number; `NotFound` with the nearest names otherwise.
+
+    Its runs are counted, which takes as long as there are many, unless `counted` is false.
+    """
     column, value = ("e.id", number) if number else ("e.name", name)
     row = tx.row(
         f"SELECT {_COLUMNS} FROM experiment e WHERE e.workspace = ? AND {column} = ?",  # noqa: S608 -- names of our own
