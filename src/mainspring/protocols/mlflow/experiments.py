@@ -32,6 +32,7 @@ __all__ = [
     "artifact_root",
     "default_experiment",
     "find_experiment",
+    "location_of",
     "outer_id",
 ]
 
@@ -48,15 +49,17 @@ VIEWS: dict[str, Literal["active", "deleted", "all"]] = {
 
 _IS_DEFAULT = "mlflow.experiment.isDefault"
 _defaults: dict[tuple[str, str], int] = {}
-"""The number of the default experiment by store and workspace; a number never changes its experiment."""
+"""The number of the default experiment by store and workspace; 0 where there is none yet."""
+_locations: dict[tuple[str, str, int], str] = {}
+_MOST_LOCATIONS = 10_000
 
 
 def default_experiment(client: Client) -> Experiment:
     """The workspace's default experiment, which is made when it is first asked for."""
     place = (client.address, caller().workspace)
-    if place in _defaults:
+    if _defaults.get(place):
         try:
-            return client.tracking.experiment(id=_defaults[place])
+            return client.tracking.experiment(id=_defaults[place], counted=False)
         except NotFound:
             del _defaults[place]
     marked = client.tracking.experiments(f"tags.`{_IS_DEFAULT}` = 'yes'", view="all", limit=1).experiments
@@ -71,9 +74,6 @@ def outer_id(client: Client, number: int) -> str:
     if place not in _defaults:
         marked = client.tracking.experiments(f"tags.`{_IS_DEFAULT}` = 'yes'", view="all", limit=1).experiments
         _defaults[place] = marked[0].id if marked else 0
-        if not marked:
-            del _defaults[place]
-            return str(number)
     return "0" if _defaults[place] == number else str(number)
 
 
@@ -85,10 +85,20 @@ def find_experiment(client: Client, experiment_id: str) -> Experiment:
     try:
         if not 0 < wanted < 1 << 62:
             raise NotFound("no such number")
-        found = client.tracking.experiment(id=wanted)
+        found = client.tracking.experiment(id=wanted, counted=False)
     except NotFound:
         raise missing(f"No Experiment with id={wanted} exists") from None
     return found
+
+
+def location_of(client: Client, number: int) -> str:
+    """Where the files of an experiment's runs are, as it was asked for when it was made; that never changes."""
+    place = (client.address, caller().workspace, number)
+    if place not in _locations:
+        if len(_locations) > _MOST_LOCATIONS:
+            _locations.clear()
+        _locations[place] = client.tracking.experiment(id=number, counted=False).location
+    return _locations[place]
 
 
 def active_experiment(client: Client, experiment_id: str) -> Experiment:
@@ -170,7 +180,7 @@ def _get_by_name(call: Call) -> dict[str, Any]:
     if name == DEFAULT:
         default_experiment(call.client)
     try:
-        found = call.client.tracking.experiment(name)
+        found = call.client.tracking.experiment(name, counted=False)
     except NotFound:
         raise missing(f"Could not find experiment with name '{name}'") from None
     return {"experiment": _described(call.client, found)}

@@ -81,7 +81,8 @@ def check_metric(key: str, value: float, timestamp: int, step: int, path: str = 
         reason = f"metric '{key}' (value={value}). Timestamp must be a nonnegative long (64-bit integer) "
         raise invalid(invalid_value(f"{prefix}timestamp", timestamp, reason))
     if abs(step) >= 1 << 62:
-        raise invalid(invalid_value(f"{prefix}step", step, f"metric '{key}' (value={value}). Step must be less than 2**62."))
+        reason = f"metric '{key}' (value={value}). Step must be less than 2**62."
+        raise invalid(invalid_value(f"{prefix}step", step, reason))
     check_length("Metric name", _KEY, key)
 
 

@@ -241,7 +241,12 @@ def _log_model(call: Call) -> dict[str, Any]:
     if absent:
         raise invalid(f"Model json is missing mandatory fields: {absent}")
     run = find_run(call, run_id)
-    kept = {key: value for key, value in model.items() if key not in ("signature", "saved_input_example_info")}
+    kept = {key: model.get(key) for key in ("run_id", "artifact_path", "utc_time_created", "model_uuid")}
+    flavors = model["flavors"] if isinstance(model["flavors"], dict) else {}
+    kept["flavors"] = {
+        name: {key: value for key, value in each.items() if key != "config"} if isinstance(each, dict) else each
+        for name, each in flavors.items()
+    }
     history = [*json.loads(run.tags.get("mlflow.log-model.history") or "[]"), kept]
     add_records(call, run_id, TagsRecord({"mlflow.log-model.history": json.dumps(history)}))
     return {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from mainspring.client.client import Client
 from mainspring.kernel.clock import to_micros
-from mainspring.protocols.mlflow.experiments import artifact_root, outer_id
+from mainspring.protocols.mlflow.experiments import artifact_root, location_of, outer_id
 from mainspring.protocols.mlflow.grammar import DATASETS_TAG
 from mainspring.protocols.mlflow.wire import spelled
 from mainspring.tracking.types import Metric, TrackedRun
@@ -118,8 +118,8 @@ class RunWriter:
     def _root(self, run: TrackedRun) -> tuple[str, str]:
         if run.experiment_id not in self._roots:
             identity = outer_id(self._client, run.experiment_id)
-            location = self._client.tracking.experiment(id=run.experiment_id).location
-            self._roots[run.experiment_id] = identity, artifact_root(identity, location)
+            root = artifact_root(identity, location_of(self._client, run.experiment_id))
+            self._roots[run.experiment_id] = identity, root
         return self._roots[run.experiment_id]
 
     def _inputs(self, run: TrackedRun) -> dict[str, Any]:

@@ -130,8 +130,8 @@ def read_request(endpoint: Endpoint, *, method: str, query: str, body: bytes, co
 
 
 def encode(fields: dict[str, Any]) -> bytes:
-    """An answer as JSON, indented like MLflow's; NaN and infinities as texts."""
-    return msgspec.json.format(msgspec.json.encode(fields), indent=2)
+    """An answer as JSON; what JSON cannot hold was `spelled` before."""
+    return msgspec.json.encode(fields)
 
 
 def spelled(value: float) -> float | str:

@@ -33,12 +33,18 @@ _locks = [threading.Lock() for _ in range(64)]
 """A parameter is never changed: looking and writing happen under the lock of the run."""
 
 
+_PLAIN_STAMP, _PLAIN_STEP = 1 << 44, 1 << 62
+"""Below these nothing is wrong with a time (in milliseconds, until the year 2527) or a step."""
+
+
 class _Point(msgspec.Struct):
     key: str
     value: float | str
     timestamp: int
     step: int = 0
     model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
 
 
 class _Pair(msgspec.Struct):
@@ -87,8 +93,8 @@ def _fast_batch(body: bytes) -> dict[str, Any] | None:
 def _settle(point: _Point) -> None:
     if isinstance(point.value, str):
         point.value = real(point.value)
-    number(point.timestamp)
-    number(point.step)
+    if not (-_PLAIN_STEP < point.timestamp < _PLAIN_STEP and -_PLAIN_STEP < point.step < _PLAIN_STEP):
+        raise ParseFailed("out of range")
 
 
 def _log_metric(call: Call) -> dict[str, Any]:
@@ -119,8 +125,7 @@ def _log_batch(call: Call) -> dict[str, Any]:
     batch: _Batch = call.request.get("batch") or _lenient_batch(call.request)
     run_id = batch.run_id
     check_run_id(run_id)
-    for position, point in enumerate(batch.metrics):
-        check_metric(point.key, float(point.value), point.timestamp, point.step, f"metrics[{position}]")
+    _check_points(batch.metrics)
     params = [(each.key, check_param(each.key, each.value, f"params[{at}]")) for at, each in enumerate(batch.params)]
     tags = [(each.key, check_tag(each.key, each.value, f"tags[{at}]")) for at, each in enumerate(batch.tags)]
     check_batch_sizes(len(batch.metrics), len(params), len(tags))
@@ -136,6 +141,16 @@ def _log_batch(call: Call) -> dict[str, Any]:
     else:
         _write_batch(call, run_id, batch.metrics, {}, dict(tags))
     return {}
+
+
+def _check_points(points: list[_Point]) -> None:
+    """Each key once, since a batch holds few; times and steps of all."""
+    known: set[str] = set()
+    for position, point in enumerate(points):
+        plain = 0 <= point.timestamp < _PLAIN_STAMP and -_PLAIN_STEP < point.step < _PLAIN_STEP
+        if not plain or point.key not in known:
+            check_metric(point.key, float(point.value), point.timestamp, point.step, f"metrics[{position}]")
+            known.add(point.key)
 
 
 def _write_batch(
@@ -211,6 +226,8 @@ def _point(fields: dict[str, Any]) -> _Point:
         fields.get("timestamp", 0),
         fields.get("step", 0),
         fields.get("model_id", ""),
+        fields.get("dataset_name", ""),
+        fields.get("dataset_digest", ""),
     )
 
 

@@ -1,0 +1,102 @@
+"""The stock MLflow client against `mainspring up` and against `mlflow server` on SQLite: the calls that a training waits for.
+
+The same program, in a process of its own, speaks to each server in turn; half of a small call is the client itself,
+which the row of a bare server shows: it answers the same client at once and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench_up import MLFLOW, _free_port, _running, _wait
+from peers import find_peer, run_peer
+from row import Row
+
+LIMITS = {"log_metric": "ratio >= 10", "log_batch": "ratio >= 10"}
+
+PROGRAM = """
+import json, statistics, sys, time, warnings
+warnings.simplefilter("ignore")
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+client = MlflowClient({uri!r})
+figures = {{}}
+def timed(name, times, work):
+    work(0)
+    start = time.perf_counter()
+    for number in range(times):
+        work(number + 1)
+    figures[name] = (time.perf_counter() - start) / times
+experiment = client.create_experiment("bench")
+run = client.create_run(experiment).info.run_id
+timed("log_metric", 300, lambda n: client.log_metric(run, "loss", n, timestamp=n, step=n))
+def batch(key, start):
+    return [Metric(key, float(n), n, n) for n in range(start, start + 1000)]
+timed("log_batch", 20, lambda n: client.log_batch(run, batch("batched", n * 1000)))
+timed("runs/get", 100, lambda n: client.get_run(run))
+timed("create_run", 60, lambda n: client.create_run(experiment, tags={{"a": str(n)}}))
+for number in range({runs}):
+    made = client.create_run(experiment, run_name=str(number)).info.run_id
+    metrics = [Metric(f"m{{key}}", number / (key + 1), 1, 1) for key in range(50)]
+    client.log_batch(made, metrics, [Param(f"p{{key}}", str(number % 7)) for key in range(20)])
+timed("search_runs", 5, lambda n: client.search_runs([experiment], "metrics.m7 > 3 and params.p3 = '2'", max_results=100,
+    order_by=["metrics.m8 DESC"]))
+for start in range(0, {points}, 1000):
+    client.log_batch(run, batch("long", start))
+    if start + 1000 in ({points} // 10, {points}):
+        timed(f"history of {{start + 1000:,}}", 2, lambda n: client.get_metric_history(run, "long"))
+print(json.dumps(figures))
+"""
+
+BARE = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    while (await receive()).get("more_body"):
+        pass
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    body = b'{"experiment_id": "1", "run": {"info": {"run_id": "1", "experiment_id": "1"}}}'
+    await send({"type": "http.response.body", "body": body})
+"""
+ALONE = PROGRAM.split("def batch", maxsplit=1)[0] + "print(json.dumps(figures))\n"
+
+
+def rows(*, runs: int = 300, points: int = 100_000) -> Iterator[Row]:
+    """Each call through the client; the peer is MLflow's own server."""
+    found = find_peer("mlflow", MLFLOW)
+    if not found:
+        yield Row("mlflow client", None, note="mlflow is not installed")
+        return
+    python, version = found
+    with tempfile.TemporaryDirectory(prefix="mainspring-bench-") as folder:
+        Path(folder, "bare.py").write_text(BARE, "utf-8")
+        bare = [sys.executable, "-m", "uvicorn", "--app-dir", folder, "bare:app", "--log-level", "error"]
+        ours = [str(Path(sys.executable).with_name("mainspring")), "up", "--store", f"{folder}/store"]
+        theirs = [str(Path(python).with_name("mlflow")), "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+        theirs += ["--artifacts-destination", f"{folder}/artifacts"]
+        floor = _through(python, bare, ALONE, 0, 0, Path(folder))["log_metric"]
+        mine = _through(python, ours, PROGRAM, runs, points, Path(folder))
+        peer = _through(python, theirs, PROGRAM, runs, points, Path(folder))
+    for name, seconds in mine.items():
+        ratio = peer[name] / seconds
+        yield Row(f"mlflow client: {name}", seconds * 1000, peer[name] * 1000, version, ratio, LIMITS.get(name, ""), "ms")
+    net, peer_net = mine["log_metric"] - floor, peer["log_metric"] - floor
+    note = f"the client alone takes {floor * 1000:.2f} ms"
+    yield Row("log_metric, less the client", net * 1000, peer_net * 1000, version, peer_net / net, "", "ms", note)
+    small, large = mine[f"history of {points // 10:,}"], mine[f"history of {points:,}"]
+    yield Row("history of 10 times the points", large / small, unit="times", note="growth of ours")
+
+
+def _through(python: str, command: list[str], program: str, runs: int, points: int, folder: Path) -> dict[str, float]:
+    with _running([*command, "--port", str(_free_port())]) as (process, port):
+        uri = f"http://127.0.0.1:{port}"
+        _wait(process, f"{uri}/health")
+        return run_peer(python, program.format(uri=uri, runs=runs, points=points), cwd=folder)
