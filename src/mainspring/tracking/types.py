@@ -11,6 +11,7 @@ from mainspring.lineage.types import File, Run, RunStatus
 
 __all__ = [
     "Acknowledged",
+    "ColumnsRecord",
     "Experiment",
     "ExperimentPage",
     "FileRecord",
@@ -116,7 +117,21 @@ class FileRecord(msgspec.Struct, frozen=True, array_like=True, tag=7):
     about: dict[str, Any] = {}
 
 
-Record = PointsRecord | ParamsRecord | TagsRecord | NoteRecord | SourceRecord | FinishRecord | FileRecord
+class ColumnsRecord(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """The values of many calls of `log` with the same names; it counts as that many records. See `rows`."""
+
+    keys: list[str]
+    steps: bytes
+    """int64, little-endian."""
+    times: bytes
+    """Microseconds since 1970 UTC, int64, little-endian."""
+    values: list[bytes]
+    """For each key a column of float64, little-endian."""
+
+
+Record = (
+    PointsRecord | ParamsRecord | TagsRecord | NoteRecord | SourceRecord | FinishRecord | FileRecord | ColumnsRecord
+)
 """What a run writes, one after the other, into its spool; sent in batches, applied exactly once."""
 
 
@@ -146,6 +161,8 @@ class Metric(msgspec.Struct, frozen=True):
     first_step: int
     """The least step."""
     chunks: int
+    mean: float | None = None
+    """Of the finite values."""
 
     @property
     def value(self) -> float:
@@ -190,6 +207,8 @@ class RunPage(msgspec.Struct, frozen=True):
     runs: list[TrackedRun]
     next_page: str
     """What to ask the next page with; empty on the last one."""
+    unknown: list[str] = []
+    """Names in the question that no run of its experiments has: `metrics.lsos`."""
 
 
 class Experiment(msgspec.Struct, frozen=True):
