@@ -39,7 +39,7 @@ def test_a_model_is_made_described_and_tagged(any_client: Client) -> None:
     tagged = any_client.models.tag_version("flight-delay@1", "c", "d")
     assert tagged.tags == {"a": "b", "c": "d"}
     assert tagged.updated_at > version.updated_at
-    assert any_client.models.tag_version(tagged.id, "a").tags == {"c": "d"}
+    assert any_client.models.tag_version(tagged.id, "a", "").tags == {"c": "d"}
     assert any_client.models.describe_version("flight-delay@1", status="failed").status == "failed"
 
 

@@ -12,7 +12,7 @@ from mainspring.kernel.clock import turned
 from mainspring.kernel.context import acting_as
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.lineage import graph
-from mainspring.models.retention import RetentionRule
+from mainspring.models.types import RetentionRule
 
 
 @pytest.fixture

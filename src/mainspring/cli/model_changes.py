@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mainspring.cli.output import ago, bytes_text, echo_json, json_option, show_table, store_options, use_client
-from mainspring.models.retention import RetentionRule
+from mainspring.models.types import RetentionRule
 
 __all__ = ["delete", "register", "rename", "restore", "retain", "tag"]
 

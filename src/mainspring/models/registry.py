@@ -53,6 +53,7 @@ __all__ = [
     "locate",
     "policy",
     "set_policy",
+    "usable",
     "versions_of",
 ]
 
@@ -252,6 +253,23 @@ def find_notes(tx: Transaction, artifact: Artifact, *, deleted: bool = False) ->
     return found
 
 
+def usable(tx: Transaction, ref: str) -> Artifact:
+    """The artifact of a version that may be put to work: not deleted, and its files all there.
+
+    Raises:
+        NotFound: There is none, or it was deleted.
+        Conflict: Its files are not all there.
+    """
+    artifact = graph.resolve(tx, ref, kind=KIND)
+    key = (artifact.workspace, artifact.name, artifact.version)
+    if not tx.value("SELECT 1 FROM model_version WHERE workspace = ? AND name = ? AND version = ?", key):
+        return artifact  # recorded in the graph alone, so nothing was ever said about it
+    notes = locate(tx, ref)
+    if notes.status != "ready":
+        raise Conflict(f"{artifact.ref} is {notes.status}: its files are not all there")
+    return graph.find_artifact(tx, notes.artifact_id)
+
+
 def find_version(tx: Transaction, ref: str, *, deleted: bool = False) -> ModelVersion:
     """The version that a reference means; see `locate`."""
     return describe_version(tx, locate(tx, ref, deleted=deleted))
@@ -262,7 +280,8 @@ def versions_of(
 ) -> list[ModelVersion]:
     """The versions of a model, newest first; `before` is a version number, for the next page."""
     model = find_model(tx, name, deleted=deleted)
-    clauses, params = ["workspace = ?", "name = ?"], [model.workspace, model.name]
+    clauses = ["workspace = ?", "name = ?"]
+    params: list[Any] = [model.workspace, model.name]
     if not deleted:
         clauses.append("deleted_at IS NULL")
     if before:

@@ -11,7 +11,7 @@ import msgspec
 
 from mainspring.kernel.clock import to_micros
 from mainspring.kernel.context import acting_as, caller
-from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.kernel.errors import Conflict, NotFound
 from mainspring.kernel.names import check_name
 from mainspring.lineage import graph, lifetime, listing
 from mainspring.models.announce import announce
@@ -20,11 +20,10 @@ from mainspring.models.labels import change_model, change_notes
 from mainspring.models.registry import KIND, create_model, find_model, locate
 from mainspring.models.stages import move_alias
 from mainspring.models.tables import MODELS, NOTES
-from mainspring.models.types import Model, VersionNotes
+from mainspring.models.types import Model, RetentionRule, VersionNotes
 from mainspring.store.transaction import Transaction
 
 __all__ = [
-    "RetentionRule",
     "delete_model",
     "delete_version",
     "doomed_by",
@@ -37,27 +36,6 @@ __all__ = [
 ]
 
 _DAY = 86_400_000_000
-
-
-class RetentionRule(msgspec.Struct, frozen=True):
-    """Which versions of a model are kept; those that no line of it keeps may be deleted."""
-
-    last: int = 0
-    """The newest so many; 0 keeps none for that."""
-    days: int = 0
-    """Those younger than so many days; 0 keeps none for that."""
-    aliased: bool = True
-    """Those that an alias points at, or that are in the stage Staging or Production."""
-    approved: bool = True
-    """Those that somebody approved."""
-    deployed: bool = True
-    """Those that answer at an endpoint."""
-
-    def __post_init__(self) -> None:
-        if self.last < 0 or self.days < 0:
-            raise InvalidInput("a retention rule keeps a number of versions or days from 0 on")
-        if not self.last and not self.days:
-            raise InvalidInput("a retention rule must keep something", hint="give `last`, `days` or both")
 
 
 def rename_model(tx: Transaction, name: str, to: str) -> Model:

@@ -61,7 +61,7 @@ class ApprovalOperations(RoomService):
             return approvals_of(tx, locate(tx, ref).digest)
 
     @operation(permission="models:read", resource="ref")
-    def may_take(self, ref: str, target: str = "champion") -> Decision:
+    def may_take(self, ref: str, *, target: str = "champion") -> Decision:
         """Whether a version may take an alias or a stage now, and what is lacking."""
         if not target:
             raise InvalidInput("name an alias or a stage")

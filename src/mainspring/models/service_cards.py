@@ -32,13 +32,13 @@ class CardOperations(RoomService):
             ref: The version.
             format: `md` for Hugging Face's README.md, `json` for Google's Model Card Toolkit, `html` for a page.
         """
-        from mainspring.models import card_formats
+        from mainspring.models.card_formats import to_google, to_html, to_markdown
 
         card = self._card(ref)
         if format == "json":
-            plain = card_formats.to_google(card, self._since_the_last(card))
+            plain = to_google(card, self._since_the_last(card))
             return msgspec.json.format(msgspec.json.encode(plain), indent=2).decode()
-        return card_formats.to_markdown(card) if format == "md" else card_formats.to_html(card)
+        return to_markdown(card) if format == "md" else to_html(card)
 
     @operation(permission="models:write", writes=True, resource="ref")
     def write_card(self, ref: str, section: str, text: str) -> CardText:

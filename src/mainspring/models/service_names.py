@@ -77,7 +77,7 @@ class NameOperations(RoomService):
             return changed
 
     @operation(permission="models:write", writes=True, resource="name")
-    def tag(self, name: str, key: str, value: str = "") -> Model:
+    def tag(self, name: str, key: str, value: str) -> Model:
         """Set one tag of a model; an empty value takes it away."""
         with self.store.write() as tx:
             model = find_model(tx, name)

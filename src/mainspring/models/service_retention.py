@@ -6,8 +6,8 @@ from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.operations import operation
 from mainspring.models.registry import describe_notes, find_model
-from mainspring.models.retention import RetentionRule, delete_version, doomed_by, retention_rule, set_retention
-from mainspring.models.types import ModelVersion, VersionNotes
+from mainspring.models.retention import delete_version, doomed_by, retention_rule, set_retention
+from mainspring.models.types import ModelVersion, RetentionRule, VersionNotes
 from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
 

@@ -143,7 +143,7 @@ class VersionOperations(RoomService):
             return describe_version(tx, changed)
 
     @operation(permission="models:write", writes=True, resource="ref")
-    def tag_version(self, ref: str, key: str, value: str = "") -> ModelVersion:
+    def tag_version(self, ref: str, key: str, value: str) -> ModelVersion:
         """Set one tag of a version; an empty value takes it away."""
         with self.store.write() as tx:
             notes = locate(tx, ref)

@@ -29,6 +29,7 @@ __all__ = [
     "ModelCard",
     "ModelPage",
     "ModelVersion",
+    "RetentionRule",
     "Rule",
     "SliceFigure",
     "Stage",
@@ -194,6 +195,27 @@ class Rule(msgspec.Struct, frozen=True):
         named = [each for each in self.approvers if not each.startswith("role:")]
         if len(named) == len(self.approvers) and 0 < len(set(named)) < self.approvals:
             raise InvalidInput(f"{len(set(named))} people cannot give {self.approvals} approvals")
+
+
+class RetentionRule(msgspec.Struct, frozen=True):
+    """Which versions of a model are kept; those that no line of it keeps may be deleted."""
+
+    last: int = 0
+    """The newest so many; 0 keeps none for that."""
+    days: int = 0
+    """Those younger than so many days; 0 keeps none for that."""
+    aliased: bool = True
+    """Those that an alias points at, or that are in the stage Staging or Production."""
+    approved: bool = True
+    """Those that somebody approved."""
+    deployed: bool = True
+    """Those that answer at an endpoint."""
+
+    def __post_init__(self) -> None:
+        if self.last < 0 or self.days < 0:
+            raise InvalidInput("a retention rule keeps a number of versions or days from 0 on")
+        if not self.last and not self.days:
+            raise InvalidInput("a retention rule must keep something", hint="give `last`, `days` or both")
 
 
 class Approval(msgspec.Struct, frozen=True):

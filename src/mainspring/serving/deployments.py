@@ -18,6 +18,7 @@ from mainspring.kernel.ids import new_id
 from mainspring.lineage.graph import add_artifact, aliases, finish_run, resolve, start_run, use
 from mainspring.lineage.types import Artifact, RunStatus
 from mainspring.models.approvals import standing
+from mainspring.models.registry import usable
 from mainspring.models.stages import move_alias
 from mainspring.serving.sequential import Rule
 from mainspring.serving.tables import ENDPOINTS, EVIDENCE, ROLLOUTS
@@ -140,7 +141,7 @@ def begin_rollout(
     held = find_endpoint(tx, endpoint)
     if held.plan.mode != "single":
         raise Conflict(f"a rollout runs at endpoint {endpoint!r} already", hint="promote or roll it back first")
-    artifact = resolve(tx, challenger, kind="model")
+    artifact = usable(tx, challenger)
     if artifact.id == held.plan.champion.model:
         raise Conflict(f"{artifact.ref} answers at endpoint {endpoint!r} already")
     if mode == "canary":

@@ -15,6 +15,7 @@ from mainspring.kernel.operations import Download, operation
 from mainspring.lineage.graph import resolve
 from mainspring.lineage.queries import why
 from mainspring.lineage.types import Graph
+from mainspring.models.registry import usable
 from mainspring.serving.deployments import (
     begin_rollout,
     check_approved,
@@ -81,7 +82,7 @@ class Serving(RoomService, room="serving"):
         """
         check_name(endpoint, what="endpoint")
         with self.store.write() as tx:
-            artifact = resolve(tx, model, kind="model")
+            artifact = usable(tx, model)
             approval = check_approved(tx, artifact, allow_unapproved=allow_unapproved)
             before = tx.fetch_one(ENDPOINTS, "WHERE workspace = ? AND name = ?", (tx.workspace, endpoint))
             if before is not None and before.plan.mode != "single":
