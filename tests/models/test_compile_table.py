@@ -314,6 +314,14 @@ def check(model: Any, signature: Signature, frame: pl.DataFrame, asked: pl.DataF
     expected = native_predictor(model, signature).predict(rows)
     found = OnnxPredictor(graph, signature).predict(rows)
     assert list(found) == list(expected)
+    compiled = OnnxPredictor(graph, signature)
+    for at in range(25):  # a row alone is answered as among many
+        alone = compiled.predict({key: column[at : at + 1] for key, column in rows.items()})
+        for name, values in alone.items():
+            if name == LABEL:
+                assert values[0] == found[name][at]
+            else:
+                np.testing.assert_allclose(values[0], found[name][at], rtol=1e-12, atol=1e-12)
     for name, answer in expected.items():
         if name == LABEL or answer.dtype.kind in "iu":
             assert found[name].tolist() == answer.tolist()
@@ -411,9 +419,7 @@ def test_categories_of_a_frame_are_numbered_as_the_library_numbers_them(kind: st
         )
 
     def typed(rows: Any) -> Any:
-        return rows.astype(
-            {"letter": pd.CategoricalDtype(LETTERS), "floor": pd.CategoricalDtype([3, 5, 9, 40])}
-        )
+        return rows.astype({"letter": pd.CategoricalDtype(LETTERS), "floor": pd.CategoricalDtype([3, 5, 9, 40])})
 
     train = frame(1500, 1, known=True)
     target = ((train["size"] > 0) ^ (train["letter"] == "x") ^ (train["floor"] == 9)).astype(int).to_numpy()

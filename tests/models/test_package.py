@@ -6,14 +6,18 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import catboost
 import lightgbm
 import msgspec
 import numpy as np
 import polars as pl
 import pytest
+import xgboost
 from onnx import TensorProto, helper
 from sklearn import ensemble
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -77,11 +81,17 @@ def test_a_model_that_cannot_be_compiled_is_served_natively(tmp_path: Path, flig
         ensemble.HistGradientBoostingClassifier(max_iter=3, categorical_features=["hour"]),
         ensemble.GradientBoostingClassifier(n_estimators=3),
         make_pipeline(FunctionTransformer(), lightgbm.LGBMClassifier(n_estimators=3, verbose=-1, n_jobs=1)),
+        make_pipeline(FunctionTransformer(), xgboost.XGBClassifier(n_estimators=3, n_jobs=1)),
+        make_pipeline(
+            FunctionTransformer(), catboost.CatBoostClassifier(iterations=3, verbose=0, allow_writing_files=False)
+        ),
+        make_pipeline(SelectKBest(k=1), MLPClassifier((3,), max_iter=5)),
+        ensemble.VotingClassifier([("a", LogisticRegression())], voting="soft"),
     ],
     ids=lambda model: type(model).__name__,
 )
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_every_estimator_that_trees_are_made_of_is_trusted(
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names", "ignore:Stochastic Optimizer")
+def test_every_estimator_that_models_are_made_of_is_trusted(
     tmp_path: Path, flights: pl.DataFrame, model: Any, data: Any
 ) -> None:
     frame = flights.select("wind", "hour")
