@@ -393,6 +393,7 @@ def test_every_column_that_may_name_a_blob_is_on_the_hooks_page(store):
         ("artifact", "digest"),
         ("model_version", "digest"),
         ("model_approval", "digest"),
+        ("logged_model_metric", "dataset_digest"),
     }
     with store.read() as tx:
         if tx.dialect == "sqlite":

@@ -40,7 +40,7 @@ class Room(msgspec.Struct, frozen=True):
     blobs: tuple[str, ...] = ()
     """Columns whose text names blobs that must be kept, `table.column`: every 64 hex digits in it are taken for a
     digest. ` BY key` says by which column the table is read in pages (the column itself where it is a digest, `id`
-    otherwise), ` WHERE ...` which rows count."""
+    otherwise; a text that is unique), ` WHERE ...` which rows count."""
     expire: str = ""
     """`module:function`, `(tx, before, write) -> how many`: gives up what was deleted before then (microseconds)."""
 
@@ -70,7 +70,12 @@ ROOMS: tuple[Room, ...] = (
     Room("trust", 1, "mainspring.trust.service:Trust"),
     Room("events", 1, "mainspring.events.service:Events"),
     Room("data", 0, "mainspring.data.service:Data"),
-    Room("tracking", 1, "mainspring.tracking.service:Tracking"),
+    Room(
+        "tracking",
+        1,
+        "mainspring.tracking.service:Tracking",
+        blobs=("run_file.digest", "tracked_run.source BY run_id"),
+    ),
     Room("quality", 1, "mainspring.quality.service:Quality"),
     Room("features", 1, "mainspring.features.service:Features", blobs=("feature_state.digest",)),
     Room(
