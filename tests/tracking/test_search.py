@@ -26,7 +26,15 @@ def log(client, experiment, title, *, params=None, tags=None, status="finished",
 def runs(any_client):
     """Four runs of two experiments."""
     ids = {
-        "a": log(any_client, "one", "a", params={"depth": 3, "opt": "adam", "deep": {"er": True}}, tags={"team": "x"}, loss=0.5, acc=0.8),
+        "a": log(
+            any_client,
+            "one",
+            "a",
+            params={"depth": 3, "opt": "adam", "deep": {"er": True}},
+            tags={"team": "x"},
+            loss=0.5,
+            acc=0.8,
+        ),
         "b": log(any_client, "one", "b", params={"depth": 6, "opt": "sgd", "list": [1, 2]}, loss=0.1, acc=0.9),
         "c": log(any_client, "one", "c", params={"depth": "many"}, loss=math.nan, status="failed"),
         "d": log(any_client, "two", "d", params={"depth": 4.5}, loss=math.inf),
@@ -81,10 +89,21 @@ def test_pages_go_on_where_they_ended_while_runs_arrive(runs):
 def test_a_token_is_of_one_question(runs):
     client, _ = runs
     token = client.tracking.search(order_by=["title"], limit=1).next_page
-    for other in ({"order_by": ["-title"]}, {"query": "title != 'x'", "order_by": ["title"]}, {"order_by": ["title"], "view": "all"}):
+    for other in (
+        {"order_by": ["-title"]},
+        {"query": "title != 'x'", "order_by": ["title"]},
+        {"order_by": ["title"], "view": "all"},
+    ):
         with pytest.raises(InvalidInput, match="another question"):
             client.tracking.search(**other, page=token)
-    wrong = [token[:-3], "x" + token[1:], "nonsense!", "", token + "A", token[:5] + ("A" if token[5] != "A" else "B") + token[6:]]
+    wrong = [
+        token[:-3],
+        "x" + token[1:],
+        "nonsense!",
+        "",
+        token + "A",
+        token[:5] + ("A" if token[5] != "A" else "B") + token[6:],
+    ]
     for each in wrong:
         if each:
             with pytest.raises(InvalidInput, match="page token"):
@@ -109,14 +128,18 @@ def test_counting_loads_nothing(runs):
 
 def test_names_that_no_run_has_are_named(runs):
     client, _ = runs
-    assert client.tracking.search("metrics.lsos < 1 OR params.depth > 1 OR tags.x = 'y'").unknown == ["metrics.lsos", "tags.x"]
+    assert client.tracking.search("metrics.lsos < 1 OR params.depth > 1 OR tags.x = 'y'").unknown == [
+        "metrics.lsos",
+        "tags.x",
+    ]
     with pytest.raises(NotFound) as caught:
         client.tracking.search(experiments=["oen"])
     assert "one" in caught.value.known
 
 
 @pytest.mark.parametrize(
-    "asked", [{"query": "metrics."}, {"order_by": ["x"]}, {"limit": 0}, {"limit": 60_000}, {"order_by": ["title", "-title"]}]
+    "asked",
+    [{"query": "metrics."}, {"order_by": ["x"]}, {"limit": 0}, {"limit": 60_000}, {"order_by": ["title", "-title"]}],
 )
 def test_what_cannot_be_asked_is_refused(any_client, asked):
     with pytest.raises(InvalidInput):
@@ -128,7 +151,10 @@ def test_keys_are_listed_by_prefix_and_counted_on_request(runs):
     keys = client.tracking.keys
     assert [(each.space, each.name) for each in keys(space="metric")] == [("metric", "acc"), ("metric", "loss")]
     found = {each.name: each for each in keys(prefix="d", counts=True)}
-    assert {name: (each.runs, each.numeric) for name, each in found.items()} == {"depth": (4, True), "deep.er": (1, False)}
+    assert {name: (each.runs, each.numeric) for name, each in found.items()} == {
+        "depth": (4, True),
+        "deep.er": (1, False),
+    }
     assert [each.name for each in keys(experiments=["two"])] == ["loss", "depth"]
     assert len(keys(limit=3)) == 3
 

@@ -120,7 +120,9 @@ def test_the_line_of_a_long_text_is_shown_with_its_pointer():
     assert line[arrow.index("^") :].startswith("bad")
 
 
-@pytest.mark.parametrize("text", ["(" * 100 + "metrics.a > 1" + ")" * 100, "NOT " * 100 + "metrics.a > 1", "a" * 30_000])
+@pytest.mark.parametrize(
+    "text", ["(" * 100 + "metrics.a > 1" + ")" * 100, "NOT " * 100 + "metrics.a > 1", "a" * 30_000]
+)
 def test_what_has_no_end_is_refused(text):
     with pytest.raises(InvalidInput):
         parse_query(text)

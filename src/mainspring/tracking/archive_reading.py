@@ -12,6 +12,7 @@ import re
 import tempfile
 import uuid
 import zipfile
+import zlib
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -89,7 +90,7 @@ def import_experiment(store: Store, body: Upload, *, name: str = "") -> Experime
         try:
             with zipfile.ZipFile(file) as archive:
                 return _Reader(store, archive, size).read(name)
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
             raise UnsupportedFormat(f"this is not the archive of an experiment: {error}") from error
 
 
