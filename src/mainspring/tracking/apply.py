@@ -23,9 +23,11 @@ from mainspring.tracking.ingest import append_points, compact
 from mainspring.tracking.keys import intern
 from mainspring.tracking.params import check_key, stored_param
 from mainspring.tracking.paths import check_path
+from mainspring.tracking.rows import columns_of
 from mainspring.tracking.runs import active_run, end_run, put_values, set_tags
 from mainspring.tracking.tables import FILES, FileRow, RunRow
 from mainspring.tracking.types import (
+    ColumnsRecord,
     FileRecord,
     FinishRecord,
     NoteRecord,
@@ -36,7 +38,7 @@ from mainspring.tracking.types import (
     TagsRecord,
 )
 
-__all__ = ["apply_batch"]
+__all__ = ["apply_batch", "rows_in"]
 
 
 def apply_batch(
@@ -57,24 +59,22 @@ def apply_batch(
     """
     row = active_run(tx, run_id)
     where = (row.run_id, writer)
-    applied = 0
+    applied, total = 0, sum(map(rows_in, records))
     if writer:
         applied = tx.value("SELECT applied FROM run_writer WHERE run_id = ? AND writer = ?", where) or 0
-        if sequence > applied:
+        mixed = any(isinstance(each, ColumnsRecord) for each in records)  # their rows are in no order
+        if sequence > applied or (sequence < applied < sequence + total and mixed):
             message = f"writer {writer} of run {run_id} sent record {sequence}, but {applied} are here"
             raise Conflict(message, details={"applied": applied})
-        if sequence + len(records) <= applied:
+        if sequence + total <= applied:
             return applied
     else:
         sequence = 0
     points: dict[str, Points] = {}
     for number in range(applied - sequence, len(records)):
         record = records[number]
-        if isinstance(record, PointsRecord):
-            for key, value in record.values.items():
-                if key not in points:
-                    points[check_key(key)] = Points()
-                points[key].add(record.step, record.at, value)
+        if isinstance(record, PointsRecord | ColumnsRecord):
+            _gather(points, record)
         else:
             _apply(tx, row, record, patches.get(number))
     if points:
@@ -83,13 +83,32 @@ def apply_batch(
         tx.execute(
             "INSERT INTO run_writer (run_id, writer, applied) VALUES (?, ?, ?)"
             " ON CONFLICT (run_id, writer) DO UPDATE SET applied = excluded.applied",
-            (*where, sequence + len(records)),
+            (*where, sequence + total),
         )
     tx.execute("UPDATE tracked_run SET updated_at = ? WHERE number = ?", (tx.now_micros, row.number))
     touch_run(tx, row.run_id)
     if any(isinstance(each, FinishRecord) for each in records):
         compact(tx, row.number)
-    return sequence + len(records)
+    return sequence + total
+
+
+def _gather(points: dict[str, Points], record: PointsRecord | ColumnsRecord) -> None:
+    """Put what a record has at the end of the points of its names."""
+    if isinstance(record, PointsRecord):
+        for key, value in record.values.items():
+            if key not in points:
+                points[check_key(key)] = Points()
+            points[key].add(record.step, record.at, value)
+        return
+    for key, columns in columns_of(record).items():
+        if key not in points:
+            points[check_key(key)] = Points()
+        points[key].extend(columns)
+
+
+def rows_in(record: Record) -> int:
+    """How many records this one counts as."""
+    return max(1, len(record.steps) // 8) if isinstance(record, ColumnsRecord) else 1
 
 
 def _apply(tx: Transaction, row: RunRow, record: Record, patch: File | None) -> None:

@@ -18,10 +18,11 @@ from mainspring.tracking.outlines import encode_outline, outline_of, spread
 from mainspring.tracking.tables import CHUNKS, METRICS, ChunkRow, MetricRow, RunRow
 from mainspring.tracking.types import Special
 
-__all__ = ["append_points", "compact"]
+__all__ = ["append_points", "compact", "state_of"]
 
 _SMALL = 256
 _IN = 500
+_GREATEST = 1.7e308
 _OPEN = (
     f"SELECT c.key, c.number, c.count, CASE WHEN c.count < {_SMALL} THEN c.points END FROM metric m"  # noqa: S608 -- a number
     " JOIN metric_chunk c ON c.run = m.run AND c.key = m.key AND c.number >= m.sealed"
@@ -123,9 +124,15 @@ def _chunk(run: int, key: int, number: int, points: Points, memo: dict[bytes, by
     )
 
 
+def state_of(run: int, key: int, points: Points) -> MetricRow:
+    """The state of a metric with these points, none of which are chunks of its own."""
+    return _merged(run, key, None, points, 0, 0)
+
+
 def _merged(run: int, key: int, before: MetricRow | None, new: Points, chunks: int, sealed: int) -> MetricRow:
     """The summary of a metric after `new` points."""
-    minimum, maximum, _, _ = spread(new.values.tolist())
+    minimum, maximum, mean, finite = spread(new.values.tolist())
+    total = mean * finite if finite else 0.0
     latest = _latest(new)
     step, at, value = new.steps[latest], new.times[latest], new.values[latest]
     last: float | None = value if math.isfinite(value) else None
@@ -137,7 +144,11 @@ def _merged(run: int, key: int, before: MetricRow | None, new: Points, chunks: i
         minimum = min((each for each in (minimum, before.minimum) if each is not None), default=None)
         maximum = max((each for each in (maximum, before.maximum) if each is not None), default=None)
         first_step, count = min(first_step, before.first_step), count + before.count
-    return MetricRow(run, key, last, special, step, at, count, minimum, maximum, first_step, chunks, sealed)
+        total, finite = total + before.total, finite + before.finite
+    total = max(-_GREATEST, min(_GREATEST, total))
+    return MetricRow(
+        run, key, last, special, step, at, count, minimum, maximum, first_step, chunks, sealed, total, finite
+    )
 
 
 def _latest(points: Points) -> int:

@@ -163,6 +163,7 @@ def _metric(run_id: str, key: str, row: MetricRow) -> Metric:
         maximum=row.maximum,
         first_step=row.first_step,
         chunks=row.chunks,
+        mean=row.total / row.finite if row.finite else None,
     )
 
 

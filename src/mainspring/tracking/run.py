@@ -9,6 +9,7 @@ import logging
 import operator
 import os
 import threading
+import weakref
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mainspring.kernel.clock import now_micros
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, Unavailable
+from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, StorageError, Unavailable
+from mainspring.tracking.endings import end_with_the_process
 from mainspring.tracking.environment import capture
 from mainspring.tracking.frames import encode_frame
 from mainspring.tracking.media import as_media
@@ -25,11 +27,11 @@ from mainspring.tracking.params import check_key, encode_params
 from mainspring.tracking.run_media import MediaLogging
 from mainspring.tracking.shipper import Shipper
 from mainspring.tracking.spool import Spool
+from mainspring.tracking.summary import encode_rule, rule_tag
 from mainspring.tracking.types import (
     FinishRecord,
     NoteRecord,
     ParamsRecord,
-    PointsRecord,
     Record,
     RunStart,
     TagsRecord,
@@ -46,6 +48,15 @@ _PATIENCE = 30.0
 _STEPS = 1 << 62
 _current: ContextVar[ActiveRun | None] = ContextVar("mainspring.run", default=None)
 _active: list[ActiveRun] = []
+_living: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
+
+
+def _in_a_child() -> None:
+    for run in list(_living):
+        run._halted = True  # noqa: SLF001 -- ours
+
+
+os.register_at_fork(after_in_child=_in_a_child)
 
 
 class ActiveRun(MediaLogging):
@@ -72,19 +83,32 @@ class ActiveRun(MediaLogging):
         source: bool,
         console: bool | str = False,
         system: bool | float = False,
+        main: bool = True,
+        offline: bool = False,
+        step: int = -1,
     ) -> None:
         self.id = start.run_id
         self.start = start
         self._tracking = tracking
         self._folder = folder
-        self._step = -1
+        self._step = step
+        self._main = main
+        self._offline = offline
         self._ended = False
+        self._halted = False
+        """Whether a call must look twice: the run has ended here, or this is a forked child."""
         self._lock = threading.Lock()
         self._token: Any = None
         self._pid = os.getpid()
-        self._spool = Spool.create(folder, start, workspace=caller().workspace)
-        self._shipper: Shipper | None = Shipper(tracking, self._spool, first=self._look_around if source else None)
+        self._spool = Spool.create(folder, start, workspace=caller().workspace, main=main)
+        self._shipper: Shipper | None = None
+        if not offline:
+            self._shipper = Shipper(tracking, self._spool, first=self._look_around if source else None)
+        elif source:
+            self._look_around()
         _active.append(self)
+        _living.add(self)
+        end_with_the_process(_active)
         self._begin_companions(console=console, system=system)
 
     def log(self, metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **values: Any) -> None:
@@ -97,7 +121,31 @@ class ActiveRun(MediaLogging):
                 `ms.Table(...)`, figures, frames, which become series under their names.
         """
         if metrics:
-            values = {**metrics, **values}
+            values = {**metrics, **values} if values else metrics  # type: ignore[assignment]  # it is only read
+        if self._halted:
+            self._look_twice()
+        spool = self._spool
+        form = spool.forms.get(tuple(values))
+        if form is None:
+            self._log_checked(values, step)
+            return
+        number = step
+        if number is None:
+            with self._lock:
+                number = self._step = self._step + 1
+        try:  # names that were checked before, and numbers: a copy into memory
+            if -_STEPS < number < _STEPS:
+                spool.append_row(form, number, now_micros(), values.values())
+                if number > self._step:
+                    self._step = operator.index(number)
+                return
+        except StorageError:
+            raise
+        except Exception:  # noqa: BLE001, S110 -- something is no number; what it is is said below, in words
+            pass
+        self._log_checked(values, number)
+
+    def _log_checked(self, values: Mapping[str, Any], step: Any) -> None:
         if not values:
             raise InvalidInput("log was called without a value", hint="run.log(step=1, loss=0.4)")
         media: dict[str, Any] = {}
@@ -109,13 +157,14 @@ class ActiveRun(MediaLogging):
                 raise
             numbers = _numbers({key: value for key, value in values.items() if key not in media})
         if step is None:
-            self._step += 1
-            step = self._step
+            with self._lock:
+                step = self._step = self._step + 1
         else:
             step = _index(step)
             self._step = max(self._step, step)
         if numbers:
-            self._write(PointsRecord(step, now_micros(), numbers))
+            form = self._spool.forms.get(tuple(numbers)) or self._spool.form(tuple(numbers))
+            self._spool.append_row(form, step, now_micros(), numbers.values())
         for key, value in media.items():
             self.log_media(value, key, step=step)
 
@@ -140,29 +189,62 @@ class ActiveRun(MediaLogging):
         """Record that the run used an artifact: `run.use("dataset/flights@3", role="training-data")`."""
         self._tracking.use(self.id, ref=ref, role=role)
 
+    def define(self, pattern: str, *, summary: str = "last", goal: str = "", step_metric: str = "") -> None:
+        """Say what the last word on some metrics is, and what they are drawn over.
+
+        It does not change what is kept: the last, least, greatest and mean value of every metric are, and are found as
+        `metrics.<name>`, `metrics.<name>.min`, `.max`. `client.tracking.summary(run_id)` applies the rules.
+
+        Args:
+            pattern: A name or a pattern of names: `val/*`.
+            summary: `last`, `min`, `max`, `mean`, or `best`, which needs a goal.
+            goal: `minimize` or `maximize`.
+            step_metric: The metric that is the x axis of these.
+        """
+        self._write(TagsRecord({rule_tag(pattern): encode_rule(summary, goal, step_metric)}))
+
     @property
     def waiting(self) -> int:
         """How many records are not yet in the store."""
-        return self._shipper.waiting if self._shipper is not None and self._pid == os.getpid() else self._spool.records
+        return self._shipper.waiting if self._shipper is not None and not self._stale else self._spool.records
+
+    @property
+    def lag(self) -> float:
+        """For how many seconds the oldest of them has waited; 0 where nothing waits, and offline."""
+        return self._shipper.lag if self._shipper is not None and not self._stale else 0.0
 
     def flush(self, *, timeout: float = _PATIENCE) -> None:
-        """Return when all that was logged before is durable in the store; `Unavailable` after `timeout` seconds."""
-        if self._shipper is None or self._pid != os.getpid():
+        """Return when all that was logged before is durable in the store; `Unavailable` after `timeout` seconds.
+
+        Offline it is durable on this machine's disk when this returns.
+        """
+        if self._offline and not self._stale:
+            self._spool.sync()
+            return
+        if self._shipper is None or self._stale:
             raise Conflict("a forked child cannot flush", hint="its parent sends what it logged, when both have ended")
         self._shipper.flush(timeout)
 
     def finish(self, *, status: str = "finished", error: str = "", timeout: float = _PATIENCE) -> None:
-        """End the run. When the store cannot be reached the rest waits in the spool, and the next run here sends it."""
-        if self._shipper is None or self._pid != os.getpid():
+        """End the run. When the store cannot be reached the rest waits in the spool, and the next run here sends it.
+
+        A process that only joined the run sends what it has and leaves the run as it is.
+        """
+        if self._stale or self._pid != os.getpid():
             return  # a forked child does not end its parent's run
         with self._lock:
             if self._ended:
                 return
             self._end_companions()
-            self._write(FinishRecord(status, error))  # type: ignore[arg-type]  # the callers pass what it may be
-            self._ended = True
+            if self._main:
+                self._write(FinishRecord(status, error, now_micros()))  # type: ignore[arg-type]  # as the callers say
+            self._ended = self._halted = True
         if self in _active:
             _active.remove(self)
+        if self._shipper is None:
+            self._spool.sync()
+            self._spool.close(remove=False)
+            return
         try:
             self._shipper.flush(timeout)
         except Unavailable:
@@ -190,20 +272,31 @@ class ActiveRun(MediaLogging):
     def __repr__(self) -> str:
         return f"<run {self.start.experiment} {self.id}>"
 
+    @property
+    def _stale(self) -> bool:
+        """Whether this is a forked child: what it wrote is its parent's to send."""
+        return self._pid != os.getpid() or (self._shipper is None and not self._offline)
+
     def _write(self, record: Record) -> None:
+        if self._halted:
+            self._look_twice()
+        self._spool.append(encode_frame(record))
+
+    def _look_twice(self) -> None:
         if self._pid != os.getpid():
             self._fork()
         if self._ended:
             raise Conflict(f"run {self.id} has ended; nothing can be logged into it", hint="start another run")
-        self._spool.append(encode_frame(record))
 
     def _fork(self) -> None:
         """In a forked child: the parent's file, thread and connections are not ours. The parent sends our spool."""
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._spool.close(remove=False)
+        self._spool.leave()
         self._spool = Spool.create(self._folder, self.start, workspace=caller().workspace, main=False)
         self._shipper = None
+        self._main = False
+        self._halted = self._ended
 
     def _look_around(self) -> None:
         """In the shipper's thread, once: what takes too long to wait for. A run is worth more than its surroundings."""
@@ -222,6 +315,14 @@ def current_run() -> ActiveRun:
         return _active[0]
     many = f"{len(_active)} runs go on in this process" if _active else "no run goes on"
     raise Conflict(f"{many}, so that it is not clear where to log", hint='with ms.run("name") as run: run.log(...)')
+
+
+def current_id(backend: object) -> str:
+    """The run of this context where it goes on at the same place, or an empty text."""
+    found = _current.get()
+    if found is None or found._ended or found._tracking._backend is not backend:  # noqa: SLF001 -- ours
+        return ""
+    return found.id
 
 
 def log(metrics: Mapping[str, Any] | None = None, /, *, step: int | None = None, **values: Any) -> None:

@@ -6,27 +6,27 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import MainspringError, Unavailable
 from mainspring.kernel.hashing import digest_value
-from mainspring.kernel.ids import new_id
-from mainspring.kernel.names import check_name
 from mainspring.tracking.annotations import AnnotationOperations
+from mainspring.tracking.beginning import begin
 from mainspring.tracking.chunks import decode_points
-from mainspring.tracking.experiments import check_experiment_name
 from mainspring.tracking.history import points_frame
 from mainspring.tracking.inputs import InputOperations
 from mainspring.tracking.media_reading import read_output, read_table
 from mainspring.tracking.params import encode_params
-from mainspring.tracking.run import ActiveRun
+from mainspring.tracking.run import ActiveRun, current_id
+from mainspring.tracking.runs import bare_id
 from mainspring.tracking.service_experiments import ExperimentOperations
 from mainspring.tracking.service_files import FileOperations
 from mainspring.tracking.service_runs import RunOperations
 from mainspring.tracking.service_search import SearchOperations
 from mainspring.tracking.shipper import ship_rest
 from mainspring.tracking.spool import abandoned
+from mainspring.tracking.summary import rules_of, summarize
 from mainspring.tracking.types import RunStart
 from mainspring.tracking.views import ViewOperations
 
@@ -64,52 +64,78 @@ class Tracking(
         """The parameters of a run, flat."""
         return self.get(run_id).params
 
+    def summary(self, run_id: str) -> dict[str, float]:
+        """The summary value of every metric of a run, by the rules of `run.define`; the last value without one."""
+        found = self.get(run_id)
+        return summarize(found.metrics, rules_of(found.tags))
+
     def run(
         self,
-        experiment: str,
+        experiment: str = "",
         *,
         params: Any = None,
         tags: Mapping[str, str] | None = None,
         title: str = "",
         kind: str = "training",
         parent: str = "",
+        group: str = "",
+        id: str = "",  # noqa: A002 -- what it is called everywhere
+        resume: Literal["", "allow", "must", "never"] = "",
+        fork_from: str = "",
+        fork_step: int | None = None,
+        offline: bool | None = None,
         source: bool = True,
         console: bool | str | None = None,
         system: bool | float | None = None,
     ) -> ActiveRun:
         """Begin a run to log into: `with client.tracking.run("flight-delay", params={"depth": 6}) as run: ...`.
 
-        It begins even when the server is away. What runs left behind that were killed here is sent now, too.
+        It begins even when the server is away. What runs left behind that were killed here is sent now, too. Inside the
+        block of another run of this store it is that one's child. In a process whose environment has `MAINSPRING_RUN`,
+        the id of a run, it joins that run: it writes beside the others, and does not end it.
 
         Args:
-            experiment: The name that groups runs.
+            experiment: The name that groups runs. May be left out where a run is continued or joined.
             params: A mapping, a dataclass or a struct, nested as you like.
             tags: Texts to find it by.
             title: A name for this one run.
             kind: The kind of run in the lineage.
             parent: The id of the run that this one is a part of.
+            group: What several runs have in common.
+            id: The id of the run: one that there is, to go on with it, or a new one.
+            resume: What holds for an `id`: there `must` be such a run, there may `never` be one, or either (`allow`).
+            fork_from: The run whose history up to `fork_step` is the beginning of this one's; nothing is copied.
+            fork_step: The last step that is taken over.
+            offline: Whether to keep everything on this machine until `recover` or `mainspring run sync` sends it; what
+                the environment's `MAINSPRING_OFFLINE` says when left out.
             source: Whether to record the code's version, the machine and the packages.
             console: What is recorded of what the process prints: `python`, `process` (C libraries and children too) or
                 `off`; True for what the settings say. As `source`, when left out.
             system: How often to look at the machine, in seconds; 0 for never, True for what the settings say. As
                 `source`, when left out.
+
+        Raises:
+            NotFound: there is no run with this id, and there must be.
+            AlreadyExists: there is one, and there never may be.
         """
-        check_experiment_name(experiment)
-        check_name(kind, what="kind")
         texts = encode_params(params) if params is not None else {}
-        self.recover()
-        start = RunStart(new_id(), experiment, kind, title, parent.removeprefix("run/"))
-        try:
-            self.start(start)
-        except Unavailable as error:
-            _log.warning("run %s begins without the store and is sent later: %s", start.run_id, error)
+        away = os.environ.get("MAINSPRING_OFFLINE", "") not in ("", "0", "false") if offline is None else offline
+        wanted = RunStart(
+            bare_id(id), experiment, kind, title, parent, group, forked_from=bare_id(fork_from), fork_step=fork_step
+        )
+        if not away:
+            self.recover()
+        begun = begin(self, wanted, resume=resume, offline=away, inherits=current_id(self._backend))
         active = ActiveRun(
             self,
-            start,
+            begun.start,
             self._spools(),
-            source=source,
+            source=source and begun.main,
             console=source if console is None else console,
             system=source if system is None else system,
+            main=begun.main,
+            offline=away,
+            step=begun.step,
         )
         if texts:
             active.params(params)
@@ -131,7 +157,7 @@ class Tracking(
         What cannot be sent now stays for the next time.
         """
         count = 0
-        for spool in abandoned(self._spools(), run_id=run_id, workspace=caller().workspace):
+        for spool in abandoned(self._spools(), run_id=bare_id(run_id), workspace=caller().workspace):
             try:
                 count += ship_rest(self, spool)
             except Unavailable:

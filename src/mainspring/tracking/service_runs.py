@@ -14,11 +14,21 @@ from mainspring.store.service import RoomService
 from mainspring.tracking.apply import apply_batch
 from mainspring.tracking.chunks import encode_points
 from mainspring.tracking.experiments import check_experiment_name
+from mainspring.tracking.forks import inherit_metrics
 from mainspring.tracking.frames import decode_records
 from mainspring.tracking.histories import points_of, series_of
 from mainspring.tracking.loading import load_run
 from mainspring.tracking.runs import active_run, begin_run, end_run, find_run
-from mainspring.tracking.types import Acknowledged, FileRecord, PointsRecord, RunStart, Series, SourceRecord, TrackedRun
+from mainspring.tracking.types import (
+    Acknowledged,
+    ColumnsRecord,
+    FileRecord,
+    PointsRecord,
+    RunStart,
+    Series,
+    SourceRecord,
+    TrackedRun,
+)
 
 __all__ = ["RunOperations"]
 
@@ -38,7 +48,11 @@ class RunOperations(RoomService):
             if tx.value("SELECT 1 FROM tracked_run WHERE run_id = ?", (run.run_id,)):
                 return graph.get_run(tx, run.run_id)
         with self.store.write() as tx:
-            return begin_run(tx, run)
+            known = tx.value("SELECT 1 FROM tracked_run WHERE run_id = ?", (run.run_id,))
+            begun = begin_run(tx, run)
+            if run.forked_from and not known:
+                inherit_metrics(tx, find_run(tx, run.run_id), find_run(tx, run.forked_from))
+            return begun
 
     @operation(permission="tracking:write", writes=True, resource="run_id")
     def append(self, run_id: str, *, writer: str, sequence: int, body: Upload) -> Acknowledged:
@@ -56,7 +70,7 @@ class RunOperations(RoomService):
             if isinstance(record, FileRecord) or (isinstance(record, SourceRecord) and record.content):
                 name = record.path if isinstance(record, FileRecord) else record.script or "changes.patch"
                 patches[place] = File(name, len(record.content), self.store.blobs.put(record.content))
-        only_points = all(isinstance(each, PointsRecord) for each in records)
+        only_points = all(isinstance(each, PointsRecord | ColumnsRecord) for each in records)
         with self.store.bookkeeping() if only_points else self.store.write() as tx:
             applied = apply_batch(tx, run_id, writer=writer, sequence=sequence, records=records, patches=patches)
         return Acknowledged(applied)
@@ -158,8 +172,8 @@ class RunOperations(RoomService):
             buckets: From 1 to 100,000.
             x: What the stretches are of: `step`, `time`, or the name of another metric.
             method: `minmax` gives the least and greatest of each stretch; `lttb` its most telling point.
-            since: Cursors of an earlier answer, joined with spaces: of those series only what came after it, and nothing
-                of those that have not grown.
+            since: Cursors of an earlier answer, joined with spaces: of those series only what came after it, and
+                nothing of those that have not grown.
         """
         if not 1 <= buckets <= 100_000:
             raise InvalidInput(f"buckets = {buckets} is not from 1 to 100,000")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ __all__ = ["Shipper", "ship_rest"]
 _log = logging.getLogger("mainspring.tracking")
 
 _INTERVAL = 0.25
+_MARKS = 4096
 _BEAT = 5.0
 _LONGEST_PAUSE = 30.0
 
@@ -38,6 +40,7 @@ class Shipper:
         self._urgent = threading.Event()
         self._stopping = False
         self._failure: MainspringError | None = None
+        self._marks: deque[tuple[int, float]] = deque(maxlen=_MARKS)
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._work,), name="mainspring-shipper", daemon=True)
         self._thread.start()
@@ -67,6 +70,15 @@ class Shipper:
         """How many records are not acknowledged yet."""
         return self._spool.records - self._sent.sequence
 
+    @property
+    def lag(self) -> float:
+        """Seconds for which the oldest record that is not acknowledged has waited, to a quarter of a second."""
+        marks = list(self._marks)
+        sent = self._sent.sequence
+        if self._spool.records <= sent:
+            return 0.0
+        return monotonic() - next((at for count, at in marks if count > sent), monotonic())
+
     def stop(self) -> None:
         """End the thread; the spool goes when everything in it is acknowledged, and stays otherwise."""
         self._stopping = True
@@ -93,6 +105,7 @@ class Shipper:
             self._urgent.wait(pause)
             self._urgent.clear()
             stopping = self._stopping
+            self._mark()
             try:
                 self._send()
                 if monotonic() - beat > _BEAT:
@@ -104,6 +117,14 @@ class Shipper:
                 pause = min(pause * 2, _LONGEST_PAUSE)
             if stopping:
                 return
+
+    def _mark(self) -> None:
+        """Remember how many records there are now, for `lag`; forget what is sent."""
+        sent, records = self._sent.sequence, self._spool.records
+        while self._marks and self._marks[0][0] <= sent:
+            self._marks.popleft()
+        if records > (self._marks[-1][0] if self._marks else sent) and len(self._marks) < _MARKS:
+            self._marks.append((records, monotonic()))
 
     def _fail(self, error: MainspringError) -> None:
         with self._changed:
@@ -118,6 +139,7 @@ class Shipper:
         while self.waiting and self._sent.next(self._tracking):
             with self._changed:
                 self._changed.notify_all()
+        self._sent.clear()
 
 
 class _Sent:
@@ -134,7 +156,17 @@ class _Sent:
         if batch is None:
             return False
         header = self.spool.header
-        answer = tracking.append(header.start.run_id, writer=header.writer, sequence=batch.sequence, body=[batch.data])
+        run_id, writer = header.start.run_id, header.writer
+        try:
+            answer = tracking.append(run_id, writer=writer, sequence=batch.sequence, body=[batch.data])
+        except Conflict as error:
+            applied = error.details.get("applied", -1)
+            if not self.sequence < applied <= batch.sequence + batch.count:
+                raise
+            # Sent before, in other batches, and the answer did not come: go on where the store is.
+            self.position = self.spool.skip(self.position, applied - self.sequence)
+            self.sequence = applied
+            return True
         if answer.applied < batch.sequence + batch.count:
             raise Conflict(
                 f"run {header.start.run_id}: the store acknowledged {answer.applied} records of {batch.count}"
@@ -142,6 +174,12 @@ class _Sent:
         self.sequence += batch.count
         self.position = batch.stop
         return True
+
+    def clear(self) -> None:
+        """Give the room of what is acknowledged back, where it is much."""
+        start = self.spool.clear(self.sequence)
+        if start is not None:
+            self.position = start
 
 
 def ship_rest(tracking: Tracking, spool: Spool) -> int:

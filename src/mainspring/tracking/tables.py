@@ -54,6 +54,9 @@ class MetricRow(msgspec.Struct, frozen=True):
     chunks: int
     sealed: int = 0
     """How many chunks are full: the first ones. Those after them grow and are joined."""
+    total: float = 0.0
+    """The sum of the finite values, of which there are `finite`."""
+    finite: int = 0
 
 
 class ChunkRow(msgspec.Struct, frozen=True):
@@ -171,6 +174,8 @@ CREATE TABLE metric (
   first_step BIGINT NOT NULL,
   chunks BIGINT NOT NULL,
   sealed BIGINT NOT NULL DEFAULT 0,
+  total DOUBLE PRECISION NOT NULL DEFAULT 0,
+  finite BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (run, key)
 );
 CREATE INDEX metric_by_value ON metric (key, last, run);
