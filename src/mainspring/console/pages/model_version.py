@@ -72,7 +72,8 @@ def version_page(client: Client, ask: Ask, ref: str) -> ModelVersionPage:
         lineage_href=ask.link(f"/lineage/{version.ref}"),
         evaluation=_evaluation(client, card, impact, ask),
         decisions=[
-            client.models.may_take(version.id, target=rule.target) for rule in client.models.rules(version.name)[:_RULES]
+            client.models.may_take(version.id, target=rule.target)
+            for rule in client.models.rules(version.name)[:_RULES]
         ],
         measured=_measured(card),
         example=_example(client, card),
