@@ -272,3 +272,67 @@ def test_search_finds_names_references_and_ids(full):
     for words in ("flight del", "model/flight-delay@1", full.names["trained"]):
         results = json.loads(full.get(f"/search.json?q={words}").content)["results"]
         assert any("flight-delay" in each["label"] for each in results), words
+
+
+def test_a_run_shows_its_code_and_what_was_installed(client, empty):
+    from mainspring.kernel.ids import new_id
+    from mainspring.tracking.frames import encode_frame
+    from mainspring.tracking.types import RunStart, SourceRecord
+
+    run_id = new_id()
+    client.tracking.start(RunStart(run_id, "coded", title="with changes"))
+    patch = b"diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-old <b>\n+new\n"
+    source = SourceRecord(
+        {"python": "3.12.1", "command": ["m.py"]}, {"numpy": "2.0.1"}, "c0ffee" * 6, "shop", "", patch
+    )
+    client.tracking.append(run_id, writer="", sequence=0, body=[encode_frame(source)])
+    page = empty.page(f"/runs/{run_id}?tab=code")
+    text = page.all("main")[0].text
+    assert "c0ffee" in text
+    assert "numpy" in text
+    assert "-old <b>" in page.all("pre", class_="diff")[0].text
+    assert len(empty.operations) <= 5
+    check(page)
+
+
+def test_the_comparison_names_what_differs_and_nothing_else(full):
+    page = full.page("/compare?run={trained}&run={trained_2}&base={trained_2}".format(**full.names))
+    cards = {card.all("h2")[0].text.split(" ")[0]: card.text for card in page.all("section") if card.all("h2")}
+    assert "family" in cards["Parameters"]
+    assert "seed" not in cards["Parameters"]
+    assert "↓" in cards["Metrics"]
+    whole = full.page("/compare?run={trained}&run={trained_2}&all=1".format(**full.names))
+    assert "seed" in whole.all("main")[0].text
+
+
+def test_a_window_of_the_table_is_json_with_typed_columns(full):
+    found = json.loads(
+        full.get(
+            "/runs.json?experiment=flight-delay&limit=2&col=metrics.loss&col=params.family&sort=started_at"
+        ).content
+    )
+    assert [each["kind"] for each in found["columns"]] == ["status", "time", "span", "number", "text"]
+    assert [len(row["cells"]) for row in found["rows"]] == [5, 5]
+    following = json.loads(
+        full.get(
+            "/runs.json?experiment=flight-delay&limit=2&col=metrics.loss&sort=started_at&page=" + found["next_page"]
+        ).content
+    )
+    assert following["total"] == -1
+    assert not {row["id"] for row in found["rows"]} & {row["id"] for row in following["rows"]}
+    assert full.get("/runs.json?limit=0").status_code == 400
+    assert full.get("/runs.json?view=some").status_code == 400
+
+
+def test_the_registry_shows_rules_approvals_and_what_differs(full):
+    page = full.page("/models/flight-delay@2")
+    approvals = next(
+        card.text for card in page.all("section") if card.all("h2") and "Approvals" in card.all("h2")[0].text
+    )
+    assert "of 1 approval" in approvals
+    assert "may take it" in approvals
+    model = full.page("/models/flight-delay?version=1&version=2").all("main")[0].text
+    assert "needs 1 approval" in model
+    assert "What differs" in model
+    index = full.page("/models").all("main")[0].text
+    assert "champion → @2" in index

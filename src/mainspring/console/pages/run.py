@@ -22,6 +22,8 @@ __all__ = ["ENTRIES", "RunPage"]
 
 _DRAWN = 12
 """Charts that the server draws where there are no scripts."""
+_PATCH = 200_000
+"""Characters of changes to the code that the page shows."""
 _LOGS = "logs/"
 _SYSTEM = "system/"
 
@@ -93,6 +95,11 @@ class RunPage(Page, frozen=True, kw_only=True):
     parent: Neighbour | None
     forked: Neighbour | None
     lineage_href: str
+    patch: str
+    """What differed from the commit when it began, or the program itself outside of a repository."""
+    packages: dict[str, str]
+    """What was installed, with versions."""
+    code_href: str
     raw: str
     """Address of the files of the run, to be followed by a path."""
 
@@ -158,8 +165,25 @@ def run_page(client: Client, ask: Ask) -> RunPage:
         if overview and tracked and tracked.forked_from
         else None,
         lineage_href=ask.link(f"/lineage/run/{run.id}"),
+        **(_code(client, run, ask) if tab == "code" else {"patch": "", "packages": {}, "code_href": ""}),
         raw=ask.link(f"/runs/{run.id}/raw/"),
     )
+
+
+def _code(client: Client, run: Run, ask: Ask) -> dict[str, Any]:
+    """The code and the environment that the run recorded: artifacts that it used."""
+    found: dict[str, Any] = {"patch": "", "packages": {}, "code_href": ""}
+    for node in client.lineage.why(run.id, limit=200).nodes:
+        if node.distance != 1 or node.type != "artifact":
+            continue
+        if node.kind == "environment":
+            packages = node.metadata.get("packages")
+            found["packages"] = packages if isinstance(packages, dict) else {}
+        elif node.kind == "code":
+            found["code_href"] = ask.link(node_path(node))
+            for file in client.lineage.artifact(node.id).files[:1]:
+                found["patch"] = b"".join(client.storage.get_blob(file.digest)).decode("utf-8", "replace")[:_PATCH]
+    return found
 
 
 def _tabs(

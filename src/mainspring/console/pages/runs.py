@@ -29,7 +29,7 @@ __all__ = ["ENTRIES", "STATUSES", "Column", "RunRow", "RunsPage", "row_of"]
 
 _FIRST, _MOST = 50, 1000
 """Rows of the drawn page; rows that one window may have."""
-_LOOKED_AT = 8
+_LOOKED_AT = 4
 """Newest runs whose keys decide on the columns when the address names none."""
 _METRICS, _PARAMS = 5, 4
 STATUSES = ("running", "finished", "failed", "cancelled", "crashed")

@@ -2,7 +2,7 @@
 // finer grain replaces what was there; runs that go on are asked for what is new.
 import { call } from "../api.js";
 
-const KEYS = 4, ABREAST = 2;
+const SERIES = 200, ABREAST = 2; // in one question; questions at a time
 
 export class Histories {
   constructor(starts, x = "step") {
@@ -36,7 +36,7 @@ export class Histories {
   async next() {
     if (this.busy >= ABREAST || !this.queue.length) return;
     const [{ ids, buckets }] = this.queue;
-    const batch = this.queue.filter((each) => each.buckets === buckets && String(each.ids) === String(ids)).slice(0, KEYS);
+    const batch = this.queue.filter((each) => each.buckets === buckets && String(each.ids) === String(ids)).slice(0, Math.max(1, Math.floor(SERIES / ids.length)));
     this.queue = this.queue.filter((each) => !batch.includes(each));
     this.busy += 1;
     try {
@@ -58,24 +58,24 @@ export class Histories {
     this.next();
   }
 
-  // What these runs have logged since of these keys; the keys that changed.
+  // What these runs have logged since, of these keys; the keys that changed. What came is put behind what is here; a
+  // history that has grown far beyond its grain, or whose points came out of order, is asked for anew.
   async follow(keys, runs) {
+    const known = keys.filter((key) => this.grain.has(key));
+    if (!known.length || !runs.length) return [];
+    const cursors = known.flatMap((key) => runs.map((id) => this.of(key).get(id)?.cursor).filter(Boolean));
+    const found = await call("tracking.series", { run_ids: runs, keys: known, buckets: 120, x: this.x, since: cursors.join(" ") });
     const changed = new Set();
-    const groups = new Map();
-    for (const key of keys) {
-      const buckets = this.grain.get(key);
-      if (!buckets) continue;
-      if (!groups.has(buckets)) groups.set(buckets, []);
-      groups.get(buckets).push(key);
-    }
-    for (const [buckets, some] of groups) {
-      const found = await call("tracking.series", { run_ids: runs, keys: some, buckets, x: this.x });
-      for (const each of found) {
-        const before = this.of(each.key).get(each.run_id);
-        if (before?.count === each.count) continue;
-        this.kept.get(each.key)?.set(each.run_id, this.read(each));
-        changed.add(each.key);
-      }
+    for (const each of found) {
+      const kept = this.kept.get(each.key);
+      const before = kept?.get(each.run_id);
+      const fresh = this.read(each);
+      if (!kept || !fresh.y.length) continue;
+      const rising = before && fresh.step[0] > before.step[before.step.length - 1];
+      if (!before) kept.set(each.run_id, fresh);
+      else if (!rising || before.y.length + fresh.y.length > 2 * this.grain.get(each.key)) kept.delete(each.run_id);
+      else kept.set(each.run_id, joined(before, fresh));
+      changed.add(each.key);
     }
     return [...changed];
   }
@@ -95,6 +95,12 @@ export class Histories {
       if (series.counts[index] > 1) spread = true;
       if (last === null) holes.push(index);
     }
-    return { key: series.key, run: series.run_id, count: series.count, step: Float64Array.from(series.steps), at, y, lo, hi, x: series.x?.length ? Float64Array.from(series.x, (each) => each ?? NaN) : null, holes, spread, start: this.starts.get(series.run_id) ?? at[0] };
+    return { key: series.key, run: series.run_id, count: series.count, step: Float64Array.from(series.steps), at, y, lo, hi, x: series.x?.length ? Float64Array.from(series.x, (each) => each ?? NaN) : null, holes, spread, cursor: series.cursor, start: this.starts.get(series.run_id) ?? at[0] };
   }
+}
+
+function joined(before, after) {
+  const both = (name) => { const whole = new Float64Array(before.y.length + after.y.length); whole.set(before[name]); whole.set(after[name], before.y.length); return whole; };
+  const holes = [...before.holes, ...after.holes.map((index) => index + before.y.length)];
+  return { ...after, step: both("step"), at: both("at"), y: both("y"), lo: both("lo"), hi: both("hi"), x: before.x && after.x ? both("x") : null, holes, spread: before.spread || after.spread, start: before.start };
 }

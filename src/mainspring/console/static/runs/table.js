@@ -1,6 +1,7 @@
 // A table of any length: only the rows in sight are in the document. Rows have one height; the head, the pinned rows and
 // the first columns stay where they are.
 import { h } from "../dom.js";
+import { icon } from "../icons.js";
 import { state } from "../state.js";
 import { counted, figure } from "../words.js";
 import { aggregate, cell } from "./cells.js";
@@ -147,9 +148,9 @@ export class Table {
         h("a", { href: row.href, title: `${row.label} · ${row.id}` }, row.label),
         h("span", { class: "faint" }, row.experiment),
         h("span", { class: "acts" },
-          h("button", { type: "button", data: { act: "hide" }, title: hidden ? "Show in charts" : "Hide from charts", aria: { label: hidden ? "Show in charts" : "Hide from charts", pressed: hidden } }, "◉"),
-          h("button", { type: "button", data: { act: "pin" }, title: "Pin to the top", aria: { label: `Pin ${row.label}`, pressed: state.all("pin").includes(row.id) } }, "⚲"),
-          h("button", { type: "button", data: { act: "base" }, title: "Compare all others with it", aria: { label: `Baseline ${row.label}`, pressed: row.id === this.baseline } }, "Δ"))),
+          h("button", { type: "button", data: { act: "hide" }, title: hidden ? "Show in charts" : "Hide from charts", aria: { label: hidden ? "Show in charts" : "Hide from charts", pressed: hidden } }, icon(hidden ? "shut" : "eye")),
+          h("button", { type: "button", data: { act: "pin" }, title: "Pin to the top", aria: { label: `Pin ${row.label}`, pressed: state.all("pin").includes(row.id) } }, icon("pin")),
+          h("button", { type: "button", data: { act: "base" }, title: "Compare all others with it", aria: { label: `Baseline ${row.label}`, pressed: row.id === this.baseline } }, icon("delta")))),
       this.columns.map((column, place) => cell(column, row.cells[place], row, base?.cells[place])));
   }
 
