@@ -9,7 +9,13 @@ import tomllib
 
 import pytest
 
-ROOTS = {"google": "protobuf", "opentelemetry": "opentelemetry-api", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+ROOTS = {
+    "google": "protobuf",
+    "opentelemetry": "opentelemetry-api",
+    "sklearn": "scikit-learn",
+    "xgboost": "xgboost-cpu",
+    "yaml": "pyyaml",
+}
 """Distributions whose import name is another."""
 
 

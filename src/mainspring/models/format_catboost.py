@@ -42,7 +42,7 @@ def load_catboost(path: Path) -> Any:
     try:
         import catboost
     except ImportError:
-        raise MissingDependency("catboost") from None
+        raise MissingDependency("catboost", extra="formats") from None
     try:
         return catboost.CatBoost().load_model(str(path), format="cbm")
     except (catboost.CatBoostError, UnicodeDecodeError) as error:

@@ -61,7 +61,7 @@ def _keras() -> Any:
     try:
         import keras
     except ImportError:
-        raise MissingDependency("keras") from None
+        raise MissingDependency("keras", extra="frameworks") from None
     return keras
 
 

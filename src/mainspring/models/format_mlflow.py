@@ -8,6 +8,7 @@ MLflow itself, in the child, where it is installed.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import sys
@@ -120,12 +121,12 @@ def _load_data(name: str, folder: Path, flavor: Mapping[str, Any], policy: LoadP
 def _through_mlflow(folder: Path) -> PyfuncPredictor:
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "true"  # the policy said so, and this is the child
     try:
-        import mlflow.pyfunc
+        pyfunc = importlib.import_module("mlflow.pyfunc")  # where the user has it; we do not bring it
     except ImportError:
         raise MissingDependency("mlflow") from None
     told = read_mlmodel((folder / MLMODEL).read_bytes()).get("signature")
     try:
-        wrapped = mlflow.pyfunc.load_model(str(folder))
+        wrapped = pyfunc.load_model(str(folder))
     except Exception as error:  # the model's own code
         raise Damaged(f"MLflow cannot load this folder here: {type(error).__name__}: {error}") from error
     return PyfuncPredictor(wrapped, from_mlflow(told), json_columns=json_columns(told))

@@ -88,7 +88,7 @@ def _module(library: str) -> Any:
     try:
         return importlib.import_module(library)
     except ImportError:
-        raise MissingDependency(library) from None
+        raise MissingDependency(library, extra="formats") from None
 
 
 PICKLE = _Pickle("pickle", "model.pkl")

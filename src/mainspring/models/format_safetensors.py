@@ -142,7 +142,7 @@ def _library() -> Any:
     try:
         import safetensors
     except ImportError:
-        raise MissingDependency("safetensors") from None
+        raise MissingDependency("safetensors", extra="formats") from None
     return safetensors
 
 

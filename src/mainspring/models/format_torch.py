@@ -124,7 +124,7 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError:
-        raise MissingDependency("torch") from None
+        raise MissingDependency("torch", extra="frameworks") from None
     return torch
 
 

@@ -52,7 +52,7 @@ def load_xgboost(path: Path, *, classifier: bool = False) -> Any:
     try:
         import xgboost
     except ImportError:
-        raise MissingDependency("xgboost") from None
+        raise MissingDependency("xgboost", extra="formats") from None
     made = xgboost.XGBClassifier() if classifier else xgboost.Booster()
     try:
         made.load_model(str(path))
