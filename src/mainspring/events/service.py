@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from typing import Any
 
 import msgspec
 
@@ -190,7 +191,7 @@ class Events(RoomService, room="events"):
         *,
         kind: str = "",
         subject: str = "test",
-        data: dict[str, str] = {},  # noqa: B006
+        data: dict[str, Any] = {},  # noqa: B006
     ) -> Outcome:
         """Post an event that did not happen, once and now; how it went."""
         with self.store.read() as tx:

@@ -47,7 +47,7 @@ STATUSES: Mapping[str, tuple[str, ...]] = {
 }
 """Our statuses for each of MLflow's."""
 
-DATASETS_TAG = "mlflow.datasets"
+DATASETS_TAG = "mainspring.datasets"
 """The tag that says which datasets a run had as inputs: lines of name, digest and context, divided by tabs."""
 
 _TOKEN = re.compile(
@@ -185,12 +185,11 @@ def clauses(text: str, words: Vocabulary) -> list[Clause]:
         if text:
             raise invalid(f"Invalid filter '{text}'. Could not be parsed.")
         return found
-    while True:
-        found.append(_clause(reader, words))
+    while True:  # AND is passed over wherever it stands, as in MLflow, where people leave it out
+        if not reader.word("AND"):
+            found.append(_clause(reader, words))
         if reader.place == len(reader.tokens):
             return found
-        if reader.take()[1].upper() != "AND":
-            raise invalid(f"Invalid clause(s) in filter string: '{text}'")
 
 
 class _Reader:

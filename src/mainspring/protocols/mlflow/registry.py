@@ -43,7 +43,7 @@ ORIGIN = "mlflow.version.origin"
 
 _TAG_KEY, _TAG_VALUE, _ALIAS = 250, 100_000, 255
 _ALIAS_FORM = re.compile(r"^[\w\-]*$")
-_ASKS = re.compile(r"tags?\.`mlflow\.prompt\.is_prompt` (=|!=) '(\w*)'")
+_ASKS = re.compile(r"tags?\.`?mlflow\.prompt\.is_prompt`? (=|!=) '(\w*)'")
 _STATUS = {"ready": "READY", "pending": "PENDING_REGISTRATION", "failed": "FAILED_REGISTRATION"}
 
 

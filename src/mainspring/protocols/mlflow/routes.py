@@ -38,6 +38,7 @@ AREAS: tuple[str, ...] = (
     "logged_models",
     "registered_models",
     "model_versions",
+    "webhooks",
 )
 """The modules with tables of endpoints; each has `ENDPOINTS`."""
 
