@@ -6,6 +6,8 @@ import io
 import pickle
 import subprocess
 import sys
+import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import mainspring as ms
 from mainspring.autologging import autolog, last_run
 from mainspring.client.client import Client
 from mainspring.client.default import default_client
+from mainspring.kernel.hooks import AUTOLOGGERS
 
 
 @pytest.fixture
@@ -112,6 +115,57 @@ def test_what_an_ensemble_fits_inside_belongs_to_it(here: Client, backend: str) 
         VotingClassifier([("a", LogisticRegression()), ("b", DecisionTreeClassifier())]).fit(*rows())
     (run,) = here.lineage.runs(limit=10)
     assert here.tracking.get(run.id).tags["autolog.estimator"] == "VotingClassifier"
+
+
+def test_two_threads_that_train_have_a_run_each(here: Client) -> None:
+    from sklearn.linear_model import LogisticRegression, RidgeClassifier
+
+    together = threading.Barrier(2)
+
+    class Waits(LogisticRegression):
+        def fit(self, X: Any, y: Any = None) -> Any:  # noqa: N803 -- scikit-learn's name
+            together.wait(timeout=20)
+            return super().fit(X, y)
+
+    class WaitsToo(RidgeClassifier):
+        def fit(self, X: Any, y: Any = None) -> Any:  # noqa: N803
+            together.wait(timeout=20)
+            return super().fit(X, y)
+
+    threads = [threading.Thread(target=kind().fit, args=rows()) for kind in (Waits, WaitsToo)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = [here.tracking.get(run.id) for run in here.lineage.runs(limit=10)]
+    assert {run.title for run in found} == {"Waits", "WaitsToo"}
+    assert {run.tags["autolog.estimator"] for run in found} == {"Waits", "WaitsToo"}
+
+
+def test_a_logger_of_somebody_else(here: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = types.ModuleType("ms_mine")
+    exec("def train(params, rows):\n    return {'score': sum(rows)}\n", mine.__dict__)
+
+    class MineLogger:
+        modules = ("ms_mine",)
+
+        def install(self, module: Any, patches: Any) -> None:
+            patches.function(module, "train", self.train)
+
+        def train(self, session: Any, call: Any) -> Any:
+            session.params(call.argument("params"))
+            model = yield
+            session.log(model)
+            session.model(model, native=lambda folder: (folder / "mine.bin").write_bytes(b"mine"))
+
+    monkeypatch.setitem(sys.modules, "ms_mine", mine)
+    monkeypatch.setitem(AUTOLOGGERS, "mine", f"{__name__}:MineLogger")
+    monkeypatch.setattr("mainspring.autologging.switch.registered", lambda *_: MineLogger)
+    autolog("mine")
+    assert mine.train({"depth": 3}, rows=[1, 2]) == {"score": 3}
+    found = here.tracking.get(last_run())
+    assert (found.title, found.params, found.metrics["score"].value) == ("mine.train", {"depth": 3}, 3.0)
+    assert [each.path for each in here.tracking.files(found.id)] == ["model/mine.bin"]
 
 
 def test_cross_validation_has_a_step_for_each_fold(here: Client) -> None:

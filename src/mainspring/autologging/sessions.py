@@ -39,6 +39,8 @@ _inside: ContextVar[bool] = ContextVar("mainspring.autologging.inside", default=
 _open: list[int] = []
 _lock = threading.Lock()
 _last: list[str] = []
+_begun: set[str] = set()
+"""The runs that began with a session and end with it."""
 _counted: dict[str, int] = {}
 
 
@@ -140,31 +142,57 @@ def opened(
     inside = _inside.set(True)
     with _lock:
         _open.append(threading.get_ident())
-    token, run, own = None, None, False
+    session = None
     try:
-        with contextlib.suppress(Exception):
-            if wanted is not None and not wanted():
-                framework = ""
-        if framework:
-            run, own = _run_for(options, title)
-        if run is None:
-            yield None
-            return
-        _counted[run.id] = _counted.get(run.id, 0) + 1
-        session = Session(framework, options, run, number=_counted[run.id])
+        session = _begin(framework, options, title, wanted)
         token = _session.set(session)
-        with run if own else contextlib.nullcontext():
-            with session.safely():
-                session.tags(framework=framework)
+        try:
             yield session
-    finally:
-        if token is not None:
+        except BaseException as error:
+            _end(session, error)
+            raise
+        finally:
             _session.reset(token)
+        _end(session, None)
+    finally:
         with _lock:
             _open.remove(threading.get_ident())
         _inside.reset(inside)
-        if own and run is not None:
-            _counted.pop(run.id, None)
+
+
+def _begin(
+    framework: str, options: Options, title: Callable[[], str], wanted: Callable[[], bool] | None
+) -> Session | None:
+    """A session in the run that goes on, or in one that begins; None when that cannot be, or is not wanted."""
+    try:
+        if wanted is not None and not wanted():
+            return None
+        run = active_run()
+        if run is None or run.id in _begun:  # another thread's, begun here and ended there
+            run = load(_CLIENT)().tracking.run(options.experiment or _program(), title=title())
+            run.__enter__()
+            _begun.add(run.id)
+            _last[:] = [run.id]
+        _counted[run.id] = _counted.get(run.id, 0) + 1
+        session = Session(framework, options, run, number=_counted[run.id])
+    except Exception as error:  # noqa: BLE001 -- no store, no rights, no space: the training goes on without
+        _log.warning("this training is not logged: %s", error)
+        return None
+    with session.safely():
+        session.tags(framework=framework)
+    return session
+
+
+def _end(session: Session | None, error: BaseException | None) -> None:
+    """End the run if it began with the session."""
+    if session is None or session.run.id not in _begun:
+        return
+    with session.safely():
+        try:
+            session.run.__exit__(type(error) if error is not None else None, error, None)
+        finally:
+            _begun.discard(session.run.id)
+            _counted.pop(session.run.id, None)
 
 
 def active_run() -> ActiveRun | None:
@@ -178,19 +206,6 @@ def active_run() -> ActiveRun | None:
 def last_run() -> str:
     """The id of the run that was last begun here; empty before the first."""
     return _last[-1] if _last else ""
-
-
-def _run_for(options: Options, title: Callable[[], str]) -> tuple[ActiveRun | None, bool]:
-    run = active_run()
-    if run is not None:
-        return run, False
-    try:
-        begun: ActiveRun = load(_CLIENT)().tracking.run(options.experiment or _program(), title=title())
-    except Exception as error:  # noqa: BLE001 -- no store, no rights, no space: the training goes on without
-        _log.warning("this training is not logged: %s", error)
-        return None, False
-    _last[:] = [begun.id]
-    return begun, True
 
 
 def _program() -> str:

@@ -201,6 +201,22 @@ class AutologSuite:
         autolog(self.framework)
         assert self.train() == before
 
+    def test_an_end_that_goes_wrong_never_reaches_the_training(
+        self, here: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from mainspring.tracking.run import ActiveRun
+
+        before = self.train()
+        finish = ActiveRun.finish
+
+        def refuse(run: ActiveRun, **options: Any) -> None:
+            finish(run, **options)
+            raise RuntimeError("the end is refused")
+
+        monkeypatch.setattr(ActiveRun, "finish", refuse)
+        autolog(self.framework)
+        assert self.train() == before
+
     def test_a_store_that_is_away_never_reaches_the_training(
         self, here: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:

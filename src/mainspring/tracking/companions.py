@@ -16,7 +16,7 @@ from mainspring.tracking.code_state import notebook
 from mainspring.tracking.console_output import ConsoleOutput, Mode
 from mainspring.tracking.system_metrics import SystemMetrics
 
-__all__ = ["Companions"]
+__all__ = ["Companions", "check_console"]
 
 _log = logging.getLogger("mainspring.tracking")
 
@@ -48,7 +48,7 @@ class Companions:
         folder: Path | None = None,
     ) -> None:
         settings = read_settings(folder)
-        mode = _mode(settings.console_output if console is True else str(console or "off"))
+        mode = check_console(settings.console_output if console is True else console)
         seconds = settings.system_seconds if system is True else float(system)
         place = "" if main else re.sub(r"[^\w.-]+", "-", f"{socket.gethostname()}-{os.getpid()}")
         self._keep = keep
@@ -78,7 +78,9 @@ class Companions:
         self._keep(path, data, media_type="text/plain", key=f"{self._name}.log", step=number, about=about)
 
 
-def _mode(given: str) -> Mode:
-    if given not in _MODES:
+def check_console(given: bool | str) -> Mode:  # noqa: FBT001 -- it is what the caller gave, not a switch
+    """How to listen; False is `off`, and True what the settings say, which is `python` here."""
+    mode = {True: "python", False: "off"}.get(given, given) if isinstance(given, bool) else given
+    if mode not in _MODES:
         raise InvalidInput(f"console = {given!r} is not one of {', '.join(_MODES)}")
-    return given  # type: ignore[return-value]  # one of the three, as was just asked
+    return mode  # type: ignore[return-value]  # one of the three, as was just asked

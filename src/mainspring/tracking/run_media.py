@@ -52,6 +52,7 @@ class MediaLogging:
     """The part of an active run that logs media. What has it gives `id`, `_tracking`, `_pid` and `_write`."""
 
     id: str
+    _main: bool = True
     _pid: int
     _tracking: Tracking
 
@@ -216,7 +217,7 @@ class MediaLogging:
                 console=console,
                 system=system,
                 elapsed=age,
-                main=age < _FRESH,
+                main=self._main and age < _FRESH,
                 folder=getattr(getattr(self._tracking._backend, "store", None), "folder", None),  # noqa: SLF001
             )
 

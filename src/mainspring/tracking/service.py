@@ -14,6 +14,7 @@ from mainspring.kernel.hashing import digest_value
 from mainspring.tracking.annotations import AnnotationOperations
 from mainspring.tracking.beginning import begin
 from mainspring.tracking.chunks import decode_points
+from mainspring.tracking.companions import check_console
 from mainspring.tracking.history import points_frame
 from mainspring.tracking.inputs import InputOperations
 from mainspring.tracking.media_reading import read_output, read_table
@@ -118,6 +119,7 @@ class Tracking(
             NotFound: there is no run with this id, and there must be.
             AlreadyExists: there is one, and there never may be.
         """
+        check_console(console or False)
         texts = encode_params(params) if params is not None else {}
         away = os.environ.get("MAINSPRING_OFFLINE", "") not in ("", "0", "false") if offline is None else offline
         wanted = RunStart(
