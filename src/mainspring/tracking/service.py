@@ -25,6 +25,7 @@ from mainspring.tracking.service_experiments import ExperimentOperations
 from mainspring.tracking.service_files import FileOperations
 from mainspring.tracking.service_runs import RunOperations
 from mainspring.tracking.service_search import SearchOperations
+from mainspring.tracking.service_traces import TraceOperations
 from mainspring.tracking.shipper import ship_rest
 from mainspring.tracking.spool import abandoned
 from mainspring.tracking.summary import rules_of, summarize
@@ -47,6 +48,7 @@ class Tracking(
     SearchOperations,
     AnnotationOperations,
     ViewOperations,
+    TraceOperations,
     room="tracking",
 ):
     """Experiment runs: parameters, metrics, files, and what they were run from."""

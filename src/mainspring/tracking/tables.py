@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from mainspring.store.records import Table
+from mainspring.tracking.traces import TRACE_MIGRATION
 
 __all__ = ["CHUNKS", "FILES", "METRICS", "MIGRATIONS", "RUNS", "ChunkRow", "FileRow", "MetricRow", "RunRow"]
 
@@ -214,5 +215,6 @@ CREATE TABLE saved_view (
   created_by TEXT NOT NULL,
   PRIMARY KEY (workspace, name)
 );
-""",
+"""
+    + TRACE_MIGRATION,
 )

@@ -39,6 +39,7 @@ AREAS: tuple[str, ...] = (
     "registered_models",
     "model_versions",
     "webhooks",
+    "traces",
 )
 """The modules with tables of endpoints; each has `ENDPOINTS`."""
 
