@@ -193,7 +193,7 @@ class ActiveRun(MediaLogging):
         """Say what the last word on some metrics is, and what they are drawn over.
 
         It does not change what is kept: the last, least, greatest and mean value of every metric are, and are found as
-        `metrics.<name>`, `metrics.<name>.min`, `.max`. `client.tracking.summary(run_id)` applies the rules.
+        `metrics.<name>`, `min(metrics.<name>)`, `max(...)`. `client.tracking.summary(run_id)` applies the rules.
 
         Args:
             pattern: A name or a pattern of names: `val/*`.
