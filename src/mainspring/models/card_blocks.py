@@ -32,9 +32,27 @@ class Part(msgspec.Struct, frozen=True):
     blocks: tuple[Block, ...]
 
 
+Group = tuple[str, str, tuple[tuple[str, str, tuple[Block, ...]], ...]]
+"""A heading, the section that people write under it, and the parts inside: heading, section, facts."""
+
+
 def parts_of(card: ModelCard) -> Iterator[Part]:
     """The parts of a card in the order of Hugging Face's template; those that say nothing are left out."""
-    groups: tuple[tuple[str, str, tuple[tuple[str, str, tuple[Block, ...]], ...]], ...] = (
+    for title, section, inner in (*_about_itself(card), *_about_its_making(card)):
+        parts = [
+            Part(heading, 3, card.written.get(key), blocks)
+            for heading, key, blocks in inner
+            if blocks or key in card.written
+        ]
+        written = card.written.get(section)
+        if parts or written:
+            yield Part(title, 2, written, ())
+            yield from parts
+
+
+def _about_itself(card: ModelCard) -> tuple[Group, ...]:
+    """What it is, and what it is for."""
+    return (
         (
             "Model Details",
             "",
@@ -64,6 +82,12 @@ def parts_of(card: ModelCard) -> Iterator[Part]:
                 ("Recommendations", "recommendations", ()),
             ),
         ),
+    )
+
+
+def _about_its_making(card: ModelCard) -> tuple[Group, ...]:
+    """How it is used, how it was made and how good it is."""
+    return (
         ("How to Get Started with the Model", "", (("", "", (_start(card),)),)),
         (
             "Training Details",
@@ -85,16 +109,6 @@ def parts_of(card: ModelCard) -> Iterator[Part]:
         ("More Information", "more", ()),
         ("Model Card Contact", "contact", ()),
     )
-    for title, section, inner in groups:
-        parts = [
-            Part(heading, 3, card.written.get(key), blocks)
-            for heading, key, blocks in inner
-            if blocks or key in card.written
-        ]
-        written = card.written.get(section)
-        if parts or written:
-            yield Part(title, 2, written, ())
-            yield from parts
 
 
 def figure_text(figure: Metric) -> str:

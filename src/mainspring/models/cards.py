@@ -18,7 +18,8 @@ from mainspring.kernel.ids import new_id
 from mainspring.lineage import graph, listing, queries
 from mainspring.lineage.types import Artifact, Node
 from mainspring.models.approvals import approvals_of
-from mainspring.models.registry import DATA_KINDS, alias_history, attached_to, find_model, find_version, locate
+from mainspring.models.registry import DATA_KINDS, alias_history, find_model, find_version, locate
+from mainspring.models.reports import attached_to
 from mainspring.models.tables import CARD_TEXTS
 from mainspring.models.types import (
     Attached,

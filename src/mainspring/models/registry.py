@@ -14,36 +14,29 @@ import msgspec
 from mainspring.engines.signature import Signature
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import AlreadyExists, Conflict, InvalidInput, NotFound, nearest
-from mainspring.kernel.hashing import digest_tree, digest_value
 from mainspring.kernel.names import check_name, parse_reference
 from mainspring.lineage import graph, listing
 from mainspring.lineage.lifetime import renamed
-from mainspring.lineage.types import AliasChange, Artifact, File
+from mainspring.lineage.types import AliasChange, Artifact
 from mainspring.models.announce import announce
-from mainspring.models.labels import check_tags, measure, set_labels
+from mainspring.models.labels import check_tags, set_labels
 from mainspring.models.parity import CompileReport
 from mainspring.models.policy import LoadPolicy
-from mainspring.models.tables import ATTACHED, MEASURED, MODELS, NOTES
+from mainspring.models.tables import MEASURED, MODELS, NOTES
 from mainspring.models.types import (
-    Attached,
-    Code,
-    Environment,
-    Manifest,
     Metric,
     Model,
     ModelVersion,
     VersionNotes,
-    VersionStatus,
 )
 from mainspring.store.transaction import Transaction
 
 __all__ = [
     "DATA_KINDS",
+    "EXTERNAL",
     "KIND",
-    "add_version",
+    "Facts",
     "alias_history",
-    "attach",
-    "attached_to",
     "create_model",
     "describe_notes",
     "describe_version",
@@ -67,7 +60,7 @@ _LIVE = "workspace = ? AND deleted_at IS NULL"
 _IN = 500
 
 
-class _Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True):
     """What the artifact of a version says: everything that never changes."""
 
     format: str
@@ -102,98 +95,6 @@ def create_model(tx: Transaction, name: str, *, description: str = "", tags: Map
     tx.note(f"model/{name}", created=True)
     announce(tx, "model.created", subject=f"model/{name}", name=name, description=description, tags=model.tags)
     return model
-
-
-def add_version(
-    tx: Transaction,
-    name: str,
-    *,
-    manifest: Manifest,
-    files: Sequence[File],
-    run_id: str,
-    metrics: Mapping[str, Metric],
-    parameters: Mapping[str, Any],
-    data: Sequence[str],
-    code: Code | None,
-    environment: Environment | None,
-    description: str,
-    tags: Mapping[str, str],
-    source: str = "",
-    status: VersionStatus = "ready",
-) -> VersionNotes:
-    """Record the next version of a model and where it came from; without a run, one of kind `training` is recorded."""
-    model = _ensure_model(tx, name)
-    run = graph.get_run(tx, run_id) if run_id else graph.start_run(tx, "training", model.name)
-    for ref in data:
-        kind = "" if ref.partition("/")[0] in DATA_KINDS else "dataset"
-        graph.use(tx, run.id, graph.resolve(tx, ref, kind=kind).id, role="training-data")
-    paths = {file.path for file in files}
-    facts = _Facts(
-        format=manifest.format,
-        signature=manifest.signature,
-        metrics=dict(metrics),
-        parameters=dict(parameters),
-        parity=manifest.parity,
-        libraries=manifest.libraries,
-        classes=list(manifest.classes),
-        data=[each.ref for each in listing.used_by(tx, run.id, *DATA_KINDS)],
-        code=_code_of(tx, run.id, code),
-        environment=_environment_of(tx, run.id, environment),
-        example=next((each for each in _EXAMPLES if each in paths), ""),
-    )
-    artifact = graph.add_artifact(
-        tx,
-        KIND,
-        model.name,
-        digest=digest_tree((file.path, file.size, file.digest) for file in files)
-        if files
-        else digest_value("model-source", source),
-        size=sum(file.size for file in files),
-        metadata=msgspec.to_builtins(facts),
-        files=files,
-        run_id=run.id,
-    )
-    if not run_id:
-        graph.finish_run(tx, run.id)
-    notes = VersionNotes(
-        workspace=artifact.workspace,
-        name=artifact.name,
-        version=artifact.version,
-        artifact_id=artifact.id,
-        digest=artifact.digest,
-        run_id=artifact.run_id,
-        format=facts.format,
-        description=description,
-        tags=check_tags(tags),
-        aliases=[],
-        stage="None",
-        status=status,
-        source=source,
-        approval="pending",
-        approved_until=0,
-        created_at=tx.now,
-        created_by=caller().principal,
-        updated_at=tx.now,
-    )
-    tx.insert(NOTES, notes)
-    set_labels(tx, notes.workspace, notes.name, notes.version, "tag", notes.tags)
-    measure(tx, notes.name, notes.version, metrics)
-    tx.execute(
-        "UPDATE model SET updated_at = ? WHERE workspace = ? AND name = ?",
-        (tx.now_micros, notes.workspace, notes.name),
-    )
-    announce(
-        tx,
-        "model.version.created",
-        subject=artifact.ref,
-        name=notes.name,
-        version=notes.version,
-        source=source,
-        run_id=notes.run_id,
-        description=description,
-        tags=notes.tags,
-    )
-    return notes
 
 
 def find_model(tx: Transaction, name: str, *, deleted: bool = False) -> Model:
@@ -308,7 +209,7 @@ def describe_notes(tx: Transaction, rows: Sequence[VersionNotes]) -> list[ModelV
 
 
 def _version(artifact: Artifact, notes: VersionNotes, measured: dict[str, dict[str, Metric]], now: int) -> ModelVersion:
-    facts = msgspec.convert(artifact.metadata, _Facts)
+    facts = msgspec.convert(artifact.metadata, Facts)
     return ModelVersion(
         id=artifact.id,
         name=notes.name,
@@ -356,43 +257,6 @@ def alias_history(tx: Transaction, name: str) -> list[AliasChange]:
     return listing.alias_history(tx, KIND, name)
 
 
-def attach(tx: Transaction, ref: str, report: str, *, metrics: Mapping[str, Metric], dataset: str = "") -> Attached:
-    """Say that an evaluation report is about a version; the graph then leads from the version to the report."""
-    model = locate(tx, ref)
-    found = graph.resolve(tx, report, kind="report")
-    if found.kind != "report":
-        raise InvalidInput(f"{found.ref} is not a report")
-    if found.run_id:
-        graph.use(tx, found.run_id, model.artifact_id, role="model")
-    else:
-        run = graph.start_run(tx, "evaluation", model.name)
-        graph.use(tx, run.id, model.artifact_id, role="model")
-        graph.use(tx, run.id, found.id, role="report")
-        graph.finish_run(tx, run.id)
-    dataset = dataset or next((each.ref for each in _data_of(tx, found)), "")
-    attached = Attached(
-        model.workspace, model.name, model.version, found.id, dict(metrics), tx.now, caller().principal, dataset
-    )
-    tx.execute(
-        "DELETE FROM model_report WHERE workspace = ? AND name = ? AND version = ? AND artifact_id = ?",
-        (model.workspace, model.name, model.version, found.id),
-    )
-    tx.insert(ATTACHED, attached)
-    measure(tx, model.name, model.version, metrics, dataset=dataset or found.ref)
-    tx.note(f"model/{model.name}@{model.version}", report=found.ref)
-    return attached
-
-
-def _data_of(tx: Transaction, report: Artifact) -> list[Artifact]:
-    return listing.used_by(tx, report.run_id, *DATA_KINDS) if report.run_id else []
-
-
-def attached_to(tx: Transaction, version: ModelVersion) -> list[Attached]:
-    """The reports of a version, newest first."""
-    where = "WHERE workspace = ? AND name = ? AND version = ? ORDER BY at DESC"
-    return tx.fetch(ATTACHED, where, (caller().workspace, version.name, version.version))
-
-
 def policy(tx: Transaction) -> LoadPolicy:
     """The workspace's load policy; the strict one where none was set."""
     row = tx.row("SELECT pickle, trusted FROM model_policy WHERE workspace = ?", (caller().workspace,))
@@ -408,45 +272,6 @@ def set_policy(tx: Transaction, wanted: LoadPolicy) -> LoadPolicy:
     )
     tx.note("policy/models", pickle=wanted.pickle, trusted=list(wanted.trusted))
     return wanted
-
-
-def _ensure_model(tx: Transaction, name: str) -> Model:
-    """The model of a name, which is made where it is not there."""
-    check_name(name, what="model name")
-    try:
-        return find_model(tx, name)
-    except NotFound:
-        try:
-            find_model(tx, name, deleted=True)
-        except NotFound:
-            return create_model(tx, name)
-    raise Conflict(
-        f"the model {name!r} was deleted, so it cannot be given a version",
-        hint=f"mainspring model restore {name}, or create({name!r}) for a new one",
-    )
-
-
-def _code_of(tx: Transaction, run_id: str, code: Code | None) -> str:
-    """The code that the run recorded itself, or else what the caller says, kept as an artifact once per content."""
-    known = listing.used_by(tx, run_id, "code")
-    if known or code is None:
-        return known[0].ref if known else ""
-    plain = msgspec.to_builtins(code)
-    made = graph.add_artifact(tx, "code", code.name, digest=digest_value("code", plain), metadata=plain, reuse=True)
-    graph.use(tx, run_id, made.id, role="code")
-    return made.ref
-
-
-def _environment_of(tx: Transaction, run_id: str, environment: Environment | None) -> str:
-    """The environment that the run recorded itself, or else the caller's; equal packages are one artifact."""
-    known = listing.used_by(tx, run_id, "environment")
-    if known or environment is None:
-        return known[0].ref if known else ""
-    digest = digest_value("environment", {"python": environment.python, "packages": environment.packages})
-    plain = msgspec.to_builtins(environment)
-    made = graph.add_artifact(tx, "environment", "python", digest=digest, metadata=plain, reuse=True)
-    graph.use(tx, run_id, made.id, role="environment")
-    return made.ref
 
 
 def _is_id(ref: str) -> bool:

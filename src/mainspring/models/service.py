@@ -15,7 +15,8 @@ from mainspring.kernel.operations import operation
 from mainspring.lineage.types import File
 from mainspring.models.approvals import refresh
 from mainspring.models.policy import LoadPolicy
-from mainspring.models.registry import EXTERNAL, add_version, find_version, policy, set_policy
+from mainspring.models.registering import add_version
+from mainspring.models.registry import EXTERNAL, find_version, policy, set_policy
 from mainspring.models.service_approvals import ApprovalOperations
 from mainspring.models.service_cards import CardOperations
 from mainspring.models.service_logged import LoggedOperations

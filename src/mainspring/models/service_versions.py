@@ -10,7 +10,6 @@ from mainspring.models.announce import announce
 from mainspring.models.labels import change_notes, changed_tags, check_tags, measure
 from mainspring.models.registry import (
     alias_history,
-    attach,
     describe_version,
     find_model,
     find_version,
@@ -18,6 +17,7 @@ from mainspring.models.registry import (
     versions_of,
 )
 from mainspring.models.registry_search import View, search_versions
+from mainspring.models.reports import attach
 from mainspring.models.retention import delete_version, restore_version
 from mainspring.models.stages import move_alias, set_stage
 from mainspring.models.types import Attached, Metric, ModelVersion, VersionPage, VersionStatus

@@ -202,10 +202,7 @@ class Blobs:
         return not self.missing([digest])
 
     def missing(self, digests: Iterable[str]) -> list[str]:
-        """Those digests, each once and in order, that whoever wants to refer to them must store.
-
-        Their bytes are not here, or are known to be damaged, or are to go soon because nothing refers to them.
-        """
+        """Those digests, each once and in order, whose bytes are not here, are damaged, or will soon be garbage."""
         return self._absent(digests)[0]
 
     def verify(self, *, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
@@ -251,10 +248,8 @@ class Blobs:
     ) -> None:
         """Make those blobs durable and then known that are not here; again where a collection of garbage came between.
 
-        Args:
-            digests: The blobs.
-            make: Gives the object that holds the absent ones: its name, its bytes, and the rows that name them.
-            parts: Blobs that these consist of, which must be here when they become known.
+        `make` gives the object that holds the absent ones: its name, its bytes, the rows that name them; `parts` are
+        blobs that these consist of, which must be here when they become known.
         """
         wanted = list(digests)
         while True:
