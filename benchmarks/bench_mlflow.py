@@ -1,4 +1,4 @@
-"""The stock MLflow client against `mainspring up` and against `mlflow server` on SQLite: the calls that a training waits for.
+"""The stock MLflow client against `mainspring up` and against `mlflow server` on SQLite: what a training waits for.
 
 The same program, in a process of its own, speaks to each server in turn; half of a small call is the client itself,
 which the row of a bare server shows: it answers the same client at once and keeps nothing.
@@ -42,8 +42,8 @@ for number in range({runs}):
     made = client.create_run(experiment, run_name=str(number)).info.run_id
     metrics = [Metric(f"m{{key}}", number / (key + 1), 1, 1) for key in range(50)]
     client.log_batch(made, metrics, [Param(f"p{{key}}", str(number % 7)) for key in range(20)])
-timed("search_runs", 5, lambda n: client.search_runs([experiment], "metrics.m7 > 3 and params.p3 = '2'", max_results=100,
-    order_by=["metrics.m8 DESC"]))
+query = "metrics.m7 > 3 and params.p3 = '2'"
+timed("search_runs", 5, lambda n: client.search_runs([experiment], query, max_results=100, order_by=["metrics.m8 DESC"]))
 for start in range(0, {points}, 1000):
     client.log_batch(run, batch("long", start))
     if start + 1000 in ({points} // 10, {points}):
@@ -87,7 +87,8 @@ def rows(*, runs: int = 300, points: int = 100_000) -> Iterator[Row]:
         peer = _through(python, theirs, PROGRAM, runs, points, Path(folder))
     for name, seconds in mine.items():
         ratio = peer[name] / seconds
-        yield Row(f"mlflow client: {name}", seconds * 1000, peer[name] * 1000, version, ratio, LIMITS.get(name, ""), "ms")
+        limit = LIMITS.get(name, "")
+        yield Row(f"mlflow client: {name}", seconds * 1000, peer[name] * 1000, version, ratio, limit, "ms")
     net, peer_net = mine["log_metric"] - floor, peer["log_metric"] - floor
     note = f"the client alone takes {floor * 1000:.2f} ms"
     yield Row("log_metric, less the client", net * 1000, peer_net * 1000, version, peer_net / net, "", "ms", note)

@@ -68,6 +68,7 @@ def _plain(value: Any, names: dict[str, str], key: str = "") -> Any:
         for name, identity in sorted(names.items(), key=lambda item: -len(item[1])):
             if len(identity) > 8:
                 value = value.replace(identity, f"<{name}>")
+        value = re.sub(r"\b[0-9a-f]{32}\b", "<another>", value)
         if key == "experiment_id":
             return next((f"<{name}>" for name, identity in names.items() if identity == value), "<another>")
         return "<token>" if key == "next_page_token" else value

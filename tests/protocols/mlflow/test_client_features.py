@@ -48,7 +48,8 @@ def test_a_search_is_logged_by_itself_with_its_children(tracking: Any, api: Any,
     tracking.sklearn.autolog(log_models=False, log_datasets=False, max_tuning_runs=3, silent=True)
     try:
         with tracking.start_run() as run:
-            GridSearchCV(LogisticRegression(max_iter=50), {"C": [0.1, 1.0, 10.0]}, cv=2).fit(*load_iris(return_X_y=True))
+            search = GridSearchCV(LogisticRegression(max_iter=50), {"C": [0.1, 1.0, 10.0]}, cv=2)
+            search.fit(*load_iris(return_X_y=True))
     finally:
         tracking.sklearn.autolog(disable=True)
     found = api.get_run(run.info.run_id)
@@ -64,7 +65,8 @@ def test_a_history_is_read_in_pages_and_thinned_for_a_chart(api: Any, mlflow_ser
     from mlflow.entities import Metric
 
     for start in range(0, 5000, 1000):
-        api.log_batch(run_id, [Metric("loss", 1.0 / (step + 1), 1000 + step, step) for step in range(start, start + 1000)])
+        steps = range(start, start + 1000)
+        api.log_batch(run_id, [Metric("loss", 1.0 / (step + 1), 1000 + step, step) for step in steps])
     api.log_metric(run_id, "odd", math.nan, timestamp=1, step=0)
     assert len(api.get_metric_history(run_id, "loss")) == 5000
     root, seen, token = f"{mlflow_server}/api/2.0/mlflow/metrics", [], ""

@@ -119,7 +119,9 @@ def _create(call: Call) -> dict[str, Any]:
     call.client.tracking.start(start)
     if note:
         add_records(call, start.run_id, NoteRecord(note))
-    return {"run": RunWriter(call.client).run(call.client.tracking.get(start.run_id))}
+    made = RunWriter(call.client).run(call.client.tracking.get(start.run_id))
+    del made["outputs"]  # a run that just began has none, and MLflow does not say so here
+    return {"run": made}
 
 
 def _parent(call: Call, tags: dict[str, str]) -> str:
