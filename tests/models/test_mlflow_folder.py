@@ -382,3 +382,26 @@ def test_the_manifest_names_every_file(tmp_path: Path) -> None:
     assert list(manifest.files) == files
     assert manifest.details["flavors"] == ["python_function", "sklearn"]
     assert manifest.details["model_uuid"]
+
+
+@pytest.mark.engines
+def test_a_language_model_is_left_to_mlflow(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import mlflow.transformers
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast, pipeline
+
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "day"]))
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    net = BertForSequenceClassification(BertConfig(vocab_size=8, **size))
+    made = pipeline("text-classification", model=net, tokenizer=BertTokenizerFast(str(tmp_path / "vocab.txt")))
+    told = infer_signature(["good day"], pd.DataFrame({"label": ["a"], "score": [0.5]}))
+    mlflow.transformers.save_model(made, tmp_path / "m", pip_requirements=["mlflow"], signature=told)
+    client.models.set_policy(pickle=True)
+    version = client.models.log_model("words", tmp_path / "m")
+    assert version.libraries["transformers"]
+    found = client.models.load(version.ref)
+    answer = found.predict(found.signature.convert({"input": ["good day", "bad day"]}))
+    found.close()
+    expected = loaded(tmp_path / "m").predict(["good day", "bad day"])
+    assert answer["label"].tolist() == expected["label"].tolist()
+    np.testing.assert_allclose(answer["score"], expected["score"], atol=1e-6)

@@ -26,14 +26,18 @@ class PyfuncPredictor:
         model: The wrapper.
         signature: What it takes.
         json_columns: Columns that hold JSON here and its value to the model.
+        nameless: Whether the model knows its columns by number.
     """
 
     runtime = "mlflow"
 
-    def __init__(self, model: Any, signature: Signature, *, json_columns: Collection[str] = ()) -> None:
+    def __init__(
+        self, model: Any, signature: Signature, *, json_columns: Collection[str] = (), nameless: bool = False
+    ) -> None:
         self._model: Any = model
         self.signature = signature
         self._json = frozenset(json_columns)
+        self._nameless = nameless
 
     def predict(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `Predictor.predict`."""
@@ -73,7 +77,9 @@ class PyfuncPredictor:
                 given[field.name] = values.astype(DTYPES[field.dtype])
             else:
                 given[field.name] = values
-        return pd.DataFrame(given)
+        if self._nameless and len(fields) == 1 and fields[0].text:
+            return list(given[fields[0].name])  # the one list of texts that wrappers of language models take
+        return pd.DataFrame(dict(enumerate(given.values())) if self._nameless else given)
 
 
 def _texts(answer: list[Any]) -> NDArray[Any]:

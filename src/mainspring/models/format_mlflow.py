@@ -29,7 +29,7 @@ from mainspring.models.format_xgboost import load_xgboost
 from mainspring.models.formats import Saved, SaveOptions
 from mainspring.models.mlflow_export import write_mlflow_folder
 from mainspring.models.mlflow_model import MLMODEL, data_flavor, flavor_file, manifest_of, read_mlmodel
-from mainspring.models.mlflow_signature import from_mlflow, json_columns
+from mainspring.models.mlflow_signature import from_mlflow, json_columns, nameless
 from mainspring.models.policy import LoadPolicy
 
 __all__ = ["MLFLOW", "manifest_of", "write_mlflow_folder"]
@@ -129,7 +129,7 @@ def _through_mlflow(folder: Path) -> PyfuncPredictor:
         wrapped = pyfunc.load_model(str(folder))
     except Exception as error:  # the model's own code
         raise Damaged(f"MLflow cannot load this folder here: {type(error).__name__}: {error}") from error
-    return PyfuncPredictor(wrapped, from_mlflow(told), json_columns=json_columns(told))
+    return PyfuncPredictor(wrapped, from_mlflow(told), json_columns=json_columns(told), nameless=nameless(told))
 
 
 MLFLOW = _MLflow()

@@ -16,7 +16,7 @@ import msgspec
 from mainspring.engines.signature import DTYPES, Field, Signature
 from mainspring.kernel.errors import InvalidInput
 
-__all__ = ["from_mlflow", "json_columns", "to_mlflow"]
+__all__ = ["from_mlflow", "json_columns", "nameless", "to_mlflow"]
 
 _TO_OURS = {
     "binary": "BYTES",
@@ -84,6 +84,12 @@ def json_columns(signature: Mapping[str, Any] | None) -> set[str]:
     """The inputs that are JSON in a text here, and something else to the model."""
     columns = _columns((signature or {}).get("inputs"))
     return {_name(each, place, "input") for place, each in enumerate(columns) if _shape(each) is None}
+
+
+def nameless(signature: Mapping[str, Any] | None) -> bool:
+    """Whether no input has a name: then MLflow is given columns by number."""
+    columns = _columns((signature or {}).get("inputs"))
+    return bool(columns) and not any(each.get("name") for each in columns)
 
 
 def _columns(text: Any) -> list[dict[str, Any]]:
