@@ -1,6 +1,6 @@
 """Finding runs among 3,000 and 30,000 with 300 keys each: a filtered, ordered first page of ten columns, and a count.
 
-The peer is MLflow's own SQLite store, in process, with as many runs as it bears to be filled with in reasonable time; it
+The peer is MLflow's own SQLite store, in process, with as many runs as it can be filled with in reasonable time; it
 always loads every metric, parameter and tag of a page, so both ways of asking us are shown.
 """
 
@@ -116,11 +116,11 @@ def fill(folder: Path, count: int, metrics: int) -> None:
 def _fill(tx, numbers: range, metrics: int, draw: random.Random) -> None:  # noqa: ANN001 -- a transaction
     ids = {number: new_id() for number in numbers}
     at = tx.now
-    tx.insert_many(
-        RUNS, [Run(ids[each], "default", "training", "bench", "finished", "", at, at, None, {}, "me") for each in numbers]
-    )
+    about = ("default", "training", "bench", "finished", "", at, at, None, {}, "me")
+    tx.insert_many(RUNS, [Run(ids[each], *about) for each in numbers])
     tx.many(
-        "INSERT INTO tracked_run VALUES (?, ?, 'default', 1, ?, 'me', 'finished', ?, ?, NULL, '', '', '', '{}', NULL, NULL, 1)",
+        "INSERT INTO tracked_run VALUES"
+        " (?, ?, 'default', 1, ?, 'me', 'finished', ?, ?, NULL, '', '', '', '{}', NULL, NULL, 1)",
         [(each, ids[each], f"run {each}", each * 1_000_000, each * 1_000_000 + 5) for each in numbers],
     )
     for each in numbers:

@@ -107,10 +107,9 @@ def test_another_workspace_has_runs_of_its_own(client):
 
 
 def test_a_fork_comes_with_its_origin_or_with_its_beginning(client, tmp_path):
+    from mainspring.kernel.ids import new_id
     from mainspring.tracking.frames import encode_frame
     from mainspring.tracking.types import PointsRecord, RunStart
-
-    from mainspring.kernel.ids import new_id
 
     def begin(experiment, **more):
         run = client.tracking.start(RunStart(new_id(), experiment, **more))
@@ -219,15 +218,11 @@ def circle(entries):
         entries[name] = json.dumps(run).encode()
 
 
-ABOUT = {
-    "format": "mainspring-experiment",
-    "version": 1,
-    "name": "x",
-    "note": "",
-    "location": "",
-    "tags": {},
-    "runs": 3,
-}
+def about(**fields):
+    plain = {"format": "mainspring-experiment", "version": 1, "name": "x", "note": "", "location": "", "tags": {}}
+    return json.dumps({**plain, "runs": 3, **fields}).encode()
+
+
 LIES = {
     "a file's path climbs": (file_changed(path="../../etc/passwd"), InvalidInput),
     "a file's path is absolute": (file_changed(path="/etc/passwd"), InvalidInput),
@@ -256,13 +251,13 @@ LIES = {
     "a parameter is none": (run_changed(params={"a": ["{", "j", None]}), InvalidInput),
     "a parameter's type is none": (run_changed(params={"a": ["x", "pickle", None]}), InvalidInput),
     "runs are each other's parents": (circle, InvalidInput),
-    "the experiment's name is none": (entry_changed("experiment.json", json.dumps({**ABOUT, "name": "\n"}).encode()), InvalidInput),
-    "the format is newer": (entry_changed("experiment.json", json.dumps({**ABOUT, "version": 99}).encode()), UnsupportedFormat),
-    "the format is another": (entry_changed("experiment.json", json.dumps({**ABOUT, "format": "x"}).encode()), UnsupportedFormat),
+    "the experiment's name is none": (entry_changed("experiment.json", about(name="\n")), InvalidInput),
+    "the format is newer": (entry_changed("experiment.json", about(version=99)), UnsupportedFormat),
+    "the format is another": (entry_changed("experiment.json", about(format="x")), UnsupportedFormat),
     "the experiment is missing": (entry_removed("experiment.json"), UnsupportedFormat),
     "the index lies": (lambda entries: b'{"runs/x.json": {"digest": "", "size": 0}}', MainspringError),
     "the index is no JSON": (lambda entries: b"[", Damaged),
-}  # fmt: skip
+}
 
 
 def test_nothing_that_lies_is_believed_and_nothing_is_written(any_client, archive, tmp_path):
@@ -285,9 +280,10 @@ def test_nothing_that_lies_is_believed_and_nothing_is_written(any_client, archiv
 
 def test_what_is_no_archive_is_refused(any_client, archive):
     twice = io.BytesIO()
-    with zipfile.ZipFile(twice, "w") as new, pytest.warns(UserWarning, match="Duplicate"):
+    with zipfile.ZipFile(twice, "w") as new:
         new.writestr("index.json", "{}")
-        new.writestr("index.json", "{}")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            new.writestr("index.json", "{}")
     for data in (b"", b"PK", b"x" * 1000, archive[:-30], archive[:1000], twice.getvalue()):
         with pytest.raises(MainspringError) as caught:
             any_client.tracking.import_archive([data], name="other")

@@ -227,13 +227,17 @@ def one(value, operator, other):
 
 numbers = st.sampled_from(NUMBERS) | st.builds(Special, st.sampled_from(["nan", "inf", "-inf"]))
 texts = st.sampled_from(
-    TEXTS + ["one", "two", "ann", "first", "retry", "100%", "g1", "%a%", "_dam", "plots/%", "model.onnx"]
+    [*TEXTS, "one", "two", "ann", "first", "retry", "100%", "g1", "%a%", "_dam", "plots/%", "model.onnx"]
 )
 patterns = st.sampled_from(["^a", "[0-9]+$", "(ad|sg)", "plots/.", "R[a-z]t", "^.{2,3}$", "\\d", "x\\*"])
 metrics = st.builds(
-    lambda name, part, at: Field("metric", name) if at is None and part is None else Field("metric", name, part or "last", at),
-    st.sampled_from([*METRICS, "none"]), st.sampled_from([None, "min", "max", "count", "step"]), st.none(),
-) | st.builds(lambda name, at: Field("metric", name, at=at), st.sampled_from(METRICS), st.integers(0, 3))  # fmt: skip
+    lambda name, part, at: (
+        Field("metric", name) if at is None and part is None else Field("metric", name, part or "last", at)
+    ),
+    st.sampled_from([*METRICS, "none"]),
+    st.sampled_from([None, "min", "max", "count", "step"]),
+    st.none(),
+) | st.builds(lambda name, at: Field("metric", name, at=at), st.sampled_from(METRICS), st.integers(0, 3))
 held = st.builds(Field, st.just("param"), st.sampled_from([*PARAMS, "none"])) | st.builds(
     Field, st.just("tag"), st.sampled_from(TAGS)
 )
@@ -268,9 +272,16 @@ conditions = (
     | st.builds(Compare, st.just(Field("attribute", "duration")), orderly, st.sampled_from([Span(5.0), 0, 10800]))
     | st.builds(Compare, st.just(Field("attribute", "file")), textual, texts, st.booleans())
     | st.builds(Compare, st.just(Field("attribute", "file")), st.just("="), st.sampled_from(["Model.onnx", "x"]))
-    | st.builds(Missing, st.just(Field("attribute", "file")) | st.just(Field("attribute", "finished_at")) | plain, st.booleans())
-    | st.builds(lambda name, operator, at: Compare(Field("attribute", name), operator, at), st.sampled_from(["started_at", "finished_at"]), orderly, times)
-)  # fmt: skip
+    | st.builds(
+        Missing, st.just(Field("attribute", "file")) | st.just(Field("attribute", "finished_at")) | plain, st.booleans()
+    )
+    | st.builds(
+        lambda name, operator, at: Compare(Field("attribute", name), operator, at),
+        st.sampled_from(["started_at", "finished_at"]),
+        orderly,
+        times,
+    )
+)
 trees = st.recursive(
     conditions,
     lambda inner: (
@@ -283,12 +294,30 @@ trees = st.recursive(
 orders = st.lists(
     st.builds(
         Order,
-        metrics | held | st.builds(Field, st.just("attribute"), st.sampled_from(["title", "status", "started_at", "finished_at", "experiment", "user", "run_id", "experiment_id", "duration"])),
+        metrics
+        | held
+        | st.builds(
+            Field,
+            st.just("attribute"),
+            st.sampled_from(
+                [
+                    "title",
+                    "status",
+                    "started_at",
+                    "finished_at",
+                    "experiment",
+                    "user",
+                    "run_id",
+                    "experiment_id",
+                    "duration",
+                ]
+            ),
+        ),
         st.booleans(),
     ),
     max_size=3,
     unique_by=lambda order: order.field,
-)  # fmt: skip
+)
 scopes = st.sampled_from([None, [1], [2], [1, 3], []])
 views = st.sampled_from(["active", "deleted", "all"])
 

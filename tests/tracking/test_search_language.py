@@ -43,7 +43,10 @@ LOSS = Field("metric", "loss")
         ("start_time > 1664067852747", Compare(Field("attribute", "started_at"), ">", 1664067852747)),
         ("run_id IN ('a', \"b\")", Among(Field("attribute", "run_id"), ("a", "b"))),
         ("params.a IS NOT NULL", Missing(Field("param", "a"), negated=True)),
-        ("metrics.a > 1 and metrics.b < 2", And((Compare(Field("metric", "a"), ">", 1), Compare(Field("metric", "b"), "<", 2)))),
+        (
+            "metrics.a > 1 and metrics.b < 2",
+            And((Compare(Field("metric", "a"), ">", 1), Compare(Field("metric", "b"), "<", 2))),
+        ),
         # and more
         ("metrics.val/loss.x-y:z > 1", Compare(Field("metric", "val/loss.x-y:z"), ">", 1)),
         ("min(metrics.loss) < 1", Compare(Field("metric", "loss", "min"), "<", 1)),
@@ -58,7 +61,7 @@ LOSS = Field("metric", "loss")
         ("tags.a = 'it''s'", Compare(Field("tag", "a"), "=", "it's")),
         ("", None),
     ],
-)  # fmt: skip
+)
 def test_a_text_is_read_as_a_tree(text, tree):
     assert parse_query(text) == tree
 
@@ -101,7 +104,7 @@ def test_and_binds_more_than_or_and_not_most():
         ("metrics.a > 1e999", "1e999", "too large", ""),
         ("AND metrics.a > 1", "AND", "is expected here", ""),
     ],
-)  # fmt: skip
+)
 def test_an_error_points_at_the_place_and_names_the_nearest_word(text, pointed, said, known):
     with pytest.raises(InvalidInput) as caught:
         parse_query(text)
@@ -161,8 +164,26 @@ def test_plain_patterns_are_taken(pattern):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["", "(?=a)", "(?i)a", "a**", "a*?", "\\1", "(a", "a)", "a|", "|a", "()", "a{5,2}", "((a{99}){99}){9}", "[[:alpha:]]", "*a", "a\\"]
-)  # fmt: skip
+    "pattern",
+    [
+        "",
+        "(?=a)",
+        "(?i)a",
+        "a**",
+        "a*?",
+        "\\1",
+        "(a",
+        "a)",
+        "a|",
+        "|a",
+        "()",
+        "a{5,2}",
+        "((a{99}){99}){9}",
+        "[[:alpha:]]",
+        "*a",
+        "a\\",
+    ],
+)
 def test_patterns_that_databases_read_differently_are_refused(pattern):
     with pytest.raises(InvalidInput):
         check_pattern(pattern)

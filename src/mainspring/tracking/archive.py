@@ -3,11 +3,11 @@
     index.json              every entry below but the blobs, with its BLAKE3 digest and size
     experiment.json         format, version, and what is said about the experiment
     runs/<run id>.json      one `ArchivedRun`
-    points/<run id>.bin     msgpack: by metric, three columns of little-endian bytes (int64 steps, int64 times, float64)
+    points/<run id>.bin     msgpack: by metric, three little-endian columns (int64 steps, int64 times, float64 values)
     blobs/<digest>          the bytes of files, each once, whoever has them
 
-It is written as a stream: only the lists of names are held in memory. Artifacts that runs used or made stay where they are;
-the archive names them by kind, name, version and digest.
+It is written as a stream: only the lists of names are held in memory. Artifacts that runs used or made stay where they
+are; the archive names them by kind, name, version and digest.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def export_experiment(store: Store, name: str) -> Iterator[bytes]:
-    """The archive of an experiment with its runs, without deleted ones, piece by piece; checked before the first piece."""
+    """The archive of an experiment without deleted runs, piece by piece; checked before the first piece."""
     with store.read() as tx:
         experiment = find_experiment(tx, name)
         if experiment.status == "deleted":
@@ -228,7 +228,8 @@ def _archived(tx: Transaction, run_id: str, known: set[str]) -> tuple[ArchivedRu
     row = find_run(tx, run_id)
     run = graph.get_run(tx, run_id)
     values = tx.rows(
-        "SELECT k.space, k.name, v.text, v.type, v.number FROM run_value v JOIN run_key k ON k.id = v.key WHERE v.run = ?",
+        "SELECT k.space, k.name, v.text, v.type, v.number FROM run_value v JOIN run_key k ON k.id = v.key"
+        " WHERE v.run = ?",
         (row.number,),
     )
     origin = (
@@ -291,7 +292,8 @@ def _metric_keys(tx: Transaction, row: RunRow, *, inherited: bool) -> list[tuple
         runs.append(int(before))
     among = ", ".join(map(str, runs))
     rows = tx.rows(
-        f"SELECT k.id, k.name FROM metric m JOIN run_key k ON k.id = m.key WHERE m.run IN ({among}) ORDER BY m.run = ? DESC",  # noqa: S608 -- integers
+        f"SELECT k.id, k.name FROM metric m JOIN run_key k ON k.id = m.key WHERE m.run IN ({among})"  # noqa: S608 -- integers
+        " ORDER BY m.run = ? DESC",
         (row.number,),
     )
     names: dict[str, int] = {}

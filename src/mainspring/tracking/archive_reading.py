@@ -8,22 +8,19 @@ the same runs.
 
 from __future__ import annotations
 
-import re
 import tempfile
-import uuid
 import zipfile
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import msgspec
 
 from mainspring.kernel.clock import from_micros
 from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, NotFound, TooLarge, UnsupportedFormat
-from mainspring.kernel.hashing import digest_bytes, digest_value
-from mainspring.kernel.names import check_name
+from mainspring.kernel.hashing import digest_bytes
 from mainspring.kernel.operations import Upload
 from mainspring.lineage import graph
 from mainspring.lineage.listing import with_digest
@@ -42,11 +39,12 @@ from mainspring.tracking.archive import (
     Entry,
     little_endian,
 )
+from mainspring.tracking.archive_checks import blob_sizes, check_run, derived_id, in_order
 from mainspring.tracking.chunks import Points
 from mainspring.tracking.experiments import add_experiment, change_experiment, check_experiment_name, find_experiment
 from mainspring.tracking.ingest import append_points
 from mainspring.tracking.keys import intern
-from mainspring.tracking.params import check_key, read_param
+from mainspring.tracking.params import check_key
 from mainspring.tracking.runs import begin_run, end_run, find_run, put_values
 from mainspring.tracking.tables import FILES, FileRow, RunRow
 from mainspring.tracking.types import Experiment, RunStart
@@ -60,8 +58,8 @@ _RATIO = 2000
 _SLACK = 1 << 20
 _ENTRIES = 2_000_000
 _PIECE = 1 << 20
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_PATH = 1000
+_BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
+"""What `zipfile` raises of a file that is none, or not a whole one."""
 
 T = TypeVar("T")
 
@@ -90,7 +88,7 @@ def import_experiment(store: Store, body: Upload, *, name: str = "") -> Experime
         try:
             with zipfile.ZipFile(file) as archive:
                 return _Reader(store, archive, size).read(name)
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        except _BROKEN as error:
             raise UnsupportedFormat(f"this is not the archive of an experiment: {error}") from error
 
 
@@ -117,7 +115,8 @@ class _Reader:
         about = self._record(EXPERIMENT_ENTRY, ArchivedExperiment)
         if about.format != FORMAT or about.version != VERSION:
             raise UnsupportedFormat(
-                f"this is version {about.version} of the format {about.format!r}, and version {VERSION} of {FORMAT} is read here"
+                f"this is version {about.version} of the format {about.format!r};"
+                f" version {VERSION} of {FORMAT} is read here"
             )
         runs = [
             self._record(entry, ArchivedRun)
@@ -127,9 +126,9 @@ class _Reader:
         if len(runs) != about.runs:
             raise Damaged(f"the archive says that it has {about.runs} runs, and has {len(runs)}")
         for run in runs:
-            _check(run)
+            check_run(run)
             self._points(run)  # once to be checked, before anything is written; once more to be written
-        _in_order(runs)
+        in_order(runs)
         check_experiment_name(name or about.name)
         self._blobs(runs)
         return self._write(about, runs, name or about.name)
@@ -149,7 +148,7 @@ class _Reader:
                 if new:
                     experiment = change_experiment(tx, experiment, rename="", note=None, tags=new)
         placed = self._ids(runs, experiment)
-        for run in _in_order(runs):
+        for run in in_order(runs):
             target = placed[run.run_id]
             columns = self._points(run)
             with self._store.write() as tx:
@@ -169,7 +168,7 @@ class _Reader:
                     (run.run_id, run.run_id),
                 )
                 free = row is None or (row[0] == tx.workspace and row[1] == experiment.id)
-                found[run.run_id] = run.run_id if free else _derived(run.run_id, tx.workspace, experiment.name)
+                found[run.run_id] = run.run_id if free else derived_id(run.run_id, tx.workspace, experiment.name)
         return found
 
     def _record(self, name: str, kind: type[T]) -> T:
@@ -188,7 +187,7 @@ class _Reader:
         """Store the blobs that are not here; each is checked against its name as it is read."""
         sizes: dict[str, int] = {}
         for run in runs:
-            for digest, size in _blob_sizes(run):
+            for digest, size in blob_sizes(run):
                 if sizes.setdefault(digest, size) != size:
                     raise Damaged(f"the archive gives blob {digest} two sizes")
         for digest in self._store.blobs.missing(list(sizes)):
@@ -320,77 +319,6 @@ def _exists(tx: Transaction, run_id: str) -> bool:
     except NotFound:
         return False
     return True
-
-
-def _in_order(runs: list[ArchivedRun]) -> list[ArchivedRun]:
-    """Parents and origins before what follows from them; raises `InvalidInput` when they follow from each other."""
-    waiting = {run.run_id: run for run in runs}
-    ordered: list[ArchivedRun] = []
-    while waiting:
-        ready = [run for run in waiting.values() if not {run.parent_id, run.forked_from} & (waiting.keys() - {""})]
-        if not ready:
-            raise InvalidInput("the runs of the archive follow from each other in a circle")
-        for run in ready:
-            del waiting[run.run_id]
-        ordered += ready
-    return ordered
-
-
-def _derived(run_id: str, workspace: str, experiment: str) -> str:
-    """Another id for a run, the same every time: its time, and a digest of where it goes."""
-    digest = digest_value("imported run", [run_id, workspace, experiment])
-    return str(uuid.UUID(run_id.replace("-", "")[:12] + "7" + digest[:3] + "8" + digest[3:18]))
-
-
-def _check(run: ArchivedRun) -> None:
-    """Refuse a run that we would not have written."""
-    try:
-        plain = str(uuid.UUID(run.run_id)) == run.run_id
-    except ValueError:
-        plain = False
-    if not plain:
-        raise InvalidInput(f"{run.run_id!r:.60} is not the id of a run")
-    check_name(run.kind, what="kind")
-    if run.status not in get_args(RunStatus):
-        raise InvalidInput(f"{run.status!r:.60} is not a status of a run")
-    for key in (*run.tags, *run.params, *run.metrics):
-        check_key(key)
-    for text, kind, _ in run.params.values():
-        if kind not in ("s", "j"):
-            raise InvalidInput(f"{kind!r:.20} is not a type of a parameter")
-        read_param(text, kind)
-    for file in run.files:
-        _check_file(file.path, file.digest, file.size)
-    for artifact in run.artifacts:
-        if not _DIGEST.fullmatch(artifact.digest):
-            raise InvalidInput(f"{artifact.digest!r:.80} is not a digest")
-        for each in artifact.files:
-            _check_file(each.path, each.digest, each.size)
-        if artifact.files and artifact.kind not in ("code", "environment"):
-            raise InvalidInput(f"an archive carries no files of artifacts of the kind {artifact.kind!r:.40}")
-
-
-def _check_file(path: str, digest: str, size: int) -> None:
-    parts = path.split("/")
-    if (
-        not path
-        or len(path) > _PATH
-        or not path.isprintable()
-        or "\\" in path
-        or any(part in ("", ".", "..") for part in parts)
-    ):
-        raise InvalidInput(f"{path!r:.80} is not the path of a file of a run")
-    if size < 0 or (digest and not _DIGEST.fullmatch(digest)):
-        raise InvalidInput(f"{path!r:.80} has no right digest or size")
-
-
-def _blob_sizes(run: ArchivedRun) -> Iterator[tuple[str, int]]:
-    for file in run.files:
-        if file.digest:
-            yield file.digest, file.size
-    for artifact in run.artifacts:
-        for each in artifact.files:
-            yield each.digest, each.size
 
 
 def _points_of(column: Column, name: str) -> Points:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["as_stream", "batches", "params_of", "runs_table"]
 
 _IN = 500
-_PLAIN = "r.number, r.run_id, e.name, r.title, r.user_name, r.group_name, r.status, r.started_at, r.finished_at, r.parent_id, r.note"
+_PLAIN = (
+    "r.number, r.run_id, e.name, r.title, r.user_name, r.group_name, r.status, r.started_at, r.finished_at,"
+    " r.parent_id, r.note"
+)
 _SPACES = {"metrics": "metric", "params": "param", "tags": "tag"}
 
 

@@ -61,7 +61,7 @@ def rate_params(targets: Sequence[float], params: dict[str, list[Any]]) -> list[
     """
     if len(targets) < LEAST_RUNS:
         raise InvalidInput(
-            f"{len(targets)} runs have this metric; how much parameters matter cannot be told from fewer than {LEAST_RUNS}",
+            f"{len(targets)} runs have this metric; what parameters matter cannot be told from fewer than {LEAST_RUNS}",
             details={"runs": len(targets), "least": LEAST_RUNS},
         )
     if min(targets) == max(targets):

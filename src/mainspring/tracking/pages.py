@@ -29,7 +29,7 @@ def encode_page(question: Sequence[Any], values: Sequence[Any]) -> str:
 
 
 def decode_page(token: str, question: Sequence[Any], kinds: Sequence[type]) -> list[Any]:
-    """The values of a token, of these types (`float` takes integers too); `InvalidInput` when it is none of this question."""
+    """The values of a token, of these types (`float` takes integers too); `InvalidInput` for another question's."""
     if len(token) > _LONGEST:
         raise _wrong()
     try:

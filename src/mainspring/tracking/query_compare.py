@@ -69,7 +69,10 @@ def _special_parts(column: str, special: str, operator: Operator, name: str) -> 
 
 
 def text_part(expression: str, operator: Operator, value: str, dialect: str) -> Part:
-    """`expression operator value` for an operator other than `!=`. Letters compare by code point, `A` to `Z` without case where case is ignored."""
+    """`expression operator value` for an operator other than `!=`.
+
+    Letters compare by code point; where case is ignored, that of `A` to `Z` is.
+    """
     postgres = dialect == "postgres"
     if "\x00" in value:
         raise InvalidInput("a text in a filter cannot have the character U+0000")

@@ -42,7 +42,8 @@ _LARGEST_STEP = 1 << 62
 _PARTS = ("min", "max", "count", "step", "last")
 _OPERATORS = {
     "=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "=~": "=~", "!~": "!~",
-    "LIKE": "LIKE", "ILIKE": "ILIKE", "CONTAINS": "CONTAINS", "RLIKE": "=~", "IN": "IN", "BETWEEN": "BETWEEN", "IS": "IS",
+    "LIKE": "LIKE", "ILIKE": "ILIKE", "CONTAINS": "CONTAINS", "RLIKE": "=~", "IN": "IN", "BETWEEN": "BETWEEN",
+    "IS": "IS",
 }  # fmt: skip
 _UNITS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _RESERVED = ("AND", "OR", "NOT")

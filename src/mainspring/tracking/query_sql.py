@@ -1,7 +1,7 @@
 """A filter's tree as one SQL expression over `tracked_run r`.
 
-Every condition is two-valued: it is true or false, never unknown, so that NOT means what it says. A condition on what was
-logged is `r.number IN (SELECT run ...)` over one interned key, a range of a covering index; the database builds the
+Every condition is two-valued: it is true or false, never unknown, so that NOT means what it says. A condition on what
+was logged is `r.number IN (SELECT run ...)` over one interned key, a range of a covering index; the database builds the
 set once, where a join or EXISTS for every run would look into the widest tables run by run.
 """
 
@@ -52,7 +52,7 @@ class Scope:
         if self.experiments is None:
             if column == "r.experiment_id":
                 return "r.workspace = ?", (self.tx.workspace,)
-            return f"{column} IN (SELECT id FROM experiment WHERE workspace = ?)", (self.tx.workspace,)
+            return f"{column} IN (SELECT id FROM experiment WHERE workspace = ?)", (self.tx.workspace,)  # noqa: S608 -- of constants
         if not self.experiments:
             return NEVER
         if len(self.experiments) == 1:

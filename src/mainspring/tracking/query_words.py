@@ -54,7 +54,9 @@ RUN_WORDS = Words(
         "started_at": Attribute("r.started_at", "time", ("start_time", "created", "created_at")),
         "finished_at": Attribute("r.finished_at", "time", ("end_time",)),
         "updated_at": Attribute("r.updated_at", "time"),
-        "duration": Attribute("CAST(coalesce(r.finished_at, {now}) - r.started_at AS DOUBLE PRECISION) / 1000000", "span"),
+        "duration": Attribute(
+            "CAST(coalesce(r.finished_at, {now}) - r.started_at AS DOUBLE PRECISION) / 1000000", "span"
+        ),
         "group": Attribute("r.group_name", "text", ("group_name",)),
         "parent": Attribute("r.parent_id", "id", ("parent_id",)),
         "note": Attribute("r.note", "text"),

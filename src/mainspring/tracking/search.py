@@ -1,4 +1,4 @@
-"""Finding runs: a filter, an order, a page, and what of each run is loaded; in a number of queries that does not grow."""
+"""Finding runs: a filter, an order and a page, in a number of queries that does not grow with what is found."""
 
 from __future__ import annotations
 
@@ -96,9 +96,8 @@ def count_runs(tx: Transaction, node: Node | None, *, experiments: Sequence[int]
         found = int(tx.value(f"SELECT count({what}) FROM {inner} AS runs", params))  # noqa: S608 -- of constants
         if view == "active":
             gone, gone_params = _base(scope, "deleted")
-            found -= int(
-                tx.value(f"SELECT count(*) FROM tracked_run r WHERE {gone} AND {sql}", (*gone_params, *params))
-            )
+            deleted = f"SELECT count(*) FROM tracked_run r WHERE {gone} AND {sql}"  # noqa: S608 -- of constants
+            found -= int(tx.value(deleted, (*gone_params, *params)))
         return found
     return int(tx.value(f"SELECT count(*) FROM tracked_run r WHERE {base} AND {sql}", (*base_params, *params)))  # noqa: S608 -- of constants
 

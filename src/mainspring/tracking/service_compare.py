@@ -44,7 +44,7 @@ class CompareOperations(RoomService):
         """How much each parameter matters for a metric, over the runs that a filter finds; the most important first.
 
         Args:
-            metric: A metric's name, or a field of the language: `metrics.loss`, `min(metrics.loss)`, `metrics.loss@100`.
+            metric: A metric's name, or a field of the language: `min(metrics.loss)`, `metrics.loss@100`.
             experiments: Names of experiments; all of the workspace when empty.
             query: A filter in the language of the guide `searching-runs`.
             limit: How many runs at most, the latest first; up to 20,000.

@@ -68,8 +68,8 @@ class SearchOperations(CompareOperations, ArchiveOperations):
             experiments: Names of experiments; all of the workspace when empty.
             view: `active`, `deleted` or `all` runs.
             order_by: Keys such as `metrics.loss`, `params.depth DESC`, `-started_at`; then the latest start first. Runs
-                without the value come last, whichever the direction.
-            fields: What to load of each run: `["metrics.loss", "params.*"]`; all of it when left out, nothing of it when
+                without the value come last.
+            fields: What to load of each run: `["metrics.loss", "params.*"]`; all of it when left out, nothing when
                 empty.
             limit: At most 50,000.
             page: `next_page` of the page before.
@@ -268,11 +268,11 @@ def _keys(
     for each in spaces:
         table = "metric" if each == "metric" else "run_value"
         runs = f"sum((SELECT count(*) FROM {table} v WHERE v.key = k.id))" if counts else "NULL"  # noqa: S608 -- of two names
-        numeric = "1" if each == "metric" else (
-            "max(CASE WHEN EXISTS (SELECT 1 FROM run_value v WHERE v.key = k.id AND v.number IS NOT NULL) THEN 1 ELSE 0 END)"
-        )  # fmt: skip
+        number = "EXISTS (SELECT 1 FROM run_value v WHERE v.key = k.id AND v.number IS NOT NULL)"
+        numeric = "1" if each == "metric" else f"max(CASE WHEN {number} THEN 1 ELSE 0 END)"
         rows = tx.rows(
-            f"SELECT k.name, {runs}, {numeric} FROM run_key k WHERE {within} AND k.space = ? AND substr(k.name, 1, ?) = ?"  # noqa: S608 -- of constants
+            f"SELECT k.name, {runs}, {numeric} FROM run_key k"  # noqa: S608 -- of constants
+            f" WHERE {within} AND k.space = ? AND substr(k.name, 1, ?) = ?"
             f" GROUP BY k.name ORDER BY k.name{collation} LIMIT ?",
             (*params, each, len(prefix), prefix, limit - len(found)),
         )

@@ -1,8 +1,8 @@
 """A SELECT of anybody's over what their workspace tracked, and over nothing else.
 
 On a SQLite store the statement runs on a connection of its own, whose authorizer refuses everything but reading the
-views below and calling functions that are named here. The views are found under a name that nobody can know: SQLite tells
-an authorizer through which view a table is read, and a common table expression may bear any name.
+views below and calling functions that are named here. The views are found under a name that nobody can know: SQLite
+tells an authorizer through which view a table is read, and a common table expression may bear any name.
 
 On PostgreSQL nothing comparable holds without a role that an administrator makes. There the tables that the statement
 names are read by us, into an SQLite database in memory, and the statement runs there: the same words, the same walls.
@@ -37,27 +37,39 @@ _STEPS = 5_000
 _LONGEST = 50_000
 
 _FUNCTIONS = frozenset(
-    ["abs", "avg", "ceil", "ceiling", "coalesce", "concat", "concat_ws", "count", "cume_dist", "date", "datetime", "dense_rank", "exp", "first_value", "floor", "format", "glob", "group_concat", "ifnull", "iif", "instr", "json", "json_array_length", "json_extract", "json_group_array", "json_group_object", "json_type", "julianday", "lag", "last_value", "lead", "length", "like", "ln", "log", "log10", "log2", "lower", "ltrim", "max", "min", "mod", "nth_value", "ntile", "nullif", "percent_rank", "pow", "power", "rank", "regexp", "replace", "round", "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg", "substr", "substring", "sum", "time", "total", "trim", "trunc", "typeof", "unixepoch", "upper", "->", "->>"]
-)
+    [
+        "abs", "avg", "ceil", "ceiling", "coalesce", "concat", "concat_ws", "count", "cume_dist", "date", "datetime",
+        "dense_rank", "exp", "first_value", "floor", "format", "glob", "group_concat", "ifnull", "iif", "instr", "json",
+        "json_array_length", "json_extract", "json_group_array", "json_group_object", "json_type",
+        "julianday", "lag", "last_value", "lead", "length", "like", "ln", "log", "log10", "log2", "lower", "ltrim",
+        "max", "min", "mod", "nth_value", "ntile", "nullif", "percent_rank", "pow", "power", "rank", "regexp", "replace", "round",
+        "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg", "substr", "substring", "sum", "time", "total",
+        "trim", "trunc", "typeof", "unixepoch", "upper", "->", "->>",
+    ]
+)  # fmt: skip
 _TABLE_FUNCTIONS = frozenset(["json_each", "json_tree"])
 _BASES = frozenset(["experiment", "metric", "metric_chunk", "run_file", "run_key", "run_value", "tracked_run"])
 
 _RUN = "JOIN tracked_run r ON r.number = v.run JOIN run_key k ON k.id = v.key WHERE {mine} AND r.deleted_at IS NULL"
+_EXPERIMENT = "JOIN experiment e ON e.id = r.experiment_id AND e.workspace = r.workspace"
+_VALUES = ("r.run_id", "k.name AS key", "v.text AS value", "v.number")
 _VIEWS: dict[str, tuple[tuple[str, ...], str]] = {
     "runs": (
-        ("r.run_id", "e.name AS experiment", "r.title", "r.user_name", "r.group_name", "r.status", "{r.started_at} AS started_at",
-         "{r.finished_at} AS finished_at", "CAST(r.finished_at - r.started_at AS DOUBLE PRECISION) / 1000000 AS seconds", "r.parent_id", "r.note"),
-        "FROM tracked_run r JOIN experiment e ON e.id = r.experiment_id AND e.workspace = r.workspace"
-        " WHERE {mine} AND r.deleted_at IS NULL",
+        ("r.run_id", "e.name AS experiment", "r.title", "r.user_name", "r.group_name", "r.status",
+         "{r.started_at} AS started_at", "{r.finished_at} AS finished_at",
+         "CAST(r.finished_at - r.started_at AS DOUBLE PRECISION) / 1000000 AS seconds", "r.parent_id", "r.note"),
+        ("FROM tracked_run r JOIN experiment e ON e.id = r.experiment_id AND e.workspace = r.workspace WHERE {mine} AND"
+         " r.deleted_at IS NULL"),
     ),
     "metrics": (
         ("r.run_id", "k.name AS key", "v.last", "v.special", "v.step", "v.minimum", "v.maximum", "v.count"),
         f"FROM metric v {_RUN} AND k.space = 'metric'",
     ),
-    "params": (("r.run_id", "k.name AS key", "v.text AS value", "v.number"), f"FROM run_value v {_RUN} AND k.space = 'param'"),
-    "tags": (("r.run_id", "k.name AS key", "v.text AS value", "v.number"), f"FROM run_value v {_RUN} AND k.space = 'tag'"),
+    "params": (_VALUES, f"FROM run_value v {_RUN} AND k.space = 'param'"),
+    "tags": (_VALUES, f"FROM run_value v {_RUN} AND k.space = 'tag'"),
     "chunks": (
-        ("r.run_id", "k.name AS key", "v.number AS chunk", "v.count", "v.first_step", "v.last_step", "v.minimum", "v.maximum"),
+        ("r.run_id", "k.name AS key", "v.number AS chunk", "v.count", "v.first_step", "v.last_step", "v.minimum",
+         "v.maximum"),
         f"FROM metric_chunk v {_RUN} AND k.space = 'metric'",
     ),
     "files": (
@@ -119,11 +131,11 @@ def run_sql(store: Store, query: str, *, limit: int = _ROWS) -> SqlResult:
 
 
 class _Wall:
-    """The authorizer: what is not allowed here is refused. Remembers which columns were read.
+    """The authorizer: what is not allowed here is refused. Remembers which views were read.
 
-    Of a table that no column is read of, as in `SELECT count(*) FROM t`, SQLite tells neither schema nor view. Each base
-    table gives a column to the views (its `INTEGER PRIMARY KEY` does not count), so that such a name is the caller's own: of a
-    view, of a common table expression, or, and then it is refused, of a table.
+    Of a table that no column is read of, as in `SELECT count(*) FROM t`, SQLite tells neither schema nor view. Each
+    base table gives a column to the views (its `INTEGER PRIMARY KEY` does not count), so that such a name is the
+    caller's own: of a view, of a common table expression, or, and then it is refused, of a table.
     """
 
     def __init__(self, private: str, tables: Iterable[str] = ()) -> None:
@@ -133,7 +145,7 @@ class _Wall:
         self._select, self._read, self._call = apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION
         self._private = private
         self._tables = {name.lower() for name in tables}
-        self.read: dict[str, set[str]] = {}
+        self.read: set[str] = set()
 
     def __call__(
         self, action: int, first: str | None, second: str | None, schema: str | None, through: str | None
@@ -154,7 +166,7 @@ class _Wall:
             return self._ok if inside else self._deny
         known = first in _VIEWS or (bool(self._private) and first.startswith(self._private))
         if known:
-            self.read.setdefault(first, set()).add((second or "").lower())
+            self.read.add(first)
         own = schema in (("temp", None) if self._private else ("main", None))
         return self._ok if known and own else self._deny
 
@@ -228,13 +240,14 @@ def _run_copied(store: Store, query: str, *, limit: int, until: float) -> SqlRes
         pass
     db = _memory()
     copied = 0
-    for name, columns in wall.read.items():
-        wanted = [each for each in SQL_VIEWS[name] if each in columns] or [SQL_VIEWS[name][0]]
+    for name in sorted(wall.read):
+        wanted = SQL_VIEWS[name]  # all of them: SQLite does not tell which columns a `USING` reads
         with store.read() as tx:
             tx.rows(f"SET LOCAL statement_timeout = {int(_SECONDS * 1000)}")
             inner = _select(name, "postgres", "?")
             rows = tx.rows(
-                f"SELECT {', '.join(wanted)} FROM ({inner}) AS v LIMIT {_COPIED - copied + 1}", (tx.workspace,)
+                f"SELECT {', '.join(wanted)} FROM ({inner}) AS v LIMIT {_COPIED - copied + 1}",  # noqa: S608 -- names of our own
+                (tx.workspace,),
             )
         copied += len(rows)
         if copied > _COPIED:
