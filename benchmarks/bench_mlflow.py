@@ -43,7 +43,8 @@ for number in range({runs}):
     metrics = [Metric(f"m{{key}}", number / (key + 1), 1, 1) for key in range(50)]
     client.log_batch(made, metrics, [Param(f"p{{key}}", str(number % 7)) for key in range(20)])
 query = "metrics.m7 > 3 and params.p3 = '2'"
-timed("search_runs", 5, lambda n: client.search_runs([experiment], query, max_results=100, order_by=["metrics.m8 DESC"]))
+order = ["metrics.m8 DESC"]
+timed("search_runs", 5, lambda n: client.search_runs([experiment], query, max_results=100, order_by=order))
 for start in range(0, {points}, 1000):
     client.log_batch(run, batch("long", start))
     if start + 1000 in ({points} // 10, {points}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ EXTERNAL = "external-dataset"
 
 _UNNAMEABLE = re.compile(r"[^\w .\-+:=/]")
 _MOST = 1000
+_LONGEST = 200
 
 
 class RunInput(msgspec.Struct, frozen=True):
@@ -90,6 +92,7 @@ def artifact_name(name: str) -> str:
         >>> artifact_name("s3://bucket/a?b")
         's3:/bucket/a_b'
     """
-    cleaned = _UNNAMEABLE.sub("_", name)
+    cleaned = _UNNAMEABLE.sub("_", unicodedata.normalize("NFC", name[:_LONGEST]))
     parts = [re.sub(r"^[^\w]+", "", part).rstrip(" ") for part in cleaned.split("/")]
-    return "/".join(part for part in parts if part.strip(".") != "")[:120].rstrip("/ ") or "dataset"
+    joined = "/".join(part for part in parts if part.strip(".") != "")
+    return joined.encode()[:_LONGEST].decode(errors="ignore").rstrip("/ ") or "dataset"

@@ -12,12 +12,12 @@ import pytest
 
 pytest.importorskip("mlflow")
 
-from mainspring.server.app import make_app  # noqa: E402
-from mainspring.store.store import Store  # noqa: E402
+from mainspring.server.app import make_app
+from mainspring.store.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
-from replay import Replay  # noqa: E402 -- beside this file
-from stock import Ours, Stock  # noqa: E402
+from replay import Replay
+from stock import Ours, Stock
 
 pytestmark = [pytest.mark.databases("sqlite"), pytest.mark.filterwarnings("ignore")]
 
@@ -28,13 +28,14 @@ FILTERS = (
     "metrics.a > -1.5e0", "metrics.a > 1 and metrics.a < 4", "metrics.a > 1 AND params.p = '1'", "metric.a = 2",
     "metrics.`b c` > 0", 'metrics."b c" > 0', "metrics.gone > 0", "metrics.odd > 0", "metrics.odd = 0",
     "params.p = '1'", "params.p != '1'", "params.p LIKE '1%'", "params.p ILIKE 'X%'", "params.p LIKE 'x%'",
-    "params.p IS NULL", "params.p IS NOT NULL", "param.p = \"1\"", "parameters.p = '1'", "parameter.`p` = '1'",
+    "params.p IS NULL", "params.p IS NOT NULL", 'param.p = "1"', "parameters.p = '1'", "parameter.`p` = '1'",
     "params.p = ''", "params.p LIKE '%_'", "params.p LIKE '_'", "params.q = 'it''s'", "params.p LIKE '%'",
     "tags.t = 'x'", "tags.t != 'x'", "tag.t LIKE 'X'", "tags.t ILIKE 'X'", "tags.t IS NULL", "tags.t IS NOT NULL",
     "tags.`mlflow.runName` = 'run-3'", "tags.mlflow.runName LIKE 'run-%'", "tags.`d.e f` = '1'",
     "tags.mlflow.note.content = 'a note'", "tags.mlflow.parentRunId IS NULL", "tags.mlflow.parentRunId IS NOT NULL",
     "attributes.status = 'FINISHED'", "status != 'FINISHED'", "status LIKE 'F%'", "status ILIKE 'run%'",
-    "status = 'finished'", "status = 'SCHEDULED'", "attr.run_name = 'run-2'", "run_name LIKE '%-2'", "`run name` = 'run-2'",
+    "status = 'finished'", "status = 'SCHEDULED'", "attr.run_name = 'run-2'", "run_name LIKE '%-2'",
+    "`run name` = 'run-2'",
     "run_name != 'run-2'", "start_time > 1002", "start_time = 1002", "attributes.start_time <= 1002", "created >= 1003",
     "end_time > 0", "end_time < 3000", "user_id = 'me'", "user_id != 'me'", "run_id = '{r2}'", "run_id != '{r2}'",
     "run_id IN ('{r1}', '{r2}')", "run_id NOT IN ('{r1}')", "attributes.run_id LIKE '%'", "run_id IN ('{r1}')",
@@ -51,8 +52,10 @@ FILTERS = (
 
 ORDERS = (
     [], ["metrics.a"], ["metrics.a DESC"], ["metrics.a ASC", "start_time DESC"], ["metrics.`b c` desc"], ["params.q"],
-    ["tags.t DESC"], ["start_time"], ["attributes.start_time DESC"], ["run_name"], ["status", "start_time"], ["end_time"],
-    ["metrics.odd"], ["metrics.odd DESC"], ["metrics.gone"], ["tags.`mlflow.runName` DESC"], ["user_id"], ["created DESC"],
+    ["tags.t DESC"], ["start_time"], ["attributes.start_time DESC"], ["run_name"], ["status", "start_time"],
+    ["end_time"],
+    ["metrics.odd"], ["metrics.odd DESC"], ["metrics.gone"], ["tags.`mlflow.runName` DESC"], ["user_id"],
+    ["created DESC"],
     ["metrics.a", "metrics.a DESC"], ["nonsense"], ["metrics.a UP"], ["metrics.a DESC DESC"], [""], ["dataset.name"],
 )  # fmt: skip
 
@@ -93,7 +96,8 @@ def _fill(replay: Replay) -> None:
         batch = {"run_id": run, "metrics": metrics, "params": params}
         assert all(each.status == 200 for each in replay.send("POST", f"{_V2}runs/log-batch", body=batch))
         if place % 2:
-            ended = {"run_id": run, "status": ("FINISHED", "FAILED", "KILLED", "FINISHED")[place // 2], "end_time": 2000}
+            status = ("FINISHED", "FAILED", "KILLED", "FINISHED")[place // 2]
+            ended = {"run_id": run, "status": status, "end_time": 2000}
             replay.send("POST", f"{_V2}runs/update", body=ended)
         if place in (1, 2):
             dataset = {"name": f"d{place}", "digest": f"e{place}", "source_type": "x", "source": "y"}
