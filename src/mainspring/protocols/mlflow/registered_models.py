@@ -59,8 +59,8 @@ def _create(call: Call) -> dict[str, Any]:
         check_registry_tag(key, value)
     try:
         made = call.client.models.create(name, description=call.get("description"), tags=tags)
-    except AlreadyExists as error:
-        raise already_exists(f"Registered Model (name={name}) already exists. Error: {error.message}") from None
+    except AlreadyExists:
+        raise already_exists(f"Registered Model (name={name}) already exists.") from None
     return {"registered_model": describe_models(call.client, [made])[0]}
 
 

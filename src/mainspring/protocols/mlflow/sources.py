@@ -91,7 +91,7 @@ def _check_relative(source: str) -> None:
         plain = decoded
     path = re.sub(r"/+", "/", urlparse(plain).path.rstrip("/"))
     steps = "\x00" in path or ".." in plain.split("/")
-    if steps or (path.startswith("/") and posixpath.normpath(path) != path):
+    if steps or not path.startswith("/") or posixpath.normpath(path) != path:
         raise invalid(
             f"Invalid model version source: '{source}'. If supplying a source as an http, https, "
             "local file path, ftp, objectstore, or mlflow-artifacts uri, an absolute path must be "
