@@ -38,13 +38,14 @@ _LONGEST = 50_000
 
 _FUNCTIONS = frozenset(
     [
-        "abs", "avg", "ceil", "ceiling", "coalesce", "concat", "concat_ws", "count", "cume_dist", "date", "datetime",
-        "dense_rank", "exp", "first_value", "floor", "format", "glob", "group_concat", "ifnull", "iif", "instr", "json",
-        "json_array_length", "json_extract", "json_group_array", "json_group_object", "json_type",
-        "julianday", "lag", "last_value", "lead", "length", "like", "ln", "log", "log10", "log2", "lower", "ltrim",
-        "max", "min", "mod", "nth_value", "ntile", "nullif", "percent_rank", "pow", "power", "rank", "regexp", "replace", "round",
-        "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg", "substr", "substring", "sum", "time", "total",
-        "trim", "trunc", "typeof", "unixepoch", "upper", "->", "->>",
+        "abs", "avg", "ceil", "ceiling", "coalesce", "concat", "concat_ws", "count", "cume_dist", "date",
+        "datetime", "dense_rank", "exp", "first_value", "floor", "format", "glob", "group_concat", "ifnull",
+        "iif", "instr", "json", "json_array_length", "json_extract", "json_group_array", "json_group_object",
+        "json_type", "julianday", "lag", "last_value", "lead", "length", "like", "ln", "log", "log10", "log2",
+        "lower", "ltrim", "max", "min", "mod", "nth_value", "ntile", "nullif", "percent_rank", "pow", "power",
+        "rank", "regexp", "replace", "round", "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg",
+        "substr", "substring", "sum", "time", "total", "trim", "trunc", "typeof", "unixepoch", "upper", "->",
+        "->>",
     ]
 )  # fmt: skip
 _TABLE_FUNCTIONS = frozenset(["json_each", "json_tree"])
@@ -116,6 +117,7 @@ def run_sql(store: Store, query: str, *, limit: int = _ROWS) -> SqlResult:
         if store.database.dialect == "sqlite":
             db = apsw.Connection(str(store.folder / "mainspring.db"))
             db.set_busy_timeout(10_000)
+            _give_regexp(db)
             db.execute("PRAGMA temp_store = file; PRAGMA cache_size = -16000; PRAGMA trusted_schema = off")
             private = "v" + secrets.token_hex(16)
             try:
@@ -184,10 +186,6 @@ def _run(db: apsw.Connection, query: str, *, limit: int, until: float, private: 
         (apsw.SQLITE_LIMIT_VARIABLE_NUMBER, 0),
     ):
         db.limit(which, most)
-    with contextlib.suppress(LookupError):
-        from apsw import sqlite_extra
-
-        sqlite_extra.load(db, "regexp")
     db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     db.set_progress_handler(lambda: monotonic() > until, _STEPS)
     tables = [
@@ -209,6 +207,14 @@ def _run(db: apsw.Connection, query: str, *, limit: int, until: float, private: 
     if not columns:
         raise InvalidInput("there is no statement", hint="SELECT ... FROM runs", known=SQL_VIEWS)
     return SqlResult(columns, rows)
+
+
+def _give_regexp(db: apsw.Connection) -> None:
+    """SQLite's own `REGEXP`, which never takes exponential time; where apsw came without it, there is none."""
+    from apsw import sqlite_extra
+
+    if sqlite_extra.has("regexp"):
+        sqlite_extra.load(db, "regexp")
 
 
 def _one_statement(query: str, columns: list[str]) -> Any:
@@ -265,6 +271,7 @@ def _memory() -> apsw.Connection:
     import apsw
 
     db = apsw.Connection(":memory:")
+    _give_regexp(db)
     for name, columns in SQL_VIEWS.items():
         db.execute(f"CREATE TABLE {name} ({', '.join(columns)})")
     return db
