@@ -216,6 +216,8 @@ def _unmark(tx: Transaction, notes: VersionNotes) -> VersionNotes:
     back = [alias for alias in free if decide(tx, notes, alias, holders=[notes.version]).allowed]
     for alias in back:
         graph.set_alias(tx, KIND, notes.name, alias, notes.version)
+        subject = f"{KIND}/{notes.name}@{alias}"
+        announce(tx, "model.alias.set", subject=subject, name=notes.name, alias=alias, version=notes.version, before=0)
     tx.note(f"{KIND}/{notes.name}@{notes.version}", restored=True, aliases=back)
     return change_notes(tx, notes, aliases=sorted(back), lost_aliases=[], deleted_at=None)
 

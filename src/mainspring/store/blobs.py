@@ -269,11 +269,11 @@ class Blobs:
         wanted = list(dict.fromkeys(digests))
         present: set[str] = set()
         with self.database.read() as tx:
-            epoch = current_epoch(tx)
             for batch in batched(wanted, _LOOKUP):
                 found = find_rows(tx, batch).values()
                 present.update(row.digest for row in found if not row.damaged and not row.condemned_at)
-        return [digest for digest in wanted if digest not in present], epoch
+            absent = [digest for digest in wanted if digest not in present]
+            return absent, current_epoch(tx) if absent else 0
 
     def _row(self, digest: str) -> BlobRow:
         with self.database.read() as tx:
