@@ -390,7 +390,7 @@ def test_a_language_model_is_left_to_mlflow(client: Client, tmp_path: Path, monk
     import mlflow.transformers
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast, pipeline
 
-    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "day"]))
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ngood\nbad\nday")
     size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     net = BertForSequenceClassification(BertConfig(vocab_size=8, **size))
     made = pipeline("text-classification", model=net, tokenizer=BertTokenizerFast(str(tmp_path / "vocab.txt")))
