@@ -12,12 +12,15 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from mainspring.tracking.code_state import code_state, notebook
+from mainspring.kernel.clock import monotonic
+from mainspring.tracking.code_state import CodeState, code_state, notebook
 from mainspring.tracking.types import SourceRecord
 
 __all__ = ["capture", "packages"]
 
 _LONGEST = 8 << 20
+_FRESH = 5.0
+_known: list[tuple[tuple[Path, Path | None], float, CodeState]] = []
 _DISTRIBUTION = re.compile(r"([^-]+)-([^-]+)\.dist-info")
 _SECRET = re.compile(r"(?i)(pass(word|wd)?|secret|token|api[-_]?key|credential|auth)")
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
@@ -31,10 +34,7 @@ def capture(folder: Path | None = None) -> SourceRecord:
     Args:
         folder: Where to look for a Git repository; the working folder when left out.
     """
-    program = Path(sys.argv[0]) if sys.argv and sys.argv[0].endswith(".py") else None
-    code = code_state(program, folder=folder or Path.cwd())
-    if code.top is None and folder is None and program is not None:
-        code = code_state(program)
+    code = _code() if folder is None else code_state(folder=folder)
     inside = code.top is not None
     content = code.patch if inside else code.content if code.path.endswith(".py") else b""
     machine = _machine() | {
@@ -53,6 +53,21 @@ def capture(folder: Path | None = None) -> SourceRecord:
         script="" if inside else code.path if content else "",
         content=content,
     )
+
+
+def _code() -> CodeState:
+    """The code of this process; asked again within seconds, as by the runs of a search, the same."""
+    program = Path(sys.argv[0]) if sys.argv and sys.argv[0].endswith(".py") else None
+    asked = (Path.cwd(), program)
+    for place, at, known in _known:
+        if place == asked and monotonic() - at < _FRESH:
+            return known
+    code = code_state(program, folder=asked[0])
+    if code.top is None and program is not None:
+        code = code_state(program)
+    if notebook() is None:  # whose cells change from run to run
+        _known[:] = [(asked, monotonic(), code)]
+    return code
 
 
 def packages() -> dict[str, str]:
