@@ -229,6 +229,20 @@ def test_a_run_that_begins_appears_and_values_move(desk, sweep):
     until(desk, f"document.querySelectorAll('{ROWS}').length === 2")
 
 
+def test_what_follows_by_itself_can_be_paused(desk, sweep):
+    run_id = sweep.filling.one_run(sweep, 8, end=False, experiment="paused")
+    desk.clock.install()
+    ready(desk, "/runs?experiment=paused&col=metrics.train/loss")
+    desk.keyboard.press("p")
+    assert desk.locator("button.live").inner_text().strip() == "Paused"
+    sweep.filling.more_points(sweep, run_id, 40, 5, value=6.5)
+    desk.clock.run_for(20_000)
+    assert desk.locator(f"{ROWS}:has-text('6.5')").count() == 0
+    desk.keyboard.press("p")
+    desk.clock.run_for(5000)
+    desk.wait_for_selector(f"{ROWS}:has-text('6.5')")
+
+
 def test_when_the_server_is_gone_the_page_says_so_and_recovers(desk):
     ready(desk)
     desk.route("**/*", lambda route: route.abort())

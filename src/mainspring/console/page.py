@@ -73,6 +73,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     crumbs: list[Crumb] = []
     live: bool = False
     """Whether the page changes while it is looked at, and is asked for again every few seconds."""
+    follows: bool = False
+    """Whether the scripts of the page follow what goes on by themselves, and it is not asked for again as a whole."""
 
 
 View = Callable[["Client", Ask], Page]

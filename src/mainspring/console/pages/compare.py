@@ -110,6 +110,7 @@ def compare(client: Client, ask: Ask) -> ComparePage:
         title="Compare",
         section="runs",
         crumbs=[Crumb("Runs", ask.link("/runs"))],
+        follows=any(run.status == "running" for run in found),
         runs=[_compared(run, ask) for run in found],
         columns=[_compared(run, ask) for run in shown],
         baseline=baseline,
@@ -217,6 +218,7 @@ def charts(client: Client, ask: Ask) -> ChartsPage:
         title="Charts",
         section="runs",
         crumbs=[Crumb("Runs", ask.link("/runs"))],
+        follows=any(run.status == "running" for run in found),
         runs=[_compared(run, ask) for run in found],
         keys=sorted(keys, key=lambda key: (key.startswith("system/"), key)),
     )

@@ -134,6 +134,7 @@ def run_page(client: Client, ask: Ask) -> RunPage:
         section="runs",
         crumbs=crumbs,
         live=run.status == "running" and overview,
+        follows=run.status == "running" and not overview,
         run=run,
         label=label,
         slot=slot_of(run.id),

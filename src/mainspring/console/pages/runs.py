@@ -162,6 +162,7 @@ def runs(client: Client, ask: Ask) -> RunsPage:
     return RunsPage(
         title="Runs",
         section="runs",
+        follows=True,
         show=ask.get("show") if ask.get("show") in SHOWN else "table",
         columns=columns,
         rows=[row_of(run, columns, ask) for run in found.runs],

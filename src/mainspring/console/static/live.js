@@ -4,6 +4,8 @@ const EVERY = 4000;
 export function setUpLive(refresh) {
   const button = document.querySelector("button.live");
   if (!button || !document.body.dataset.live) return { toggle() {} };
+  // Pages whose scripts follow by themselves look at this button, and are not replaced.
+  const own = document.body.dataset.live === "own";
   let paused = false;
   let tag = "";
   let timer = 0;
@@ -15,7 +17,7 @@ export function setUpLive(refresh) {
     button.querySelector(".label").textContent = paused ? "Paused" : away ? "Server away" : "Live";
   };
   const ask = async () => {
-    if (paused || busy || document.hidden || document.querySelector("dialog[open]") || selecting()) return;
+    if (own || paused || busy || document.hidden || document.querySelector("dialog[open]") || selecting()) return;
     busy = true;
     try {
       const answer = await fetch(location.href, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });

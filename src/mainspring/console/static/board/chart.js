@@ -49,6 +49,7 @@ export class Chart {
     this.bars = this.model.single ? barRows(this.model) : null;
     const pen = canvas(this.base, width, height);
     canvas(this.over, width, height);
+    this.logButton.hidden = !!this.bars;
     if (this.bars) { drawBars(pen, this.bars, this.model); this.axis = null; } else {
       this.axis = axes({ ...this.model, yKind: this.yKind, yZoom: this.yZoom }, width, height);
       if (this.axis) drawChart(pen, this.model, this.axis); else { pen.clear(); this.wait.hidden = false; this.wait.textContent = "No value to draw"; }

@@ -64,7 +64,7 @@ export function bounds(lines, [low, high], { log, outliers }) {
   const seen = [];
   let least = Infinity, most = -Infinity;
   for (const line of lines) {
-    const shown = line.lo && !outliers ? [line.y, line.lo, line.hi] : [line.y];
+    const shown = outliers ? [line.y] : [line.y, line.raw, line.lo, line.hi].filter(Boolean);
     for (let index = 0; index < line.x.length; index += 1) {
       if (line.x[index] < low || line.x[index] > high) continue;
       for (const values of shown) {
