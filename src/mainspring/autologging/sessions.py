@@ -109,7 +109,8 @@ class Session:
             except Exception as error:  # noqa: BLE001 -- the boundary between our code and the user's training
                 level = logging.DEBUG if self._warned else logging.WARNING
                 self._warned = True
-                _log.log(level, "a part of the %s training is not logged: %s", self.framework, error, exc_info=True)
+                trace = _log.isEnabledFor(logging.DEBUG)
+                _log.log(level, "a part of the %s training is not logged: %s", self.framework, error, exc_info=trace)
 
 
 def current() -> Session | None:
