@@ -11,7 +11,7 @@ import msgspec
 
 from mainspring.client.client import Client
 from mainspring.kernel.clock import to_micros
-from mainspring.kernel.errors import NotFound
+from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.models.types import Model, ModelVersion
 from mainspring.protocols.mlflow.failures import MlflowError, invalid, invalid_value, missing, missing_value
 from mainspring.protocols.mlflow.rules import check_length, check_tag_name
@@ -125,7 +125,7 @@ def find_model(client: Client, name: str) -> Model:
     check_model_name(name)
     try:
         found = client.models.model(name)
-    except NotFound:
+    except (NotFound, InvalidInput):
         raise no_registered(name) from None
     if found.name != name:
         raise no_registered(name)
@@ -140,7 +140,7 @@ def find_version(client: Client, name: str, version: str) -> ModelVersion:
         if number < 1:
             raise NotFound("versions start at 1")
         found = client.models.get(f"model/{name}@{number}")
-    except NotFound:
+    except (NotFound, InvalidInput):  # nothing has a name that nothing may have
         raise no_version(name, number) from None
     if found.name != name:
         raise no_version(name, number)

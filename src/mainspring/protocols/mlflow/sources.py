@@ -16,8 +16,8 @@ from mainspring.client.client import Client
 from mainspring.kernel.errors import MainspringError, NotFound
 from mainspring.lineage.types import File
 from mainspring.models.types import ModelVersion
-from mainspring.protocols.mlflow.failures import MlflowError, invalid
-from mainspring.protocols.mlflow.logged_models import ModelShelf, location_of
+from mainspring.protocols.mlflow.failures import MlflowError, internal, invalid
+from mainspring.protocols.mlflow.logged_models import ModelShelf, location_of, no_model
 from mainspring.protocols.mlflow.registry import find_model, find_version, is_prompt, origin_of
 from mainspring.protocols.mlflow.shelves import Kept, RunShelf, Shelf, find_shelf
 
@@ -72,8 +72,18 @@ def read_source(client: Client, source: str, *, run_id: str | None, model_id: st
         return _of_logged(client, source, run_id or "", model_id or "")
     path = _proxied(source)
     if path is None:
-        return Source(source, run_id or "", model_id or "")
+        return Source(source, run_id or _run_of(client, model_id or ""), model_id or "")
     return _of_proxy(client, source, path, run_id or "", model_id or "")
+
+
+def _run_of(client: Client, model_id: str) -> str:
+    """The run that logged a model, in the client's form; empty without a model."""
+    if not model_id:
+        return ""
+    try:
+        return client.models.logged(model_id).model.run_id.replace("-", "")
+    except NotFound:
+        raise no_model(model_id) from None
 
 
 def _check_scheme(source: str) -> None:
@@ -134,7 +144,7 @@ def _of_run(client: Client, source: str, run_id: str, model_id: str) -> Source:
 def _of_logged(client: Client, source: str, run_id: str, model_id: str) -> Source:
     named, _, folder = urlparse(source).path.lstrip("/").partition("/")
     if model_id != named:
-        raise _not_its_own(source, "model_id" if model_id else "run_id")
+        raise _not_its_own(source, "model_id")
     try:
         held = client.models.logged(named)
     except NotFound:
@@ -187,7 +197,7 @@ def _version(client: Client, source: str) -> ModelVersion:
         staged = f" AND stage = '{suffix}'" if suffix.isalpha() else " AND version = 0"
     found = client.models.search_versions(f"name = '{quoted}'{staged}", order_by=["version DESC"], limit=1).versions
     if not found:
-        raise invalid(f"No versions of model with name '{name}' and stage '{suffix}' found")
+        raise internal(f"No versions of model with name '{name}' and stage '{suffix}' found")
     return found[0]
 
 

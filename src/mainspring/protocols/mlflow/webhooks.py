@@ -132,7 +132,7 @@ def _kinds(topics: list[str]) -> list[str]:
 
 
 def _list(call: Call) -> dict[str, Any]:
-    limit = call.get("max_results", _PAGE)
+    limit = call.get("max_results", 0) or _PAGE
     if not 1 <= limit <= _MOST:
         raise invalid("max_results must be between 1 and 1000.")
     found: list[Webhook] = []
