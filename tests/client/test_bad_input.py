@@ -205,7 +205,11 @@ def test_hostile_arguments_mean_the_same_over_http(client, server_url):
                 here = _outcome(lambda s=service, d=declared, a=arguments: getattr(s(client.backend), d.verb)(**a))
                 answer = http.post(f"/api/v1/{declared.room}/{declared.verb}", content=body)
                 there = "answered" if answer.status_code == 200 else answer.json()["error"]["code"]
-                assert there == here, (declared.name, body[:300], answer.text[:300])
+                assert there == here or (here, there) in TWICE, (declared.name, body[:300], answer.text[:300])
+
+
+TWICE = {("answered", "MS-3002"), ("answered", "MS-2001")}
+"""What a call made is there, and what it deleted is gone, when the same call comes a second time."""
 
 
 # -- what is most often tried
@@ -235,10 +239,6 @@ def _refusals(client: Client, name: str) -> Iterator[Any]:
     signature = {"inputs": [{"name": "x", "dtype": "FP64"}]}
     yield lambda: client.data.commit(name, frame)
     yield lambda: client.data.record(name, files=[])
-    yield lambda: client.tracking.run(name, source=False)
-    yield lambda: client.tracking.start(
-        msgspec.convert({"run_id": "r1", "experiment": name}, _type(client.tracking.start, "run"))
-    )
     yield lambda: client.models.register(name, files=[File("a", 0, "0" * 64)], manifest=_manifest(client, signature))
     yield lambda: client.serving.deploy(name, model="m")
     yield lambda: client.tuning.create(name, space={"x": _float()})
@@ -274,6 +274,23 @@ def test_a_name_that_is_none_makes_nothing(client, store, name):
         assert refused.value.code in ("MS-1001", "MS-1002", "MS-1003", "MS-2001"), refused.value
         assert len(refused.value.message) < 1000, "what was wrong is quoted in brief"
     assert _state(store) == before
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "\ud800", "x" * 501, "x" * 10_000_000, " a"])
+def test_an_experiment_may_be_called_anything_that_can_be_printed(client, store, name):
+    before = _state(store)
+    start = {"run_id": "01a1feb8-183b-7639-85f8-e23589b62379", "experiment": name}
+    for refusal in (
+        lambda: client.tracking.run(name, source=False),
+        lambda: client.tracking.start(msgspec.convert(start, _type(client.tracking.start, "run"))),
+        lambda: client.tracking.create_experiment(name),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            refusal()
+        assert len(refused.value.message) < 1000
+    assert _state(store) == before
+    assert client.tracking.create_experiment("/Users/ann@example.org/a b: é").name
 
 
 PATHS = [

@@ -95,10 +95,12 @@ def test_none_fails_inside_for_arguments_of_the_right_types(client: Client, serv
                 answer.text,
             )
             there = "answered" if answer.status_code == 200 else answer.json()["error"]["code"]
-            assert here == there, declared.name
+            assert here == there or (here, there) in TWICE, declared.name
 
 
 _SLOW: set[str] = set()
+TWICE = {("answered", "MS-3002"), ("answered", "MS-2001")}
+"""What a call made is there, and what it deleted is gone, when the same call comes a second time."""
 
 
 def _outcome(call: Any) -> str:

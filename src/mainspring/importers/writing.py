@@ -41,7 +41,7 @@ def imported_id(origin: str, started_at: datetime) -> str:
 
     Example:
         >>> imported_id("mlflow:abc", datetime(2026, 1, 1, tzinfo=UTC))[:18]
-        '019b7708-6800-7...'
+        '019b76da-a800-7260'
     """
     digest = int(digest_value("imported-run", [origin])[:19], 16)
     milliseconds = max(0, to_micros(started_at)) // 1000

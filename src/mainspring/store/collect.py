@@ -44,6 +44,7 @@ _REMOVED_AT_ONCE = 500
 _DELETED_AT_ONCE = 32
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
+_LONGEST = 1000 * 366 * 86_400.0
 
 
 class GarbageReport(msgspec.Struct, frozen=True):
@@ -112,8 +113,8 @@ def collect_garbage(
         dry_run: Change nothing.
         progress: Called as `progress(what is done, done, in all)`.
     """
-    if grace < 0 or hold < 0:
-        raise InvalidInput("a grace and a hold are durations, so not negative")
+    if not (0 <= grace <= _LONGEST and 0 <= hold <= _LONGEST):
+        raise InvalidInput("a grace and a hold are durations of at most a thousand years")
     return _Collection(store, grace, hold, progress or _watcher.get() or _silent).run(dry_run=dry_run)
 
 

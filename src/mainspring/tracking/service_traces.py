@@ -216,6 +216,8 @@ class TraceOperations(RoomService):
         """Keep a file with a trace; one that was kept under the path before is replaced."""
         if not path or len(path) > _ID or any(each in ("", ".", "..") for each in path.split("/")):
             raise InvalidInput(f"{path!r:.80} is not the path of a file of a trace")
+        with self.store.read() as tx:
+            find_trace(tx, trace_id)
         digest, size = self.store.blobs.put_stream(body)
         with self.store.write() as tx:
             file = TraceFile(find_trace(tx, trace_id).id, path, size, digest)
