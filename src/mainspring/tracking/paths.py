@@ -17,7 +17,13 @@ def check_path(path: str) -> str:
         'plots/roc.png'
     """
     parts = path.split("/")
-    if not path or len(path) > _LONGEST or not path.isprintable() or "\\" in path or any(part in ("", ".", "..") for part in parts):
+    if (
+        not path
+        or len(path) > _LONGEST
+        or not path.isprintable()
+        or "\\" in path
+        or any(part in ("", ".", "..") for part in parts)
+    ):
         raise InvalidInput(
             f"{path!r:.80} is not the path of a file of a run", hint="relative, with forward slashes: plots/roc.png"
         )
