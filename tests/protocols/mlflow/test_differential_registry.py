@@ -1,4 +1,4 @@
-"""Registry, logged models, webhooks: requests right, wrong and hostile, to stock MLflow and to us; differences explained."""
+"""Registry, logged models, webhooks: right, wrong and hostile requests to stock MLflow and us, difference by difference."""
 
 from __future__ import annotations
 

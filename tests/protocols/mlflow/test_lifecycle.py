@@ -5,6 +5,7 @@ What it leaves is looked at once more from our side: the same runs, the same ver
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +229,18 @@ def test_sources_that_are_refused(tracking: Any, api: Any, source: str) -> None:
 
 def _logged(tracking: Any, name: str) -> Any:
     return next(each for each in tracking.search_logged_models(output_format="list") if each.name == name)
+
+
+def test_a_run_that_used_a_model_is_downstream_of_it(tracking: Any, api: Any, rows: Any, store_folder: Path) -> None:
+    table, labels = rows
+    with tracking.start_run() as maker:
+        info = tracking.sklearn.log_model(LogisticRegression().fit(table, labels), name="clf")
+    with tracking.start_run() as user:
+        api.log_inputs(user.info.run_id, models=[tracking.entities.LoggedModelInput(model_id=info.model_id)])
+    with connect(store_folder) as ours:
+        reached = {node.id.replace("-", "") for node in ours.lineage.impact(f"run/{_dashed(maker)}").nodes}
+    assert user.info.run_id in reached
+
+
+def _dashed(run: Any) -> str:
+    return str(uuid.UUID(run.info.run_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -63,6 +64,8 @@ def _log_inputs(call: Call) -> dict[str, Any]:
         tags = {DATASETS_TAG: lines, DATASET_TAGS: json.dumps(extra)}
     if models := call.get("models", []):
         tags[MODEL_INPUTS] = _joined(run.tags.get(MODEL_INPUTS), models)
+        with contextlib.suppress(NotFound):  # MLflow takes the id of a model that is not here
+            call.client.models.use_logged(run_id, [each["model_id"] for each in models if each.get("model_id")])
     if tags:
         add_records(call, run_id, TagsRecord(tags))
     return {}
