@@ -9,6 +9,7 @@ import functools
 import importlib
 import logging
 import re
+import threading
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import parse_qs, unquote
 
@@ -46,14 +47,15 @@ AREAS: tuple[str, ...] = (
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of JSON that a call may carry."""
 
-_OWN = re.compile(r"(/mlflow)?/(ajax-)?api/[23]\.0/|/version$|/get-artifact$|/model-versions/get-artifact$")
+_OWN = re.compile(r"(/mlflow)?/((ajax-)?api/[23]\.0/|(version|get-artifact|model-versions/get-artifact|v1/traces)$)")
 _LOG = logging.getLogger("mainspring.mlflow")
 
 
 class MlflowProtocol:
     """ASGI middleware that answers the protocol's paths and hands everything else on.
 
-    The paths stand at the root and once more under `/mlflow`, so that either may be the tracking URI.
+    The paths stand at the root and once more under `/mlflow`, so that either may be the tracking URI. The areas are
+    loaded when the first request for them comes: a server that no such client uses is as small as without.
 
     Args:
         app: Who answers what is not of the protocol.
@@ -65,9 +67,8 @@ class MlflowProtocol:
         self._client = client
         self._exact: dict[tuple[str, str], Endpoint] = {}
         self._patterns: list[tuple[str, re.Pattern[str], Endpoint]] = []
-        for area in AREAS:
-            for endpoint in importlib.import_module(f"mainspring.protocols.mlflow.{area}").ENDPOINTS:
-                self._add(endpoint)
+        self._loading = threading.Lock()
+        self._loaded = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it on."""
@@ -75,12 +76,14 @@ class MlflowProtocol:
             await self._app(scope, receive, send)
             return
         path, method = scope["path"], scope["method"]
+        if not is_mlflow(path):
+            await self._app(scope, receive, send)
+            return
+        if not self._loaded:
+            await anyio.to_thread.run_sync(self._load)
         if path.startswith("/mlflow/"):
             path = path[7:]
         endpoint, parts = self._find("GET" if method == "HEAD" else method, path)
-        if endpoint is None and not is_mlflow(path):
-            await self._app(scope, receive, send)
-            return
         request = Request(scope, receive)
         try:
             if endpoint is None:
@@ -91,6 +94,15 @@ class MlflowProtocol:
         except Exception as error:  # noqa: BLE001 -- the boundary of a request: logged with its traceback
             answer = _failed(error, f"{method} {path}")
         await answer(scope, receive, send)
+
+    def _load(self) -> None:
+        with self._loading:
+            if self._loaded:
+                return
+            for area in AREAS:
+                for endpoint in importlib.import_module(f"mainspring.protocols.mlflow.{area}").ENDPOINTS:
+                    self._add(endpoint)
+            self._loaded = True
 
     def _add(self, endpoint: Endpoint) -> None:
         path = endpoint.path.strip("/")
