@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from mainspring.cli.output import store_options, use_client
@@ -57,7 +59,7 @@ def note(run_id: str, text: str, store: str, url: str) -> None:
     cat notes.md | mainspring run note 01970b2e-... -
     """
     if text == "-":
-        text = click.get_text_stream("stdin").read()
+        text = sys.stdin.read()
     with use_client(store, url) as client:
         client.tracking.annotate([run_id], note=text)
 

@@ -173,7 +173,7 @@ AUTOLOGGERS: dict[str, str] = {
     "transformers": "mainspring.autologging.transformers:TransformersLogger",
     "xgboost": "mainspring.autologging.xgboost:XGBoostLogger",
 }
-"""Frameworks whose trainings become runs by themselves: classes with the method of `autologging.protocol.AutoLogger`."""
+"""Frameworks whose trainings become runs by themselves: classes like `autologging.protocol.AutoLogger`."""
 
 
 def load(address: str) -> Any:

@@ -75,7 +75,8 @@ def search_logged(
     seal = [query, list(experiments), msgspec.to_builtins([list(datasets), list(order_by)])]
     check = digest_value("page", seal)[:12]
     offset = _offset(page, check)
-    clauses, params = ["logged_model.workspace = ?", "logged_model.deleted_at IS NULL"], [tx.workspace]
+    clauses = ["logged_model.workspace = ?", "logged_model.deleted_at IS NULL"]
+    params: list[Anything] = [tx.workspace]
     if experiments:
         clauses.append(f"logged_model.experiment_id IN ({', '.join('?' * len(experiments))})")
         params += [*experiments]
