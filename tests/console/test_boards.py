@@ -211,6 +211,19 @@ def test_what_a_run_logs_appears_without_asking_for_the_rest_again(desk, sweep):
     assert not any(sweep.ids[0] in each for each in asked)
 
 
+def test_a_chart_that_cannot_be_loaded_says_so_and_comes_when_the_server_is_back(desk, sweep):
+    desk.route("**/api/v1/tracking/series", lambda route: route.abort())
+    desk.route("**/health", lambda route: route.abort())
+    desk.goto(f"/charts?run={sweep.ids[0]}&keys=train/loss")
+    desk.wait_for_selector("text=Could not be loaded")
+    assert desk.locator(".away-note").count() == 1
+    desk.unroute("**/api/v1/tracking/series")
+    desk.unroute("**/health")
+    desk.wait_for_selector(CHART.format("train/loss") + "[data-drawn]")
+    assert desk.locator("text=Could not be loaded").count() == 0
+    desk.problems[:] = [each for each in desk.problems if "ERR_FAILED" not in each]
+
+
 def test_the_theme_redraws(desk, sweep):
     charts(desk, sweep.ids[:2], keys="train/loss")
     until(desk, f"document.querySelector('{CHART.format('train/loss')}').dataset.drawn")

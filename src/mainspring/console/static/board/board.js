@@ -25,6 +25,7 @@ export class Board {
     root.replaceChildren(this.tools.root, this.sections);
     this.observer = new IntersectionObserver((entries) => this.sight(entries), { rootMargin: "120px" });
     this.stop = onTheme(() => this.redraw());
+    document.addEventListener("server-back", () => { this.histories.failed.clear(); this.redraw(); });
     this.timer = setInterval(() => this.live(), LIVE);
     this.forget = state.listen((names) => { if (this.root.isConnected) this.changed(names); });
     this.saveZoom = debounce(250, () => state.set({ zoom: this.options.zoom ? this.options.zoom.map((each) => Number(each.toPrecision(8))).join(",") : "" }, { keep: true }));
@@ -137,8 +138,7 @@ export class Board {
       buckets *= 2 ** Math.ceil(Math.log2(Math.max(closer, 1)));
     }
     buckets = Math.min(buckets, Math.max(120, Math.floor(400_000 / ids.length)), 20_000);
-    const done = (error) => { chart.stale = true; if (error && !chart.model) chart.wait.textContent = "Could not be loaded"; else if (chart.seen || chart.large) this.later(chart); };
-    if (this.histories.failed.has(chart.key)) return true;
+    const done = () => { chart.stale = true; if (chart.seen || chart.large) this.later(chart); };
     return this.histories.want(chart.key, ids, buckets, done);
   }
 

@@ -40,9 +40,14 @@ export class Chart {
     if (!width || !height) return;
     this.stale = false;
     this.grown = this.large ? 2 : 1;
+    if (board.histories.failed.has(this.key)) {
+      this.wait.hidden = false;
+      this.wait.textContent = "Could not be loaded";
+      return;
+    }
     if (!board.prepare(this, width * this.grown)) {
       this.wait.hidden = false;
-      this.wait.textContent = board.histories.failed.has(this.key) ? "Could not be loaded" : "";
+      this.wait.textContent = "";
       if (!this.model) return;
     } else { this.wait.hidden = true; this.model = null; }
     this.model ??= board.model(this);
