@@ -227,12 +227,13 @@ def test_media_wait_for_a_store_that_is_away(client: Client, monkeypatch: pytest
     assert paths(client, run) == ["notes.txt"]
 
 
-def test_a_large_file_is_there_when_the_call_returns(client: Client, tmp_path: Path) -> None:
+def test_a_large_file_is_taken_as_it_is(client: Client, tmp_path: Path) -> None:
     large = tmp_path / "large.bin"
     large.write_bytes(b"\x07" * (9 << 20))
     with begin(client) as run:
         run.log_file(large)
         large.unlink()
+        run.flush()
         assert client.tracking.files(run.id)[0].file.size == 9 << 20
 
 

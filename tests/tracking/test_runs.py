@@ -22,7 +22,7 @@ from mainspring.kernel.ids import new_id
 from mainspring.tracking import spool as spool_module
 from mainspring.tracking.frames import encode_frame
 from mainspring.tracking.run import ActiveRun
-from mainspring.tracking.types import ColumnsRecord, PointsRecord, RunStart
+from mainspring.tracking.types import ColumnsRecord, FileRecord, PointsRecord, RunStart
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -360,3 +360,60 @@ def test_the_next_run_sends_what_one_left_offline(tmp_path: Path) -> None:
         with begin(client) as other:
             other.log(loss=1)
         assert client.tracking.get(run.id).metrics["loss"].count == 1000
+
+
+LARGE = """
+import os, signal, sys
+from pathlib import Path
+from mainspring.client import connect
+
+run = connect(sys.argv[1]).tracking.run("large", source=False)
+file = Path(sys.argv[2])
+file.write_bytes(b"sent" * 2_500_000)
+run.log_file(file, name="sent.bin")
+run.flush()
+file.write_bytes(b"kept" * 2_500_000)
+run.log_file(file, name="model.bin", step=3)
+run.log(loss=1)
+file.write_bytes(b"changed")
+print(run.id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_large_file_outlives_its_process_as_it_was(any_client: Client, spools: Path, tmp_path: Path) -> None:
+    done = python(LARGE, any_client.address, str(tmp_path / "model.bin"))
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    run_id = done.stdout.strip()
+    any_client.tracking.recover()
+    first, second = any_client.tracking.files(run_id)
+    assert [(each.path, each.file.size, each.step) for each in (first, second)] == [
+        ("model/3.bin", 10_000_000, 3),
+        ("sent.bin", 10_000_000, None),
+    ]
+    assert b"".join(any_client.tracking.read_file(run_id, path="model/3.bin"))[-4:] == b"kept"
+    assert any_client.tracking.get(run_id).metrics["loss"].count == 1
+    assert list(spools.glob("*/*")) == []
+
+
+def test_a_large_file_waits_for_no_store(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise Unavailable("the server is away")
+
+    monkeypatch.setattr("mainspring.tracking.run_media._SMALL", 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client.tracking), "append", away)
+        run = begin(client)
+        run.log_text("x" * 1000, "long.txt")
+        assert client.tracking.files(run.id) == []
+    run.finish()
+    assert b"".join(client.tracking.read_file(run.id, path="long.txt")) == b"x" * 1000
+
+
+def test_a_record_of_a_file_without_its_bytes_is_refused(client: Client) -> None:
+    run_id = new_id()
+    client.tracking.start(RunStart(run_id, "e"))
+    for record in (FileRecord("a", 1, digest="0" * 64, size=3), FileRecord("a", 1, beside="b")):
+        with pytest.raises(NotFound, match="bytes"):
+            client.tracking.append(run_id, writer="w", sequence=0, body=[encode_frame(record)])
+    assert client.tracking.files(run_id) == []

@@ -18,9 +18,9 @@ from mainspring.kernel.errors import InvalidInput
 from mainspring.tracking.chunks import Points
 from mainspring.tracking.columns import little
 from mainspring.tracking.frames import MAX_RECORD, encode_frame
-from mainspring.tracking.types import ColumnsRecord
+from mainspring.tracking.types import ColumnsRecord, FileRecord
 
-__all__ = ["HEAD", "Form", "Gathered", "Gathering", "columns_of", "encode_form"]
+__all__ = ["HEAD", "Form", "Gathered", "Gathering", "SendFile", "columns_of", "encode_form"]
 
 HEAD = struct.Struct("<II")
 _TAG = struct.Struct("<Q")
@@ -36,6 +36,12 @@ class _FormRecord(msgspec.Struct, frozen=True, array_like=True, tag=_FORM_TAG):
     names: tuple[str, ...]
 
 
+SendFile = Callable[[FileRecord], FileRecord]
+
+_FILE_STARTS = tuple(bytes([0x90 | length, 7]) for length in range(3, 12))
+"""How the frame of a file begins: an array, the first of it its tag."""
+
+_file_decoder = msgspec.msgpack.Decoder(FileRecord)
 _form_decoder = msgspec.msgpack.Decoder(_FormRecord)
 
 
@@ -62,6 +68,8 @@ class Gathered(msgspec.Struct, frozen=True):
     count: int
     data: bytes
     stop: int
+    beside: list[str] = []
+    """Names of files beside the spool that were sent with these."""
 
 
 class Gathering:
@@ -79,8 +87,15 @@ class Gathering:
         """Read rows of this form from now on."""
         self._forms[form.tag] = form
 
-    def gather(self, data: bytes, *, most: int = 1 << 62) -> Gathered:
-        """The whole records at the beginning of `data`, up to a torn one, at most so many."""
+    def gather(self, data: bytes, *, most: int = 1 << 62, send: SendFile | None = None) -> Gathered:
+        """The whole records at the beginning of `data`, up to a torn one, at most so many.
+
+        Args:
+            data: Frames.
+            most: So many records at most.
+            send: Sends a file that lies beside the spool; the record that names its bytes.
+        """
+        beside: list[str] = []
         rows: dict[int, list[bytes]] = {}
         others: list[bytes] = []
         count = place = 0
@@ -91,28 +106,33 @@ class Gathering:
                 break
             if data[place + HEAD.size] == 0 and length >= _TAG.size:
                 (tag,) = _TAG.unpack_from(data, place + HEAD.size)
-                form = self._forms.get(tag)
-                if form is None or form.length != length:
+                known = self._forms.get(tag)
+                if known is None or known.length != length:
                     break
-                number = self._run(data, place, form, most - count)
+                number = self._run(data, place, known, most - count)
                 if not number:
                     break
-                rows.setdefault(tag, []).append(data[place : place + number * form.size])
+                rows.setdefault(tag, []).append(data[place : place + number * known.size])
                 count += number
-                place += number * form.size
+                place += number * known.size
                 continue
             frame = data[place:stop]
             if zlib.crc32(frame[HEAD.size :]) != checksum:
                 break
             if frame.startswith(_FORM_START, HEAD.size):
-                made = _form_decoder.decode(frame[HEAD.size :])
-                self.know(Form(made.number, made.names))
+                form = _form_decoder.decode(frame[HEAD.size :])
+                self.know(Form(form.number, form.names))
             else:
+                if send is not None and frame.startswith(_FILE_STARTS, HEAD.size):
+                    made = _file_decoder.decode(frame[HEAD.size :])
+                    if made.beside:
+                        beside.append(made.beside)
+                        frame = encode_frame(send(made))
                 others.append(frame)
                 count += 1
             place = stop
         columns = [_columns(self._forms[tag], b"".join(blocks)) for tag, blocks in rows.items()]
-        return Gathered(count, b"".join([*columns, *others]), place)
+        return Gathered(count, b"".join([*columns, *others]), place, beside)
 
     def _run(self, data: bytes, place: int, form: Form, most: int) -> int:
         """How many rows of this form lie one after the other from `place` on."""

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from mainspring.kernel.clock import now_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, StorageError, Unavailable
@@ -29,6 +31,7 @@ from mainspring.tracking.shipper import Shipper
 from mainspring.tracking.spool import Spool
 from mainspring.tracking.summary import encode_rule, rule_tag
 from mainspring.tracking.types import (
+    FileRecord,
     FinishRecord,
     NoteRecord,
     ParamsRecord,
@@ -281,6 +284,13 @@ class ActiveRun(MediaLogging):
         if self._halted:
             self._look_twice()
         self._spool.append(encode_frame(record))
+
+    def _write_large(self, record: FileRecord, content: bytes | Path) -> None:
+        """Keep a file whose bytes are too many for a record; they are copied now and sent like any record."""
+        if self._halted:
+            self._look_twice()
+        name = self._spool.keep_beside(content)
+        self._spool.append(encode_frame(msgspec.structs.replace(record, beside=name)))
 
     def _look_twice(self) -> None:
         if self._pid != os.getpid():

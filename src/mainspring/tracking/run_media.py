@@ -2,7 +2,7 @@
 
 Every method takes a name, and with `step=` the value is one of a series under that name: an image per epoch is looked
 at with a slider. Up to 8 MiB the bytes go into the spool and the call returns, like a call of `log`; they outlive
-`kill -9`. What is larger is sent before the call returns.
+`kill -9`. What is larger is copied beside it, and waits there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from mainspring.kernel.clock import now_micros
 from mainspring.kernel.errors import InvalidInput
@@ -43,7 +45,7 @@ _FRESH = 0.5
 not replace what another one did."""
 
 _SMALL = 8 << 20
-"""Bytes of the largest file that waits in the spool; a larger one is in the store when the call returns."""
+"""Bytes of the largest file that waits in the spool; a larger one waits beside it."""
 
 _WATCH = "mainspring.autologging.torch_watch:watch"
 
@@ -57,6 +59,9 @@ class MediaLogging:
     _tracking: Tracking
 
     def _write(self, record: Record) -> None:
+        raise NotImplementedError
+
+    def _write_large(self, record: FileRecord, content: bytes | Path) -> None:
         raise NotImplementedError
 
     def log_media(self, value: Any, name: str, *, step: int | None = None) -> None:
@@ -271,7 +276,7 @@ class MediaLogging:
         step: int | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        """Hand a file over: a small one with the run's records, a large one at once.
+        """Hand a file over: a small one as one of the run's records, a large one copied beside them.
 
         What is refused is refused here: a record that the store refuses would hold up all that come after it.
         """
@@ -280,18 +285,11 @@ class MediaLogging:
             check_key(key)
         if isinstance(content, Path) and content.stat().st_size <= _SMALL:
             content = b"".join(pieces(content))
+        record = FileRecord(path, now_micros(), b"", media_type, key, step, dict(about or {}))
         if isinstance(content, bytes) and len(content) <= _SMALL:
-            self._write(FileRecord(path, now_micros(), content, media_type, key, step, dict(about or {})))
-            return
-        self._tracking.put_file(
-            self.id,
-            path=path,
-            body=[content] if isinstance(content, bytes) else pieces(content),
-            media_type=media_type,
-            key=key,
-            step=step,
-            about=dict(about or {}),
-        )
+            self._write(msgspec.structs.replace(record, content=content))
+        else:
+            self._write_large(record, content)
 
 
 def _age(run_id: str) -> float:

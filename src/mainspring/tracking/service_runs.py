@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from mainspring.kernel.errors import Conflict, InvalidInput, TooLarge
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, TooLarge
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Download, Upload, operation
 from mainspring.lineage import graph
@@ -67,7 +67,11 @@ class RunOperations(RoomService):
         records = decode_records(_limited(body))
         patches = {}
         for place, record in enumerate(records):
-            if isinstance(record, FileRecord) or (isinstance(record, SourceRecord) and record.content):
+            if isinstance(record, FileRecord) and (record.digest or record.beside):
+                if record.beside or self.store.blobs.missing([record.digest]):
+                    raise NotFound(f"the bytes of {record.path!r} are not in the store", hint="send them before")
+                patches[place] = File(record.path, record.size, record.digest)
+            elif isinstance(record, FileRecord) or (isinstance(record, SourceRecord) and record.content):
                 name = record.path if isinstance(record, FileRecord) else record.script or "changes.patch"
                 patches[place] = File(name, len(record.content), self.store.blobs.put(record.content))
         only_points = all(isinstance(each, PointsRecord | ColumnsRecord) for each in records)

@@ -7,11 +7,17 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.errors import Conflict, InternalError, MainspringError, StoreBusy, Unavailable
+from mainspring.store.service import Storage
 from mainspring.tracking.spool import Spool
+from mainspring.tracking.types import FileRecord
+from mainspring.tracking.upload import pieces
 
 if TYPE_CHECKING:
     from mainspring.tracking.service import Tracking
@@ -152,7 +158,7 @@ class _Sent:
 
     def next(self, tracking: Tracking) -> bool:
         """Send the next batch; whether there was one."""
-        batch = self.spool.batch(self.sequence, self.position)
+        batch = self.spool.batch(self.sequence, self.position, send=partial(_send_file, tracking, self.spool))
         if batch is None:
             return False
         header = self.spool.header
@@ -173,13 +179,30 @@ class _Sent:
             )
         self.sequence += batch.count
         self.position = batch.stop
+        for name in batch.beside:
+            self.spool.beside(name).unlink(missing_ok=True)
         return True
+
+    def go_on_from(self, tracking: Tracking) -> None:
+        """Pass over what the process sent before it died; files beside the spool may be gone since."""
+        header = self.spool.header
+        applied = tracking.append(header.start.run_id, writer=header.writer, sequence=0, body=[b""]).applied
+        if applied > self.sequence:
+            self.position = self.spool.skip(self.position, applied - self.sequence)
+            self.sequence = applied
 
     def clear(self) -> None:
         """Give the room of what is acknowledged back, where it is much."""
         start = self.spool.clear(self.sequence)
         if start is not None:
             self.position = start
+
+
+def _send_file(tracking: Tracking, spool: Spool, record: FileRecord) -> FileRecord:
+    """Send the bytes of a file that lies beside the spool, which counts once like all bytes in the store."""
+    place = spool.beside(record.beside)
+    held = Storage(tracking._backend).put_blob(pieces(place))  # noqa: SLF001 -- another service at the same place
+    return msgspec.structs.replace(record, beside="", digest=held.digest, size=held.size)
 
 
 def ship_rest(tracking: Tracking, spool: Spool) -> int:
@@ -190,6 +213,7 @@ def ship_rest(tracking: Tracking, spool: Spool) -> int:
     try:
         tracking.start(spool.header.start)
         sent = _Sent(spool)
+        sent.go_on_from(tracking)
         while sent.next(tracking):
             pass
         if spool.header.main:

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import mmap
 import os
+import shutil
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ import msgspec
 
 from mainspring.kernel.errors import StorageError, StorageFull
 from mainspring.kernel.ids import new_id
-from mainspring.tracking.rows import HEAD, Form, Gathering, encode_form
+from mainspring.tracking.rows import HEAD, Form, Gathering, SendFile, encode_form
 from mainspring.tracking.types import RunStart
 
 __all__ = ["Batch", "Header", "Spool", "abandoned"]
@@ -32,7 +33,7 @@ _BATCH = 4 << 20
 _LONG = 32 << 20
 _FIRST_WINDOW, _WINDOW = 64 << 10, 8 << 20
 _WORTH_CLEARING = 64 << 20
-_SUFFIX = ".spool"
+_SUFFIX, _BESIDE = ".spool", ".files"
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -56,6 +57,8 @@ class Batch(msgspec.Struct, frozen=True):
     data: bytes
     stop: int
     """Where in the file the next one begins."""
+    beside: list[str] = []
+    """Names of files beside the spool that were sent with it."""
 
 
 class Spool:
@@ -143,20 +146,41 @@ class Spool:
                 self.forms[names] = found
             return found
 
-    def batch(self, sequence: int, position: int) -> Batch | None:
+    def keep_beside(self, content: bytes | Path) -> str:
+        """Copy what is too large for a record beside the spool; its name there. Later edits do not change it."""
+        folder, name = self.path.with_suffix(_BESIDE), new_id()
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if isinstance(content, bytes):
+                (folder / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, folder / name)
+        except OSError as error:
+            (folder / name).unlink(missing_ok=True)
+            raise _failure(folder, error) from error
+        return name
+
+    def beside(self, name: str) -> Path:
+        """Where a file lies that was kept beside the spool."""
+        return self.path.with_suffix(_BESIDE) / name
+
+    def batch(self, sequence: int, position: int, *, send: SendFile | None = None) -> Batch | None:
         """The records from `position` on, some mebibytes of them; None when there is none.
 
         Args:
             sequence: The number of the record at `position`.
             position: A place between records.
+            send: Sends a file that lies beside; the record that names its bytes.
         """
         for most in (_BATCH, _LONG):  # the second for a record that is longer than a batch
             size = most if self._adopted else min(most, self._offset + self._place - position)
             data = os.pread(self._handle, max(0, size), position)
-            found = self._gathering.gather(data)
+            found = self._gathering.gather(data, send=send)
             if found.count or len(data) < most:
                 break
-        return Batch(sequence, found.count, found.data, position + found.stop) if found.count else None
+        if not found.count:
+            return None
+        return Batch(sequence, found.count, found.data, position + found.stop, found.beside)
 
     def skip(self, position: int, count: int) -> int:
         """Where the record begins that comes `count` records after the one at `position`."""
@@ -193,6 +217,7 @@ class Spool:
         with self._lock:
             if remove:
                 self.path.unlink(missing_ok=True)
+                shutil.rmtree(self.path.with_suffix(_BESIDE), ignore_errors=True)
             self._drop_window()
             os.close(self._handle)
 

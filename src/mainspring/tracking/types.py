@@ -105,7 +105,7 @@ class FinishRecord(msgspec.Struct, frozen=True, array_like=True, tag=6):
 
 
 class FileRecord(msgspec.Struct, frozen=True, array_like=True, tag=7):
-    """A small file; one that was kept under the path before is replaced. Large ones go by `put_file`."""
+    """A file; one that was kept under the path before is replaced. The bytes of a large one go before it."""
 
     path: str
     at: int
@@ -115,6 +115,11 @@ class FileRecord(msgspec.Struct, frozen=True, array_like=True, tag=7):
     key: str = ""
     step: int | None = None
     about: dict[str, Any] = {}
+    digest: str = ""
+    """Of bytes that are in the store already."""
+    size: int = 0
+    beside: str = ""
+    """The name of the file beside the spool that has the bytes; it does not travel."""
 
 
 class ColumnsRecord(msgspec.Struct, frozen=True, array_like=True, tag=8):
