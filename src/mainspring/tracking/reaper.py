@@ -28,7 +28,7 @@ class Reaper:
         silence: Seconds without a heartbeat after which a run counts as crashed. Runs beat every 5 seconds.
     """
 
-    def __init__(self, store: Store, *, silence: float = 60.0) -> None:
+    def __init__(self, store: Store, *, silence: float = 45.0) -> None:
         self._store = store
         self._silence = silence
         self._seen: dict[str, tuple[int, float]] = {}
