@@ -1,4 +1,4 @@
-"""Registry, logged models, webhooks: right, wrong and hostile requests to stock MLflow and us, difference by difference."""
+"""Registry, logged models, webhooks: right, wrong and hostile requests to stock MLflow and us, one by one."""
 
 from __future__ import annotations
 

@@ -41,6 +41,7 @@ AREAS: tuple[str, ...] = (
     "model_versions",
     "webhooks",
     "traces",
+    "assessments",
 )
 """The modules with tables of endpoints; each has `ENDPOINTS`."""
 

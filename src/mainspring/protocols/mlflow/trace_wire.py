@@ -12,7 +12,7 @@ from mainspring.protocols.mlflow.experiments import artifact_root, outer_id
 from mainspring.protocols.mlflow.failures import invalid
 from mainspring.tracking.traces import Assessment, Trace
 
-__all__ = ["describe_assessment", "describe_trace", "read_duration", "read_moment", "write_moment"]
+__all__ = ["describe_assessment", "describe_trace", "read_duration", "read_moment", "said", "write_moment"]
 
 _DURATION = re.compile(r"(-?\d+)(?:\.(\d{1,9}))?s")
 _STATES = {"ok": "OK", "error": "ERROR", "in_progress": "IN_PROGRESS", "unspecified": "STATE_UNSPECIFIED"}
@@ -95,6 +95,16 @@ def describe_assessment(assessment: Assessment) -> dict[str, Any]:
         "create_time": assessment.body.get("create_time") or write_moment(assessment.created_at),
         "last_update_time": write_moment(assessment.updated_at),
     }
+
+
+def said(given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name of an assessment that a client sent, and what of it is kept."""
+    name = str(given.get("assessment_name") or "")
+    if not name:
+        raise invalid("Missing value for required parameter 'assessment.assessment_name'.")
+    kept = {key: value for key, value in given.items() if key not in ("assessment_id", "trace_id", "last_update_time")}
+    kept.setdefault("create_time", write_moment(read_moment(None)))
+    return name, kept
 
 
 def _seconds(millis: int) -> str:

@@ -16,11 +16,10 @@ from mainspring.protocols.mlflow.failures import MlflowError, invalid, missing, 
 from mainspring.protocols.mlflow.messages import Message, flag, number, text, texts
 from mainspring.protocols.mlflow.shelves import SHELVES, Kept, Shelf
 from mainspring.protocols.mlflow.trace_wire import (
-    describe_assessment,
     describe_trace,
     read_duration,
     read_moment,
-    write_moment,
+    said,
 )
 from mainspring.protocols.mlflow.wire import (
     Answer,
@@ -36,7 +35,7 @@ from mainspring.protocols.mlflow.wire import (
 )
 from mainspring.tracking.traces import Trace, TraceCondition
 
-__all__ = ["ENDPOINTS"]
+__all__ = ["ENDPOINTS", "find_trace", "raw_body"]
 
 _PATH = re.compile(r"(?:.*/)?traces/([^/]+)/artifacts(?:/(.*))?")
 _STATES = {"OK": "ok", "ERROR": "error", "IN_PROGRESS": "in_progress"}
@@ -103,14 +102,15 @@ def _no_trace(trace_id: str) -> MlflowError:
     return missing(f"Trace with ID '{trace_id}' not found.")
 
 
-def _find(call: Call, trace_id: str) -> Trace:
+def find_trace(call: Call, trace_id: str) -> Trace:
+    """The trace with this id."""
     found = call.client.tracking.traces([trace_id])
     if not found:
         raise _no_trace(trace_id)
     return found[0]
 
 
-def _raw(call: Call) -> dict[str, Any]:
+def raw_body(call: Call) -> dict[str, Any]:
     """The body as it is: maps and free values, which have no fixed fields."""
     try:
         found = json.loads(call.body or b"{}")
@@ -120,7 +120,7 @@ def _raw(call: Call) -> dict[str, Any]:
 
 
 def _start(call: Call) -> dict[str, Any]:
-    info = _raw(call).get("trace", {}).get("trace_info", {})
+    info = raw_body(call).get("trace", {}).get("trace_info", {})
     place = info.get("trace_location", {}).get("mlflow_experiment", {}).get("experiment_id", "")
     experiment = find_experiment(call.client, str(place))
     tags = {str(key): str(value) for key, value in dict(info.get("tags") or {}).items()}
@@ -138,17 +138,17 @@ def _start(call: Call) -> dict[str, Any]:
         metadata={str(key): str(value) for key, value in dict(info.get("trace_metadata") or {}).items()},
     )
     for each in info.get("assessments") or []:
-        call.client.tracking.assess(made.id, *_said(each))
-    return {"trace": {"trace_info": describe_trace(call.client, _find(call, made.id))}}
+        call.client.tracking.assess(made.id, *said(each))
+    return {"trace": {"trace_info": describe_trace(call.client, find_trace(call, made.id))}}
 
 
 def _get(call: Call) -> dict[str, Any]:
-    return {"trace": {"trace_info": describe_trace(call.client, _find(call, call.path["trace_id"]))}}
+    return {"trace": {"trace_info": describe_trace(call.client, find_trace(call, call.path["trace_id"]))}}
 
 
 def _get_whole(call: Call) -> dict[str, Any]:
     """Spans are files here, and the client reads them so when it is told that this is not done."""
-    _find(call, call.get("trace_id"))
+    find_trace(call, call.get("trace_id"))
     raise not_implemented("The spans of a trace are read from its artifacts.")
 
 
@@ -257,12 +257,12 @@ def _delete(call: Call) -> dict[str, Any]:
 
 def _set_tag(call: Call) -> dict[str, Any]:
     trace_id = call.path["trace_id"]
-    call.client.tracking.tag_trace(_find(call, trace_id).id, call.get("key"), call.get("value"))
+    call.client.tracking.tag_trace(find_trace(call, trace_id).id, call.get("key"), call.get("value"))
     return {}
 
 
 def _delete_tag(call: Call) -> dict[str, Any]:
-    held, key = _find(call, call.path["trace_id"]), call.get("key")
+    held, key = find_trace(call, call.path["trace_id"]), call.get("key")
     if key not in held.tags:
         raise missing(f"No trace tag with key '{key}' for trace with ID '{held.id}'")
     call.client.tracking.tag_trace(held.id, key, None)
@@ -274,58 +274,8 @@ def _link(call: Call) -> dict[str, Any]:
     if len(ids) > _MOST_LINKED:
         raise invalid(f"Cannot link more than {_MOST_LINKED} traces to a run in a single request. Got {len(ids)}.")
     for each in ids:
-        _find(call, each)
+        find_trace(call, each)
     call.client.tracking.link_traces(call.get("run_id"), ids)
-    return {}
-
-
-def _said(given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    name = str(given.get("assessment_name") or "")
-    if not name:
-        raise invalid("Missing value for required parameter 'assessment.assessment_name'.")
-    kept = {key: value for key, value in given.items() if key not in ("assessment_id", "trace_id", "last_update_time")}
-    kept.setdefault("create_time", write_moment(read_moment(None)))
-    return name, kept
-
-
-def _assess(call: Call) -> dict[str, Any]:
-    held = _find(call, call.path["trace_id"])
-    name, body = _said(_raw(call).get("assessment", {}))
-    body.setdefault("valid", True)
-    made = call.client.tracking.assess(held.id, name, body)
-    if overridden := body.get("overrides"):
-        before = next((each for each in held.assessments if each.id == overridden), None)
-        if before is None:
-            raise missing(f"Assessment with ID '{overridden}' not found for trace '{held.id}'")
-        call.client.tracking.assess(held.id, before.name, {**before.body, "valid": False}, assessment_id=before.id)
-    return {"assessment": describe_assessment(made)}
-
-
-def _get_assessment(call: Call) -> dict[str, Any]:
-    held = _find(call, call.path["trace_id"])
-    wanted = call.path["assessment_id"]
-    found = next((each for each in held.assessments if each.id == wanted), None)
-    if found is None:
-        raise missing(f"Assessment with ID '{wanted}' not found for trace '{held.id}'")
-    return {"assessment": describe_assessment(found)}
-
-
-def _reassess(call: Call) -> dict[str, Any]:
-    before = _get_assessment(call)["assessment"]
-    raw = _raw(call)
-    mask = raw.get("update_mask", "")
-    paths = mask.split(",") if isinstance(mask, str) else mask.get("paths", [])
-    given = raw.get("assessment", {})
-    names = {re.sub(r"([A-Z])", lambda found: "_" + found[1].lower(), each.strip()) for each in paths}
-    changes = {key: value for key, value in given.items() if key in names}
-    name, body = _said({**before, **changes})
-    made = call.client.tracking.assess(call.path["trace_id"], name, body, assessment_id=before["assessment_id"])
-    return {"assessment": describe_assessment(made)}
-
-
-def _unsay(call: Call) -> dict[str, Any]:
-    _get_assessment(call)
-    call.client.tracking.unsay(call.path["trace_id"], call.path["assessment_id"])
     return {}
 
 
@@ -335,7 +285,6 @@ def _spans(_: Call) -> Answer:
 
 
 _ONE = "mlflow/traces/{trace_id}"
-_SAID = f"{_ONE}/assessments/{{assessment_id}}"
 _LOCATION = Message(type=text, mlflow_experiment=Message(experiment_id=text))
 _KEYED = {"key": (string, required), "value": (string,)}
 _IDS = {"trace_ids": (array, required, of_texts)}
@@ -395,9 +344,5 @@ ENDPOINTS = (
         for method, handler in (("PATCH", _set_tag), ("DELETE", _delete_tag))
     ),
     Endpoint("GET", _ONE, _get, version=3),
-    Endpoint("POST", f"{_ONE}/assessments", _assess, version=3),
-    Endpoint("GET", _SAID, _get_assessment, version=3),
-    Endpoint("PATCH", _SAID, _reassess, version=3),
-    Endpoint("DELETE", _SAID, _unsay, version=3),
     Endpoint("POST", "v1/traces", _spans, version=0),
 )
