@@ -75,6 +75,7 @@ ROOMS: tuple[Room, ...] = (
         1,
         "mainspring.tracking.service:Tracking",
         blobs=("run_file.digest", "trace_file.digest", "tracked_run.source BY run_id"),
+        expire="mainspring.tracking.expiry:expire_deleted",
     ),
     Room("quality", 1, "mainspring.quality.service:Quality"),
     Room("features", 1, "mainspring.features.service:Features", blobs=("feature_state.digest",)),
