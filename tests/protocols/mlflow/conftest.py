@@ -48,7 +48,13 @@ def tracking(mlflow_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[An
     mlflow.set_tracking_uri(before)
     mlflow.set_registry_uri(None)
     mlflow.tracking.fluent._active_experiment_id = None
-    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+    for name in (
+        "MLFLOW_RUN_ID",
+        "MLFLOW_EXPERIMENT_ID",
+        "MLFLOW_EXPERIMENT_NAME",
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_REGISTRY_URI",
+    ):
         os.environ.pop(name, None)
 
 

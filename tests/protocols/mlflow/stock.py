@@ -32,7 +32,8 @@ class Stock:
         from mlflow.server import app, handlers
 
         handlers._tracking_store = handlers._model_registry_store = handlers._artifact_repo = None
-        handlers.initialize_backend_stores(f"sqlite:///{folder / 'mlflow.db'}", None, "mlflow-artifacts:/")
+        database = f"sqlite:///{folder / 'mlflow.db'}"
+        handlers.initialize_backend_stores(database, database, "mlflow-artifacts:/")
         self._http = app.test_client()
 
     def send(self, method: str, path: str, *, query: Any = None, body: Any = None, raw: bytes | None = None) -> Reply:
