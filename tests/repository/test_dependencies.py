@@ -10,6 +10,7 @@ import tomllib
 import pytest
 
 ROOTS = {
+    "PIL": "pillow",
     "google": "protobuf",
     "opentelemetry": "opentelemetry-api",
     "sklearn": "scikit-learn",

@@ -208,7 +208,8 @@ def search_traces(
     offset: int,
 ) -> list[TraceRow]:
     """The traces for which all conditions hold; the newest first where no order is given."""
-    clauses, params = ["trace.workspace = ?"], [tx.workspace]
+    clauses = ["trace.workspace = ?"]
+    params: list[Any] = [tx.workspace]
     clauses.append(f"trace.experiment_id IN ({', '.join('?' * len(experiments))})")
     params += [*experiments]
     for each in conditions:

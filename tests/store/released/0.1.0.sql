@@ -23,9 +23,19 @@ CREATE TABLE blob_entry (
   stored BIGINT NOT NULL,
   codec BIGINT NOT NULL,
   damaged BIGINT NOT NULL,
-  created_at BIGINT NOT NULL
+  created_at BIGINT NOT NULL,
+  condemned_at BIGINT NOT NULL
 );
 CREATE INDEX blob_entry_by_pack ON blob_entry (pack, position);
+CREATE INDEX blob_entry_condemned ON blob_entry (condemned_at) WHERE condemned_at > 0;
+CREATE TABLE blob_doomed (
+  object TEXT PRIMARY KEY,
+  due BIGINT NOT NULL
+);
+CREATE TABLE blob_epoch (
+  id BIGINT PRIMARY KEY,
+  epoch BIGINT NOT NULL
+);
 
 CREATE TABLE queue_tasks (
   id TEXT PRIMARY KEY,
@@ -129,6 +139,20 @@ CREATE TABLE alias_history (
   by TEXT NOT NULL
 );
 CREATE INDEX alias_history_by_name ON alias_history (workspace, kind, name, id);
+CREATE TABLE artifact_rename (
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  renamed TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL,
+  PRIMARY KEY (workspace, kind, name)
+);
+CREATE TABLE artifact_emptied (
+  artifact_id TEXT PRIMARY KEY,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL
+);
 INSERT INTO schema_version (room, version, at) VALUES ('lineage', 1, 0);
 -- trust
 CREATE TABLE token (
@@ -143,32 +167,121 @@ CREATE TABLE token (
   revoked_at BIGINT
 );
 INSERT INTO schema_version (room, version, at) VALUES ('trust', 1, 0);
+-- events
+CREATE TABLE event_outbox (
+  number BIGINT PRIMARY KEY,
+  id TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  data TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL
+);
+CREATE INDEX event_outbox_by_workspace ON event_outbox (workspace, number);
+CREATE INDEX event_outbox_by_time ON event_outbox (at);
+CREATE TABLE webhook (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  url TEXT NOT NULL,
+  kinds TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  topics TEXT NOT NULL,
+  description TEXT NOT NULL,
+  status TEXT NOT NULL,
+  signed BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL
+);
+CREATE INDEX webhook_by_workspace ON webhook (workspace, status, id);
+CREATE TABLE webhook_secret (
+  webhook_id TEXT PRIMARY KEY,
+  secret TEXT NOT NULL
+);
+CREATE TABLE webhook_delivery (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  webhook_id TEXT NOT NULL,
+  event BIGINT NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attempts BIGINT NOT NULL,
+  status BIGINT NOT NULL,
+  answer TEXT NOT NULL,
+  error TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  changed_at BIGINT NOT NULL
+);
+CREATE INDEX webhook_delivery_by_webhook ON webhook_delivery (workspace, webhook_id, id);
+CREATE INDEX webhook_delivery_by_event ON webhook_delivery (event);
+CREATE TABLE event_policy (
+  workspace TEXT PRIMARY KEY,
+  private BIGINT NOT NULL
+);
+INSERT INTO schema_version (room, version, at) VALUES ('events', 1, 0);
 -- data
 -- tracking
-CREATE TABLE tracked_run (
-  run_id TEXT PRIMARY KEY,
+CREATE TABLE experiment (
+  id BIGINT PRIMARY KEY,
   workspace TEXT NOT NULL,
-  experiment TEXT NOT NULL,
-  title TEXT NOT NULL,
+  name TEXT NOT NULL,
+  status TEXT NOT NULL,
   note TEXT NOT NULL,
-  source TEXT NOT NULL
+  location TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  UNIQUE (workspace, name)
 );
-CREATE INDEX tracked_run_by_experiment ON tracked_run (workspace, experiment, run_id);
-CREATE TABLE run_param (
-  run_id TEXT NOT NULL,
+CREATE TABLE experiment_tag (
+  experiment_id BIGINT NOT NULL,
   key TEXT NOT NULL,
   value TEXT NOT NULL,
+  PRIMARY KEY (experiment_id, key)
+);
+CREATE TABLE tracked_run (
+  number BIGINT PRIMARY KEY,
+  run_id TEXT NOT NULL UNIQUE,
+  workspace TEXT NOT NULL,
+  experiment_id BIGINT NOT NULL,
+  title TEXT NOT NULL,
+  user_name TEXT NOT NULL,
+  status TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  finished_at BIGINT,
+  deleted_at BIGINT,
+  parent_id TEXT NOT NULL,
+  group_name TEXT NOT NULL,
+  note TEXT NOT NULL,
+  source TEXT NOT NULL,
+  forked_from BIGINT,
+  fork_step BIGINT,
+  updated_at BIGINT NOT NULL
+);
+CREATE INDEX tracked_run_by_start ON tracked_run (experiment_id, deleted_at, started_at, run_id);
+CREATE INDEX tracked_run_by_id ON tracked_run (experiment_id, run_id);
+CREATE INDEX tracked_run_by_status ON tracked_run (status, workspace);
+CREATE INDEX tracked_run_by_parent ON tracked_run (parent_id);
+CREATE INDEX tracked_run_by_workspace ON tracked_run (workspace, deleted_at, started_at, run_id);
+CREATE TABLE run_key (
+  id BIGINT PRIMARY KEY,
+  experiment_id BIGINT NOT NULL,
+  space TEXT NOT NULL,
+  name TEXT NOT NULL,
+  UNIQUE (experiment_id, space, name)
+);
+CREATE TABLE run_value (
+  run BIGINT NOT NULL,
+  key BIGINT NOT NULL,
   number DOUBLE PRECISION,
-  PRIMARY KEY (run_id, key)
+  text TEXT NOT NULL,
+  type TEXT NOT NULL,
+  PRIMARY KEY (run, key)
 );
-CREATE INDEX run_param_by_value ON run_param (key, value);
-CREATE TABLE run_tag (
-  run_id TEXT NOT NULL,
-  key TEXT NOT NULL,
-  value TEXT NOT NULL,
-  PRIMARY KEY (run_id, key)
-);
-CREATE INDEX run_tag_by_value ON run_tag (key, value);
+CREATE INDEX run_value_by_number ON run_value (key, number, run);
+CREATE INDEX run_value_by_text ON run_value (key, text, run);
 CREATE TABLE run_writer (
   run_id TEXT NOT NULL,
   writer TEXT NOT NULL,
@@ -176,32 +289,97 @@ CREATE TABLE run_writer (
   PRIMARY KEY (run_id, writer)
 );
 CREATE TABLE metric (
-  run_id TEXT NOT NULL,
-  key TEXT NOT NULL,
-  count BIGINT NOT NULL,
-  step BIGINT NOT NULL,
-  at BIGINT NOT NULL,
+  run BIGINT NOT NULL,
+  key BIGINT NOT NULL,
   last DOUBLE PRECISION,
   special TEXT NOT NULL,
+  step BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  count BIGINT NOT NULL,
   minimum DOUBLE PRECISION,
   maximum DOUBLE PRECISION,
   first_step BIGINT NOT NULL,
   chunks BIGINT NOT NULL,
-  PRIMARY KEY (run_id, key)
+  sealed BIGINT NOT NULL DEFAULT 0,
+  total DOUBLE PRECISION NOT NULL DEFAULT 0,
+  finite BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (run, key)
 );
-CREATE INDEX metric_by_value ON metric (key, last);
+CREATE INDEX metric_by_value ON metric (key, last, run);
 CREATE TABLE metric_chunk (
-  run_id TEXT NOT NULL,
-  key TEXT NOT NULL,
+  run BIGINT NOT NULL,
+  key BIGINT NOT NULL,
   number BIGINT NOT NULL,
   count BIGINT NOT NULL,
   first_step BIGINT NOT NULL,
   last_step BIGINT NOT NULL,
   minimum DOUBLE PRECISION,
   maximum DOUBLE PRECISION,
+  outline BLOB,
   points BLOB NOT NULL,
-  PRIMARY KEY (run_id, key, number)
+  PRIMARY KEY (run, key, number)
 );
+CREATE TABLE run_file (
+  run BIGINT NOT NULL,
+  path TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  media_type TEXT NOT NULL,
+  key TEXT NOT NULL,
+  step BIGINT,
+  at BIGINT NOT NULL,
+  about TEXT NOT NULL,
+  PRIMARY KEY (run, path)
+);
+CREATE INDEX run_file_by_key ON run_file (run, key, step);
+CREATE INDEX run_file_by_digest ON run_file (digest);
+CREATE TABLE saved_view (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  query TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+
+CREATE TABLE trace (
+  id TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  experiment_id BIGINT NOT NULL,
+  client_request_id TEXT NOT NULL,
+  state TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  duration BIGINT,
+  request TEXT NOT NULL,
+  response TEXT NOT NULL,
+  PRIMARY KEY (id)
+);
+CREATE INDEX trace_by_experiment ON trace (experiment_id, started_at, id);
+CREATE TABLE trace_value (
+  trace_id TEXT NOT NULL,
+  space TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (trace_id, space, key)
+);
+CREATE INDEX trace_value_by_key ON trace_value (space, key, trace_id);
+CREATE TABLE trace_assessment (
+  id TEXT PRIMARY KEY,
+  trace_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  body TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL
+);
+CREATE INDEX trace_assessment_by_trace ON trace_assessment (trace_id, id);
+CREATE TABLE trace_file (
+  trace_id TEXT NOT NULL,
+  path TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  PRIMARY KEY (trace_id, path)
+);
+CREATE INDEX trace_file_by_digest ON trace_file (digest);
 INSERT INTO schema_version (room, version, at) VALUES ('tracking', 1, 0);
 -- quality
 CREATE TABLE quality_profile (
@@ -327,16 +505,65 @@ CREATE TABLE model (
   tags TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   created_by TEXT NOT NULL,
+  updated_at BIGINT,
+  deleted_at BIGINT,
   PRIMARY KEY (workspace, name)
 );
+CREATE INDEX model_by_update ON model (workspace, updated_at, name);
 CREATE TABLE model_version (
   workspace TEXT NOT NULL,
   name TEXT NOT NULL,
   version BIGINT NOT NULL,
+  artifact_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  format TEXT NOT NULL,
   description TEXT NOT NULL,
   tags TEXT NOT NULL,
+  aliases TEXT NOT NULL,
+  stage TEXT NOT NULL,
+  status TEXT NOT NULL,
+  source TEXT NOT NULL,
+  approval TEXT NOT NULL,
+  approved_until BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  deleted_at BIGINT,
+  lost_aliases TEXT NOT NULL,
+  emptied_at BIGINT,
   PRIMARY KEY (workspace, name, version)
 );
+CREATE INDEX model_version_by_artifact ON model_version (artifact_id);
+CREATE INDEX model_version_by_digest ON model_version (digest);
+CREATE INDEX model_version_by_run ON model_version (run_id);
+CREATE INDEX model_version_by_update ON model_version (workspace, updated_at, name, version);
+CREATE TABLE model_label (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  space TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  head TEXT NOT NULL,
+  PRIMARY KEY (workspace, name, version, space, key)
+);
+CREATE INDEX model_label_by_key ON model_label (workspace, space, key, head, name, version);
+CREATE TABLE model_metric (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  dataset TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value DOUBLE PRECISION NOT NULL,
+  low DOUBLE PRECISION,
+  high DOUBLE PRECISION,
+  level DOUBLE PRECISION,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name, version, key, dataset)
+);
+CREATE INDEX model_metric_by_value ON model_metric (workspace, key, value, name, version);
 CREATE TABLE model_approval (
   workspace TEXT NOT NULL,
   digest TEXT NOT NULL,
@@ -346,9 +573,23 @@ CREATE TABLE model_approval (
   comment TEXT NOT NULL,
   at BIGINT NOT NULL,
   by TEXT NOT NULL,
+  verdict TEXT NOT NULL,
+  roles TEXT NOT NULL,
+  method TEXT NOT NULL,
+  withdrawn_at BIGINT,
+  withdrawn_by TEXT NOT NULL,
   PRIMARY KEY (artifact_id)
 );
 CREATE INDEX model_approval_by_digest ON model_approval (workspace, digest);
+CREATE TABLE model_rule (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  target TEXT NOT NULL,
+  rule TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name, target)
+);
 CREATE TABLE model_report (
   workspace TEXT NOT NULL,
   name TEXT NOT NULL,
@@ -357,13 +598,79 @@ CREATE TABLE model_report (
   metrics TEXT NOT NULL,
   at BIGINT NOT NULL,
   by TEXT NOT NULL,
+  dataset TEXT NOT NULL,
   PRIMARY KEY (workspace, name, version, artifact_id)
+);
+CREATE TABLE model_card_text (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  section TEXT NOT NULL,
+  text TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL
+);
+CREATE INDEX model_card_text_by_version ON model_card_text (workspace, name, version, section, id);
+CREATE TABLE model_retention (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  rule TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
 );
 CREATE TABLE model_policy (
   workspace TEXT PRIMARY KEY,
   pickle BIGINT NOT NULL,
   trusted TEXT NOT NULL
 );
+
+CREATE TABLE logged_model (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  experiment_id BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  type TEXT NOT NULL,
+  status TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  artifact_id TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  deleted_at BIGINT
+);
+CREATE INDEX logged_model_by_experiment ON logged_model (experiment_id, created_at, id);
+CREATE INDEX logged_model_by_run ON logged_model (run_id);
+CREATE TABLE logged_model_value (
+  model_id TEXT NOT NULL,
+  space TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (model_id, space, key)
+);
+CREATE INDEX logged_model_value_by_key ON logged_model_value (space, key, model_id);
+CREATE TABLE logged_model_metric (
+  model_id TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value DOUBLE PRECISION,
+  at BIGINT NOT NULL,
+  step BIGINT NOT NULL,
+  dataset_name TEXT NOT NULL,
+  dataset_digest TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  PRIMARY KEY (model_id, key, at, step, run_id, dataset_name, dataset_digest)
+);
+CREATE INDEX logged_model_metric_by_value ON logged_model_metric (key, value, model_id);
+CREATE TABLE logged_model_file (
+  model_id TEXT NOT NULL,
+  path TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (model_id, path)
+);
+CREATE INDEX logged_model_file_by_digest ON logged_model_file (digest);
 INSERT INTO schema_version (room, version, at) VALUES ('models', 1, 0);
 -- tuning
 CREATE TABLE study (
@@ -573,15 +880,15 @@ CREATE UNIQUE INDEX loop_episode_active ON loop_episode (workspace, endpoint) WH
 INSERT INTO schema_version (room, version, at) VALUES ('loop', 1, 0);
 -- contents
 INSERT INTO alias (workspace, kind, name, alias, version) VALUES ('default', 'model', 'delay', 'champion', 1);
-INSERT INTO alias_history (id, workspace, kind, name, alias, version, at, by) VALUES ('01a1fccd-16a9-798d-a349-33e676fc3967', 'default', 'model', 'delay', 'champion', 1, 1795242661545020, 'owner');
-INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1fccd-16a9-71ca-90fe-33cb45bf2c5d', 'default', 'dataset', 'flights', 1, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, '{"rows":1.5,"note":"it''s late"}', '', 1795242661545020, 'owner');
-INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1fccd-16a9-75e7-86b4-059143155d0b', 'default', 'model', 'delay', 1, 'm1', 0, '{}', '01a1fccd-16a9-7368-b1fb-bf736e1ffe4d', 1795242661545020, 'owner');
-INSERT INTO artifact_file (artifact_id, path, size, digest) VALUES ('01a1fccd-16a9-71ca-90fe-33cb45bf2c5d', 'part.parquet', 7, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a');
-INSERT INTO blob_entry (digest, size, place, pack, position, stored, codec, damaged, created_at) VALUES ('572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, 'loose', '', 0, 7, 0, 0, 1795242661537024);
-INSERT INTO edge (target, source, role) VALUES ('01a1fccd-16a9-7368-b1fb-bf736e1ffe4d', '01a1fccd-16a9-71ca-90fe-33cb45bf2c5d', 'training-data');
-INSERT INTO edge (target, source, role) VALUES ('01a1fccd-16a9-75e7-86b4-059143155d0b', '01a1fccd-16a9-7368-b1fb-bf736e1ffe4d', 'made');
-INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (1, 1795242661544167, 'default', 'owner', 'local', '', 'trust.create_token', '[{"detail":{"principal":"ann","role":"admin"},"resource":"token/01a1fccd-16a8-72f1-abfd-1a381a02a15b"}]', '0000000000000000000000000000000000000000000000000000000000000000', '82487ae5b7a77487d055e3f9005c3f1f1018493d0542decf8e1bd19d23a081b4');
-INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (2, 1795242661545020, 'default', 'owner', 'local', '', 'release.fill', '[{"detail":{"digest":"572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a","id":"01a1fccd-16a9-71ca-90fe-33cb45bf2c5d"},"resource":"dataset/flights@1"},{"detail":{"kind":"training","name":"fit"},"resource":"run/01a1fccd-16a9-7368-b1fb-bf736e1ffe4d"},{"detail":{"digest":"m1","id":"01a1fccd-16a9-75e7-86b4-059143155d0b"},"resource":"model/delay@1"},{"detail":{"status":"finished"},"resource":"run/01a1fccd-16a9-7368-b1fb-bf736e1ffe4d"},{"detail":{"after":1,"before":0,"digest":"m1"},"resource":"model/delay@champion"}]', '82487ae5b7a77487d055e3f9005c3f1f1018493d0542decf8e1bd19d23a081b4', '253fdad665360fee3c7678dbad8d50cac81d6d42366014932c0a5cf8fdb40139');
-INSERT INTO queue_tasks (id, workspace, kind, key, payload, state, priority, not_before, attempt, max_attempts, worker, created_at, created_by, changed_at, result, error) VALUES ('01a1fccd-16a9-7af1-be9c-4f2fd0a6262c', 'default', 'flow', 'nightly', '{"name":"train"}', 'ready', 0, 0, 0, 3, '', 1795242661545020, 'owner', 1795242661545020, NULL, NULL);
-INSERT INTO run (id, workspace, kind, name, status, parent_id, started_at, finished_at, heartbeat_at, metadata, created_by) VALUES ('01a1fccd-16a9-7368-b1fb-bf736e1ffe4d', 'default', 'training', 'fit', 'finished', '', 1795242661545020, 1795242661545020, 1795242661545020, '{"depth":3,"of":null}', 'owner');
-INSERT INTO token (id, principal, workspace, roles, hash, created_at, created_by, expires_at, revoked_at) VALUES ('01a1fccd-16a8-72f1-abfd-1a381a02a15b', 'ann', '*', '["admin"]', '3aeb93192581640388ab58ffec10fc68e22695237a8524efe7517d45c5092d3b', 1795242661544167, 'owner', 1803018661544167, NULL);
+INSERT INTO alias_history (id, workspace, kind, name, alias, version, at, by) VALUES ('01a1fec4-b4e3-77ce-953a-755cd0278f82', 'default', 'model', 'delay', 'champion', 1, 1795275666659026, 'owner');
+INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1fec4-b4e3-7168-b606-a66e88fd93f5', 'default', 'dataset', 'flights', 1, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, '{"rows":1.5,"note":"it''s late"}', '', 1795275666659026, 'owner');
+INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1fec4-b4e3-7560-8ffd-4c7d3840e38a', 'default', 'model', 'delay', 1, 'm1', 0, '{}', '01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc', 1795275666659026, 'owner');
+INSERT INTO artifact_file (artifact_id, path, size, digest) VALUES ('01a1fec4-b4e3-7168-b606-a66e88fd93f5', 'part.parquet', 7, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a');
+INSERT INTO blob_entry (digest, size, place, pack, position, stored, codec, damaged, created_at, condemned_at) VALUES ('572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, 'loose', '', 0, 7, 0, 0, 1795275666647792, 0);
+INSERT INTO edge (target, source, role) VALUES ('01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc', '01a1fec4-b4e3-7168-b606-a66e88fd93f5', 'training-data');
+INSERT INTO edge (target, source, role) VALUES ('01a1fec4-b4e3-7560-8ffd-4c7d3840e38a', '01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc', 'made');
+INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (1, 1795275666658202, 'default', 'owner', 'local', '', 'trust.create_token', '[{"detail":{"principal":"ann","role":"admin"},"resource":"token/01a1fec4-b4e2-7370-b48b-6681a6eebbae"}]', '0000000000000000000000000000000000000000000000000000000000000000', '971191c2df936741e2b4f5cc5f41ace9c0c8da7bdedcd7be93f7353d18d5869a');
+INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (2, 1795275666659026, 'default', 'owner', 'local', '', 'release.fill', '[{"detail":{"digest":"572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a","id":"01a1fec4-b4e3-7168-b606-a66e88fd93f5"},"resource":"dataset/flights@1"},{"detail":{"kind":"training","name":"fit"},"resource":"run/01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc"},{"detail":{"digest":"m1","id":"01a1fec4-b4e3-7560-8ffd-4c7d3840e38a"},"resource":"model/delay@1"},{"detail":{"status":"finished"},"resource":"run/01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc"},{"detail":{"after":1,"before":0,"digest":"m1"},"resource":"model/delay@champion"}]', '971191c2df936741e2b4f5cc5f41ace9c0c8da7bdedcd7be93f7353d18d5869a', 'd30ab5812654c519c2085ed3289e7abbee8bcb9c7a3609b918ff1c003c3ace33');
+INSERT INTO queue_tasks (id, workspace, kind, key, payload, state, priority, not_before, attempt, max_attempts, worker, created_at, created_by, changed_at, result, error) VALUES ('01a1fec4-b4e3-790a-a66a-ee03a5ddb64b', 'default', 'flow', 'nightly', '{"name":"train"}', 'ready', 0, 0, 0, 3, '', 1795275666659026, 'owner', 1795275666659026, NULL, NULL);
+INSERT INTO run (id, workspace, kind, name, status, parent_id, started_at, finished_at, heartbeat_at, metadata, created_by) VALUES ('01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc', 'default', 'training', 'fit', 'finished', '', 1795275666659026, 1795275666659026, 1795275666659026, '{"depth":3,"of":null}', 'owner');
+INSERT INTO token (id, principal, workspace, roles, hash, created_at, created_by, expires_at, revoked_at) VALUES ('01a1fec4-b4e2-7370-b48b-6681a6eebbae', 'ann', '*', '["admin"]', '123c37a8f627b5342f50823297999c5ff68cd2e1b1db4c266e87acde28f6f365', 1795275666658202, 'owner', 1803051666658202, NULL);

@@ -125,14 +125,11 @@ def run_page(client: Client, ask: Ask) -> RunPage:
     impact = client.lineage.impact(run.id, limit=1000) if overview else None
     experiment = tracked.experiment if tracked else ""
     label = (tracked.title if tracked else "") or (short_id(run.id) if experiment else run.name)
-    crumbs = [Crumb("Runs", ask.link("/runs"))]
-    if experiment:
-        crumbs.append(Crumb(experiment, ask.link("/runs", experiment=experiment)))
     chosen = options(ask) if still else None
     return RunPage(
         title=label,
         section="runs",
-        crumbs=crumbs,
+        crumbs=_crumbs(ask, experiment),
         live=run.status == "running" and overview,
         follows=run.status == "running" and not overview,
         run=run,
@@ -162,13 +159,20 @@ def run_page(client: Client, ask: Ask) -> RunPage:
         outputs=_neighbours(impact, ask) if impact else [],
         children=_children(client, run, ask) if overview else [],
         parent=_one(client, run.parent_id, ask) if overview and run.parent_id else None,
-        forked=_one(client, tracked.forked_from, ask, f"at step {tracked.fork_step}")
-        if overview and tracked and tracked.forked_from
-        else None,
+        forked=_forked(client, tracked, ask) if overview and tracked else None,
         lineage_href=ask.link(f"/lineage/run/{run.id}"),
         **(_code(client, run, ask) if tab == "code" else {"patch": "", "packages": {}, "code_href": ""}),
         raw=ask.link(f"/runs/{run.id}/raw/"),
     )
+
+
+def _crumbs(ask: Ask, experiment: str) -> list[Crumb]:
+    crumbs = [Crumb("Runs", ask.link("/runs"))]
+    return [*crumbs, Crumb(experiment, ask.link("/runs", experiment=experiment))] if experiment else crumbs
+
+
+def _forked(client: Client, run: TrackedRun, ask: Ask) -> Neighbour | None:
+    return _one(client, run.forked_from, ask, f"at step {run.fork_step}") if run.forked_from else None
 
 
 def _code(client: Client, run: Run, ask: Ask) -> dict[str, Any]:

@@ -72,11 +72,24 @@ export function table({ run, path }) {
     try { found = await page(`/runs/${run}/table`, new URLSearchParams({ path, start, rows: ROWS })); } catch (error) { root.replaceChildren(h("p", { class: "nothing" }, error.message)); return; }
     const last = Math.min(start + ROWS, found.height);
     root.replaceChildren(
-      h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, found.columns.map((each) => h("th", { class: each.numeric ? "number" : "", title: each.dtype }, each.name)))), h("tbody", {}, found.rows.map((row) => h("tr", {}, row.map((cell, place) => h("td", { class: found.columns[place].numeric ? "number" : "", title: typeof cell === "string" ? cell.slice(0, 1000) : null }, cell === null ? h("span", { class: "faint" }, "–") : found.columns[place].numeric ? figure(cell, 6) : compact(cell, 80)))))))),
+      h("div", { class: "scroll" }, grid(found)),
       h("div", { class: "pager" }, h("span", { class: "faint" }, `rows ${found.height ? start + 1 : 0} to ${last} of ${found.height.toLocaleString("en-US")}`),
         h("button", { type: "button", class: "button", disabled: start === 0, onclick: () => load(Math.max(start - ROWS, 0)) }, "Before"),
         h("button", { type: "button", class: "button", disabled: last >= found.height, onclick: () => load(start + ROWS) }, "After")));
   };
   load(0);
   return root;
+}
+
+/** The rows and columns that the server gave, numbers to the right. */
+function grid(found) {
+  const head = found.columns.map((each) => h("th", { class: each.numeric ? "number" : "", title: each.dtype }, each.name));
+  const rows = found.rows.map((row) => h("tr", {}, row.map((value, place) => cell(found.columns[place], value))));
+  return h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
+}
+
+function cell(column, value) {
+  const title = typeof value === "string" ? value.slice(0, 1000) : null;
+  const shown = value === null ? h("span", { class: "faint" }, "–") : column.numeric ? figure(value, 6) : compact(value, 80);
+  return h("td", { class: column.numeric ? "number" : "", title }, shown);
 }
