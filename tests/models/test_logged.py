@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from mainspring.client.client import Client
-from mainspring.kernel.clock import now
+from mainspring.kernel.clock import now, turned
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
 from mainspring.kernel.ids import new_id
 from mainspring.models.logged_types import DatasetFilter, LoggedMetric, LoggedOrder
@@ -172,3 +173,19 @@ def test_the_same_figure_twice_is_one(client: Client) -> None:
         client.models.measure_logged([LoggedMetric(model, "auc", value, moment)])
     (held,) = client.models.logged(model).metrics
     assert held.value == 1.0
+
+
+def test_a_deleted_logged_model_gives_up_its_bytes_when_it_cannot_be_restored(client: Client) -> None:
+    kept, gone = begun(client), begun(client)
+    for model, data in ((kept, b"kept" * 500), (gone, b"gone" * 500)):
+        client.models.put_logged_file(model.id, path="model.bin", body=data)
+        client.models.finish_logged(model.id)
+    digest = client.models.logged_files(gone.id)[0].digest
+    client.models.delete_logged(gone.id)
+    assert client.storage.collect_garbage(grace_days=0, hold_hours=0).expired == 0
+    with turned(timedelta(days=31)):
+        assert client.storage.collect_garbage(grace_days=0, hold_hours=0, dry_run=True).expired == 1
+        assert client.storage.collect_garbage(grace_days=0, hold_hours=0).expired == 1
+    with pytest.raises(NotFound):
+        b"".join(client.storage.get_blob(digest))
+    assert b"".join(client.models.read_logged_file(kept.id, path="model.bin")) == b"kept" * 500

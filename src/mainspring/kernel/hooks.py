@@ -98,7 +98,7 @@ ROOMS: tuple[Room, ...] = (
         1,
         "mainspring.models.service:Models",
         blobs=("logged_model_file.digest",),
-        expire="mainspring.models.retention:empty_expired",
+        expire="mainspring.models.expiry:expire_deleted",
     ),
     Room("tuning", 1, "mainspring.tuning.service:Tuning"),
     Room(

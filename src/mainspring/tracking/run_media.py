@@ -7,6 +7,7 @@ at with a slider. Up to 8 MiB the bytes go into the spool and the call returns, 
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +48,7 @@ not replace what another one did."""
 _SMALL = 8 << 20
 """Bytes of the largest file that waits in the spool; a larger one waits beside it."""
 
+_MODELS = "mainspring.models.service:Models"
 _WATCH = "mainspring.autologging.torch_watch:watch"
 
 
@@ -62,6 +64,10 @@ class MediaLogging:
         raise NotImplementedError
 
     def _write_large(self, record: FileRecord, content: bytes | Path) -> None:
+        raise NotImplementedError
+
+    def flush(self, *, timeout: float = 30.0) -> None:
+        """Return when all that was logged before is durable in the store."""
         raise NotImplementedError
 
     def log_media(self, value: Any, name: str, *, step: int | None = None) -> None:
@@ -207,9 +213,49 @@ class MediaLogging:
             aliases=list(aliases),
         )
 
+    def log_model(
+        self,
+        model: Any,
+        name: str,
+        *,
+        example: Any = None,
+        metrics: Mapping[str, float] | None = None,
+        format: str = "",  # noqa: A002 -- the word of the field, and only ever given by name
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Register a fitted model as the next version of `name`, made by this run; the version.
+
+        Args:
+            model: A fitted estimator, pipeline, booster or network; see `client.models.log_model`, which takes more.
+            name: The model's name in the registry.
+            example: Real rows of its inputs: the signature is read off them, the parity of its graph measured.
+            metrics: Figures of this version; those that this run has logged last, when left out.
+            format: One of the formats of models; chosen by the model's kind when left out.
+            description: In words.
+            tags: Free labels of the version.
+        """
+        figures = self._figures() if metrics is None else dict(metrics)
+        return load(_MODELS)(self._tracking._backend).log_model(  # noqa: SLF001 -- the rooms of one client share it
+            name,
+            model,
+            example=example,
+            run_id=self.id,
+            metrics=figures,
+            format=format,
+            description=description,
+            tags=tags,
+        )
+
     def watch(self, model: Any, *, every: int = 100, gradients: bool = True, parameters: bool = True) -> None:
         """Keep histograms of a PyTorch module's gradients and parameters, every so many backward passes."""
         load(_WATCH)(self, model, every=every, gradients=gradients, parameters=parameters)
+
+    def _figures(self) -> dict[str, float]:
+        """What the run has logged last, of what is about the model."""
+        self.flush()
+        found = self._tracking.metrics(self.id)
+        return {key: value for key, value in found.items() if math.isfinite(value) and not key.startswith("system/")}
 
     def _begin_companions(self, *, console: bool | str, system: bool | float) -> None:
         """Listen to what is printed, look at the machine; nothing of it can stop a run from beginning."""
