@@ -1,7 +1,8 @@
 """The stock MLflow client against `mainspring up` and against `mlflow server` on SQLite: what a training waits for.
 
 The same program, in a process of its own, speaks to each server in turn; half of a small call is the client itself,
-which the row of a bare server shows: it answers the same client at once and keeps nothing.
+which the row of a bare server shows: it answers the same client at once and keeps nothing. What the servers themselves
+can do is shown by a bare connection that sends bodies which were written before, the same ones to both.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from peers import find_peer, run_peer
 from row import Row
 
 LIMITS = {"log_metric": "ratio >= 10"}
+WIRE_LIMIT = "ratio >= 50"
 SMALL = ("log_metric", "log_batch")
 
 PROGRAM = """
@@ -68,10 +70,45 @@ async def app(scope, receive, send):
     body = b'{"experiment_id": "1", "run": {"info": {"run_id": "1", "experiment_id": "1"}}}'
     await send({"type": "http.response.body", "body": body})
 """
+WIRE = """
+import http.client, json, time
+connection = http.client.HTTPConnection("127.0.0.1", {port})
+def call(method, path, fields=None):
+    body = fields if isinstance(fields, bytes) else json.dumps(fields or {{}}).encode()
+    connection.request(method, "/api/2.0/mlflow/" + path, body, {{"Content-Type": "application/json"}})
+    answer = connection.getresponse()
+    read = answer.read()
+    assert answer.status == 200, read[:500]
+    return read
+experiment = json.loads(call("POST", "experiments/create", {{"name": "wire"}}))["experiment_id"]
+def begin():
+    return json.loads(call("POST", "runs/create", {{"experiment_id": experiment}}))["run"]["info"]["run_id"]
+def bodies(run, keys):
+    for start in range(0, {batches} * 1000, 1000):
+        points = [
+            {{"key": f"m{{n % keys}}", "value": n / 7, "timestamp": 1_700_000_000_000 + n, "step": n // keys}}
+            for n in range(start, start + 1000)
+        ]
+        yield json.dumps({{"run_id": run, "metrics": points, "params": [], "tags": []}}).encode()
+figures = {{}}
+for keys in (1, 10, 100):
+    run = begin()
+    first, *rest = bodies(run, keys)
+    call("POST", "runs/log-batch", first)
+    start = time.perf_counter()
+    for body in rest:
+        call("POST", "runs/log-batch", body)
+    figures[f"points/s, {{keys}} to a run"] = len(rest) * 1000 / (time.perf_counter() - start)
+    if keys == 1:
+        start = time.perf_counter()
+        call("GET", f"metrics/get-history?run_id={{run}}&metric_key=m0")
+        figures["history"] = time.perf_counter() - start
+print(json.dumps(figures))
+"""
 ALONE = PROGRAM.split('timed("runs/get"', maxsplit=1)[0] + "print(json.dumps(figures))\n"
 
 
-def rows(*, runs: int = 300, points: int = 100_000) -> Iterator[Row]:
+def rows(*, runs: int = 300, points: int = 100_000, batches: int = 20) -> Iterator[Row]:
     """Each call through the client; the peer is MLflow's own server."""
     found = find_peer("mlflow", MLFLOW)
     if not found:
@@ -84,9 +121,10 @@ def rows(*, runs: int = 300, points: int = 100_000) -> Iterator[Row]:
         ours = [str(Path(sys.executable).with_name("mainspring")), "up", "--store", f"{folder}/store"]
         theirs = [str(Path(python).with_name("mlflow")), "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
         theirs += ["--artifacts-destination", f"{folder}/artifacts"]
-        floor = _through(python, bare, ALONE, 0, 0, Path(folder))
-        mine = _through(python, ours, PROGRAM, runs, points, Path(folder))
-        peer = _through(python, theirs, PROGRAM, runs, points, Path(folder))
+        small, large = {"runs": runs, "points": points}, {"batches": batches}
+        floor = _through(python, bare, ALONE, Path(folder), **small)
+        wire, peer_wire = (_through(python, each, WIRE, Path(folder), **large) for each in (ours, theirs))
+        mine, peer = (_through(python, each, PROGRAM, Path(folder), **small) for each in (ours, theirs))
     for name, seconds in mine.items():
         ratio = peer[name] / seconds
         limit = LIMITS.get(name, "")
@@ -95,12 +133,20 @@ def rows(*, runs: int = 300, points: int = 100_000) -> Iterator[Row]:
         net, peer_net = mine[name] - floor[name], peer[name] - floor[name]
         note = f"the client alone takes {floor[name] * 1000:.2f} ms"
         yield Row(f"{name}, less the client", net * 1000, peer_net * 1000, version, peer_net / net, "", "ms", note)
-    small, large = mine[f"history of {points // 10:,}"], mine[f"history of {points:,}"]
-    yield Row("history of 10 times the points", large / small, unit="times", note="growth of ours")
+    few, many = mine[f"history of {points // 10:,}"], mine[f"history of {points:,}"]
+    yield Row("history of 10 times the points", many / few, unit="times", note="growth of ours")
+    for name, rate in wire.items():
+        if name == "history":
+            what = f"wire: history of {batches * 1000:,}"
+            yield Row(what, rate * 1000, peer_wire[name] * 1000, version, peer_wire[name] / rate, "", "ms")
+        else:
+            note = "durable, in batches of 1000"
+            ratio = rate / peer_wire[name]
+            yield Row(f"wire: {name}", rate, peer_wire[name], version, ratio, WIRE_LIMIT, "points/s", note)
 
 
-def _through(python: str, command: list[str], program: str, runs: int, points: int, folder: Path) -> dict[str, float]:
+def _through(python: str, command: list[str], program: str, folder: Path, **sizes: int) -> dict[str, float]:
     with _running([*command, "--port", str(_free_port())]) as (process, port):
         uri = f"http://127.0.0.1:{port}"
         _wait(process, f"{uri}/health")
-        return run_peer(python, program.format(uri=uri, runs=runs, points=points), cwd=folder)
+        return run_peer(python, program.format(uri=uri, port=port, **sizes), cwd=folder)

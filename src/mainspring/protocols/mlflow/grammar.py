@@ -87,6 +87,8 @@ class Vocabulary(msgspec.Struct, frozen=True):
     entities: tuple[str, ...]
     tags: Mapping[str, str] = {}
     """Tags of MLflow that are attributes here."""
+    misfit: str = "Invalid comparator '{operator}' not one of '{allowed}'"
+    """What is said of a comparison that an attribute does not have."""
 
 
 RUNS = Vocabulary(
@@ -262,7 +264,7 @@ def _check_operator(entity: str, key: str, operator: str, words: Vocabulary) -> 
     else:
         allowed = {"=", "!="} | _LIKE | _IN
     if operator not in allowed:
-        raise invalid(f"Invalid comparator '{operator}' not one of '{allowed}'")
+        raise invalid(words.misfit.format(operator=operator, allowed=allowed))
 
 
 def _value(reader: _Reader, entity: str, key: str, operator: str, words: Vocabulary) -> str | float | tuple[str, ...]:

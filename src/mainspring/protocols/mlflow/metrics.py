@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +22,6 @@ from mainspring.protocols.mlflow.wire import (
     Endpoint,
     array,
     between,
-    encode,
     intlike,
     of_texts,
     required,
@@ -36,17 +36,49 @@ _MOST_RUNS = 100
 _MOST_ROWS = 25_000
 _MOST_BUCKETS = 2500
 
-
-
-class _Point(msgspec.Struct):
-    key: str
-    value: float | str
-    timestamp: int
-    step: int
-
-
 _Row = tuple[int, int, float]
 """Milliseconds, step, value: the order of a history."""
+
+
+class _History(msgspec.Struct, frozen=True):
+    """The points of a metric in their order, each once, as columns: a history is long, and rows are slow to make."""
+
+    times: list[int]
+    """Milliseconds."""
+    steps: list[int]
+    values: list[float]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def part(self, start: int, stop: int) -> _History:
+        """Some of the points."""
+        return _History(self.times[start:stop], self.steps[start:stop], self.values[start:stop])
+
+    def rows(self) -> list[_Row]:
+        """The points one by one."""
+        return list(zip(self.times, self.steps, self.values, strict=True))
+
+    def json(self, key: str, run_id: str = "") -> str:
+        """The points as the items of a JSON list, without a dict for each: their texts, joined as they are."""
+        if not self.steps:
+            return ""
+        if math.isfinite(sum(self.values)):
+            values = _texts(self.values)
+        else:  # what JSON cannot hold is a text
+            values = _texts([spelled(value) for value in self.values])
+        head = f'{{"key":{msgspec.json.encode(key).decode()},"value":'
+        tail = f',"run_id":{msgspec.json.encode(run_id).decode()}}},' if run_id else "},"
+        parts = zip(
+            itertools.repeat(head),
+            values,
+            itertools.repeat(',"timestamp":'),
+            _texts(self.times),
+            itertools.repeat(',"step":'),
+            _texts(self.steps),
+            itertools.repeat(tail),
+        )
+        return "".join(itertools.chain.from_iterable(parts))[:-1]
 
 
 def _history(call: Call) -> Answer:
@@ -55,14 +87,15 @@ def _history(call: Call) -> Answer:
     if limit is not None and limit <= 0:
         raise invalid(f"Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer.")
     start = offset_of_history(call.get("page_token"))
-    rows = _rows(call, run_id, key)
-    stop = len(rows) if limit is None else start + limit
-    found: dict[str, Any] = {}
-    if page := rows[start:stop]:
-        found["metrics"] = [_Point(key, spelled(value), at, step) for at, step, value in page]
-    if stop < len(rows):
-        found["next_page_token"] = str(stop)
-    return Answer(encode(found))
+    whole = _read(call, run_id, key)
+    stop = len(whole) if limit is None else start + limit
+    page = whole if not start and stop >= len(whole) else whole.part(start, stop)
+    fields = []
+    if len(page):
+        fields.append(f'"metrics":[{page.json(key)}]')
+    if stop < len(whole):
+        fields.append(f'"next_page_token":"{stop}"')
+    return Answer(f"{{{','.join(fields)}}}".encode())
 
 
 def _bulk(call: Call) -> Answer:
@@ -81,11 +114,13 @@ def _bulk(call: Call) -> Answer:
     if not given.isdigit():
         raise invalid(f"Invalid value {given!r} for parameter 'max_results' supplied.")
     limit = min(int(given), _MOST_ROWS)
-    found: list[dict[str, Any]] = []
+    found: list[str] = []
     for run_id in sorted(set(run_ids)):
-        for at, step, value in _rows(call, run_id, key)[: limit - len(found)]:
-            found.append({"key": key, "value": spelled(value), "timestamp": at, "step": step, "run_id": run_id})
-    return Answer(encode({"metrics": found}))
+        page = _read(call, run_id, key).part(0, limit)
+        limit -= len(page)
+        if len(page):
+            found.append(page.json(key, run_id))
+    return Answer(f'{{"metrics":[{",".join(found)}]}}'.encode())
 
 
 def _interval(call: Call) -> dict[str, Any]:
@@ -101,7 +136,7 @@ def _interval(call: Call) -> dict[str, Any]:
         raise invalid("If either start step or end step are specified, both must be specified.")
     found: list[dict[str, Any]] = []
     for run_id in call.get("run_ids"):
-        rows = sorted(_rows(call, run_id, key), key=lambda row: (row[1], row[0], row[2]))
+        rows = sorted(_read(call, run_id, key).rows(), key=lambda row: (row[1], row[0], row[2]))
         if first is not None and last is not None:
             rows = [row for row in rows if first <= row[1] <= last]
         for at, step, value in _sampled(rows, limit):
@@ -121,20 +156,31 @@ def _sampled(rows: list[_Row], limit: int) -> list[_Row]:
     return chosen
 
 
-def _rows(call: Call, run_id: str, key: str) -> list[_Row]:
-    """The points of a metric in their order, each once; none where the run has no such metric."""
+def _read(call: Call, run_id: str, key: str) -> _History:
+    """The history of a metric; empty where the run has no such metric."""
     try:
         data = b"".join(call.client.tracking.points(run_id, key=key))
     except NotFound:  # neither is a run that there is not an error here
-        return []
+        return _History([], [], [])
     points = decode_points(data)
-    columns = zip([at // 1000 for at in points.times], points.steps, points.values, strict=True)
-    rows = list(columns)
-    if all(map(operator.lt, rows, itertools.islice(rows, 1, None))):  # in order and each once: nearly always
-        return rows
-    distinct = dict.fromkeys((at, step, None if math.isnan(value) else value) for at, step, value in rows)
+    times, steps, values = points.times.tolist(), points.steps.tolist(), points.values.tolist()
+    millis = list(map(operator.floordiv, times, itertools.repeat(1000)))
+    if _follows(operator.lt, steps) and _follows(operator.le, times):  # in order and each once: nearly always
+        return _History(millis, steps, values)
+    distinct = dict.fromkeys(zip(millis, steps, [None if math.isnan(each) else each for each in values], strict=True))
     rows = [(at, step, math.nan if value is None else value) for at, step, value in distinct]
-    return sorted(rows, key=lambda row: (row[0], row[1], 0.0 if math.isnan(row[2]) else row[2]))
+    rows.sort(key=lambda row: (row[0], row[1], 0.0 if math.isnan(row[2]) else row[2]))
+    return _History([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+
+
+def _follows(before: Callable[[int, int], bool], column: list[int]) -> bool:
+    """Whether each number stands so to the one after it."""
+    return all(map(before, column, itertools.islice(column, 1, None)))
+
+
+def _texts(column: Sequence[float | str]) -> list[str]:
+    """Each number of a column as JSON has it."""
+    return msgspec.json.encode(column).decode()[1:-1].split(",")
 
 
 _RUN_IDS: tuple[Check, ...] = (required, array, of_texts)

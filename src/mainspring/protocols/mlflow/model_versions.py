@@ -62,6 +62,7 @@ VERSIONS = Vocabulary(
     frozenset({"version_number", "creation_timestamp", "last_updated_timestamp"}),
     frozenset({"name", "run_id"}),
     ("tag", "attribute"),
+    misfit="Invalid comparator for attribute: {operator}",
 )
 """What `model-versions/search` may name."""
 

@@ -36,6 +36,7 @@ MODELS = Vocabulary(
     frozenset({"creation_timestamp", "last_updated_timestamp", "timestamp"}),
     frozenset({"name"}),
     ("tag", "attribute"),
+    misfit="Invalid comparator for attribute: {operator}",
 )
 """What `registered-models/search` may name."""
 

@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import threading
+from array import array as column_of
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,7 +26,8 @@ from mainspring.protocols.mlflow.rules import (
 from mainspring.protocols.mlflow.runs import RUN_ID, add_records, find_run, inactive, run_id_of, set_tags
 from mainspring.protocols.mlflow.translate import HIDDEN, NOTE, RUN_NAME, param_text
 from mainspring.protocols.mlflow.wire import Call, Endpoint, array, floatlike, intlike, required, string
-from mainspring.tracking.types import ParamsRecord, PointsRecord, TagsRecord
+from mainspring.tracking.columns import little
+from mainspring.tracking.types import ColumnsRecord, ParamsRecord, PointsRecord, TagsRecord
 
 __all__ = ["ENDPOINTS"]
 
@@ -171,7 +173,7 @@ def _write_batch(
             )
         if new := {key: json.dumps(value, ensure_ascii=False) for key, value in params.items() if key not in held}:
             records.append(ParamsRecord(new))
-    records += _points(points)
+    records += _records(points)
     if tags and not tags.keys() & {RUN_NAME, NOTE, *HIDDEN}:
         records.append(TagsRecord(tags))
         tags = {}
@@ -182,7 +184,7 @@ def _write_batch(
 
 
 def _write_points(call: Call, run_id: str, points: list[_Point]) -> None:
-    add_records(call, run_id, *_points(points))
+    add_records(call, run_id, *_records(points))
     _tell_models(call, run_id, points)
 
 
@@ -193,23 +195,40 @@ def _tell_models(call: Call, run_id: str, points: list[_Point]) -> None:
         models.log_metrics(call, run_id, points)
 
 
-def _points(points: Iterable[_Point]) -> list[PointsRecord]:
-    """Records of points: those of one step and time together, a point that is there twice once."""
-    records: list[PointsRecord] = []
-    open_: dict[tuple[int, int], dict[str, float]] = {}
+def _records(points: list[_Point]) -> list[PointsRecord | ColumnsRecord]:
+    """Points as they are kept: one as it is; of many, the metrics that were logged together as columns."""
+    if len(points) == 1:
+        (point,) = points
+        return [PointsRecord(point.step, point.timestamp * 1000, {point.key: float(point.value)})]
+    columns: dict[str, tuple[list[int], list[int], list[float]]] = {}
     for point in points:
-        place, value = (point.step, point.timestamp * 1000), float(point.value)
-        values = open_.get(place)
-        if values is not None and point.key in values:
-            known = values[point.key]
-            if known == value or (math.isnan(known) and math.isnan(value)):
-                continue
-            values = None
-        if values is None:
-            values = open_[place] = {}
-            records.append(PointsRecord(*place, values))
-        values[point.key] = value
-    return records
+        held = columns.get(point.key)
+        if held is None:
+            held = columns[point.key] = ([], [], [])
+        held[0].append(point.step)
+        held[1].append(point.timestamp * 1000)
+        held[2].append(float(point.value))
+    together: dict[tuple[bytes, bytes], dict[str, bytes]] = {}
+    for key, held in columns.items():
+        steps, times, values = held if len(set(held[0])) == len(held[0]) else _each_once(*held)
+        place = _words("q", steps), _words("q", times)
+        together.setdefault(place, {})[key] = _words("d", values)
+    return [ColumnsRecord(list(each), *place, list(each.values())) for place, each in together.items()]
+
+
+def _each_once(
+    steps: list[int], times: list[int], values: list[float]
+) -> tuple[list[int], list[int], list[float]]:
+    """A point that is there twice once; one NaN is another."""
+    rows = zip(steps, times, [None if math.isnan(value) else value for value in values], strict=True)
+    places = {row: place for place, row in reversed(list(enumerate(rows)))}
+    first = sorted(places.values())
+    return [steps[place] for place in first], [times[place] for place in first], [values[place] for place in first]
+
+
+def _words(code: str, column: Iterable[float]) -> bytes:
+    """A column of eight-byte numbers, little-endian."""
+    return little(column_of(code, column)).tobytes()
 
 
 def _active_params(call: Call, run_id: str) -> dict[str, str]:
