@@ -33,6 +33,7 @@ from mainspring.tracking.query_words import RUN_WORDS, Words, kind_of, mismatch
 __all__ = ["Keys", "Scope", "compile_query"]
 
 _MANY_KEYS = 200
+_FEW_KEYS = 4
 _COLUMNS = {"last": "v.last", "min": "v.minimum", "max": "v.maximum", "count": "v.count", "step": "v.step"}
 
 Leaf = Compare | Among | Between | Missing
@@ -91,7 +92,9 @@ class Keys:
         return sql, (*params, space, name)
 
 
-def compile_query(node: Node | None, keys: Keys, tx: Transaction, *, at_step: AtStep, words: Words = RUN_WORDS) -> Part:
+def compile_query(
+    node: Node | None, keys: Keys, tx: Transaction, *, at_step: AtStep, words: Words = RUN_WORDS, probe: bool = False
+) -> Part:
     """The condition on `r` that a tree says.
 
     Args:
@@ -100,15 +103,17 @@ def compile_query(node: Node | None, keys: Keys, tx: Transaction, *, at_step: At
         tx: The moment and the dialect.
         at_step: Reads the values of a metric at a step, which no column has.
         words: Which language: of runs or of experiments.
+        probe: Whether what was logged is looked up for one run after the other, for few runs, in place of sets.
 
     Raises:
         InvalidInput: a tree that no text of the language gives, such as a metric compared with a text.
     """
-    return ("1 = 1", ()) if node is None else _Compiler(keys, tx, at_step, words).node(node)
+    return ("1 = 1", ()) if node is None else _Compiler(keys, tx, at_step, words, probe=probe).node(node)
 
 
 class _Compiler:
-    def __init__(self, keys: Keys, tx: Transaction, at_step: AtStep, words: Words) -> None:
+    def __init__(self, keys: Keys, tx: Transaction, at_step: AtStep, words: Words, *, probe: bool) -> None:
+        self._probe = probe
         self._keys = keys
         self._tx = tx
         self._at_step = at_step
@@ -144,6 +149,15 @@ class _Compiler:
             there: list[Part] = [("1 = 1", ()) if special or text else (f"{column} IS NOT NULL", ())]
         else:
             there = self._alternatives(positive, column, special, text, "mixed" if text else "number")
+        no = "NOT " if isinstance(node, Missing) and not node.negated else ""
+        if self._probe and len(self._keys.find(field.space, field.name)) <= _FEW_KEYS:
+            sql, values = either(there)
+            if negative and not isinstance(node, Missing):
+                sql = f"({sql}) IS NOT TRUE" if special or text else f"{column} IS NOT NULL AND ({sql}) IS NOT TRUE"
+            # SQLite would take the index that covers the condition, and read the whole range for every run.
+            index = f" INDEXED BY sqlite_autoindex_{table}_1" if self._tx.dialect == "sqlite" else ""
+            found = f"{no}EXISTS (SELECT 1 FROM {table} v{index} WHERE v.run = r.number AND {key} AND {sql})"  # noqa: S608 -- of constants
+            return found, (*params, *values)
         selects = [(f"SELECT v.run FROM {table} v WHERE {key} AND {sql}", (*params, *values)) for sql, values in there]  # noqa: S608 -- of constants
         if negative and not isinstance(node, Missing):
             sql, values = either(there)
@@ -152,7 +166,6 @@ class _Compiler:
         if not selects:
             return NEVER
         union = " UNION ALL ".join(sql for sql, _ in selects)
-        no = "NOT " if isinstance(node, Missing) and not node.negated else ""
         return f"r.number {no}IN ({union})", tuple(value for _, values in selects for value in values)
 
     def _attribute(self, node: Leaf) -> Part:
