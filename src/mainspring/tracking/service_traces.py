@@ -31,6 +31,7 @@ from mainspring.tracking.traces import (
     search_traces,
     set_trace_values,
 )
+from mainspring.tracking.traces_spans import TraceSpan, put_spans, spans_of
 
 __all__ = ["TraceOperations"]
 
@@ -94,6 +95,35 @@ class TraceOperations(RoomService):
             tx.note(f"trace/{trace_id}", state=state)
             return describe_traces(tx, [row])[0]
 
+    @operation(permission="tracking:write", writes=True)
+    def put_spans(
+        self,
+        *,
+        experiment_id: int,
+        spans: list[TraceSpan],
+        tags: dict[str, str] = {},  # noqa: B006
+        run_id: str = "",
+    ) -> list[str]:
+        """Keep spans with their traces, in any order and more than once; a trace is there with its first span.
+
+        Args:
+            experiment_id: Where traces belong that are new.
+            spans: Spans, of one trace or of many.
+            tags: Set on each of the traces.
+            run_id: The run that the traces belong to.
+        """
+        with self.store.write() as tx:
+            experiment = find_experiment(tx, number=experiment_id)
+            found = put_spans(tx, experiment.id, spans, tags=tags, run_id=run_id)
+            tx.note(f"experiment/{experiment.id}", spans=len(spans), traces=found[:50])
+            return found
+
+    @operation(permission="tracking:read")
+    def spans(self, trace_ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+        """The spans of traces by the traces' ids, in the order in which they began; only those kept by `put_spans`."""
+        with self.store.read() as tx:
+            return spans_of(tx, trace_ids)
+
     @operation(permission="tracking:read")
     def traces(self, trace_ids: list[str]) -> list[Trace]:
         """These traces, those that there are, in the order given."""
@@ -152,7 +182,7 @@ class TraceOperations(RoomService):
                 return 0
             chosen = f"SELECT id FROM trace WHERE {where} ORDER BY started_at, id"  # noqa: S608 -- ours
             ids = [str(row[0]) for row in tx.rows(chosen + (f" LIMIT {int(limit)}" if limit else ""), params)]
-            for table in ("trace_value", "trace_assessment", "trace_file"):
+            for table in ("trace_value", "trace_assessment", "trace_file", "trace_span"):
                 tx.many(f"DELETE FROM {table} WHERE trace_id = ?", [(each,) for each in ids])  # noqa: S608 -- ours
             tx.many("DELETE FROM trace WHERE id = ?", [(each,) for each in ids])
             tx.note(f"experiment/{experiment_id}", deleted_traces=len(ids))

@@ -48,10 +48,26 @@ def test_a_trace_with_its_spans(traced: Any) -> None:
     trace = traced.get_trace(identity)
     assert trace.info.state.value == "OK"
     assert trace.info.tags["team"] == "ops"
+    assert trace.info.tags["mlflow.trace.spansLocation"] == "TRACKING_STORE"  # they came over OTLP
     assert [span.name for span in trace.data.spans] == ["answer", "inner"]
     inner = trace.data.spans[1]
     assert (inner.inputs, inner.outputs, inner.span_type) == ({"q": "why"}, ["a", "b"], "RETRIEVER")
     assert inner.parent_id == trace.data.spans[0].span_id
+
+
+def test_spans_sent_in_the_background(tracking: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "true")
+    tracking.tracing.reset()
+    tracking.set_experiment("background")
+    try:
+        identities = [ask(tracking, f"question {number}") for number in range(8)]
+        tracking.flush_trace_async_logging()
+        for identity in identities:
+            trace = tracking.get_trace(identity)
+            assert trace.info.state.value == "OK"
+            assert [span.name for span in trace.data.spans] == ["answer", "inner"]
+    finally:
+        tracking.tracing.reset()
 
 
 def test_searching(traced: Any) -> None:

@@ -380,6 +380,13 @@ CREATE TABLE trace_file (
   PRIMARY KEY (trace_id, path)
 );
 CREATE INDEX trace_file_by_digest ON trace_file (digest);
+CREATE TABLE trace_span (
+  trace_id TEXT NOT NULL,
+  span_id TEXT NOT NULL,
+  started_at BIGINT NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (trace_id, span_id)
+);
 INSERT INTO schema_version (room, version, at) VALUES ('tracking', 1, 0);
 -- quality
 CREATE TABLE quality_profile (

@@ -40,6 +40,7 @@ AREAS: tuple[str, ...] = (
     "registered_models",
     "model_versions",
     "webhooks",
+    "otlp",
     "traces",
     "assessments",
 )
@@ -171,7 +172,7 @@ def refuse(error: MainspringError) -> Response:
 
 
 def _run(endpoint: Endpoint, call: Call, query: str) -> bytes | Answer:
-    if not endpoint.streams:
+    if not endpoint.streams and not endpoint.raw:
         call.request = read_request(
             endpoint,
             method=call.method,

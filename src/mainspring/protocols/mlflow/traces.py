@@ -1,4 +1,4 @@
-"""Traces: recorded, found, tagged, assessed, deleted, as the tracing client does it; spans are files of a trace."""
+"""Traces: recorded, found, tagged, assessed, deleted, as the tracing client does it; see `otlp` for spans."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mainspring.kernel.clock import from_micros
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.models.registry_query import All, Comparison, Condition, parse_query
 from mainspring.protocols.mlflow.experiments import find_experiment
-from mainspring.protocols.mlflow.failures import MlflowError, invalid, missing, not_implemented
-from mainspring.protocols.mlflow.messages import Message, flag, number, text, texts
+from mainspring.protocols.mlflow.failures import MlflowError, invalid, missing
+from mainspring.protocols.mlflow.messages import Message, number, text, texts
 from mainspring.protocols.mlflow.shelves import SHELVES, Kept, Shelf
 from mainspring.protocols.mlflow.trace_wire import (
     describe_trace,
@@ -22,12 +22,10 @@ from mainspring.protocols.mlflow.trace_wire import (
     said,
 )
 from mainspring.protocols.mlflow.wire import (
-    Answer,
     Call,
     Endpoint,
     array,
     at_most,
-    boolean,
     intlike,
     of_texts,
     required,
@@ -144,12 +142,6 @@ def _start(call: Call) -> dict[str, Any]:
 
 def _get(call: Call) -> dict[str, Any]:
     return {"trace": {"trace_info": describe_trace(call.client, find_trace(call, call.path["trace_id"]))}}
-
-
-def _get_whole(call: Call) -> dict[str, Any]:
-    """Spans are files here, and the client reads them so when it is told that this is not done."""
-    find_trace(call, call.get("trace_id"))
-    raise not_implemented("The spans of a trace are read from its artifacts.")
 
 
 def _batch_infos(call: Call) -> dict[str, Any]:
@@ -279,11 +271,6 @@ def _link(call: Call) -> dict[str, Any]:
     return {}
 
 
-def _spans(_: Call) -> Answer:
-    """Spans come with their trace, in its files; the client goes on without when it reads this."""
-    return Answer(b'{"detail": "REST OTLP span logging is not supported by Mainspring"}', 501)
-
-
 _ONE = "mlflow/traces/{trace_id}"
 _LOCATION = Message(type=text, mlflow_experiment=Message(experiment_id=text))
 _KEYED = {"key": (string, required), "value": (string,)}
@@ -292,14 +279,6 @@ _DELETE = Message(experiment_id=text, max_timestamp_millis=number, max_traces=nu
 
 ENDPOINTS = (
     Endpoint("POST", "mlflow/traces", _start, version=3),
-    Endpoint(
-        "GET",
-        "mlflow/traces/get",
-        _get_whole,
-        Message(trace_id=text, allow_partial=flag),
-        {"trace_id": (string, required), "allow_partial": (boolean,)},
-        version=3,
-    ),
     Endpoint("POST", "mlflow/traces/batchGetInfos", _batch_infos, Message(trace_ids=texts), _IDS, version=3),
     Endpoint(
         "POST",
@@ -344,5 +323,4 @@ ENDPOINTS = (
         for method, handler in (("PATCH", _set_tag), ("DELETE", _delete_tag))
     ),
     Endpoint("GET", _ONE, _get, version=3),
-    Endpoint("POST", "v1/traces", _spans, version=0),
 )

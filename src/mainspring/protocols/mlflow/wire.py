@@ -96,6 +96,8 @@ class Endpoint(msgspec.Struct):
     """2 for `/api/2.0`, 3 for `/api/3.0`, 0 for a path of its own, without a prefix."""
     streams: bool = False
     """Whether the handler reads the body itself, piece by piece."""
+    raw: bool = False
+    """Whether the body is no message: the handler reads it from the call."""
     fast: Callable[[bytes], dict[str, Any] | None] | None = None
     """A reader for bodies as the stock client writes them; None from it means to read leniently."""
     ajax: bool = True
