@@ -11,7 +11,7 @@ import pytest
 import mainspring as ms
 from mainspring.autologging import autolog
 from mainspring.client.client import Client
-from mainspring.testing.autolog_suite import AutologSuite
+from mainspring.testing.autolog_suite import AutologSuite, AutologTrainingSuite
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 
@@ -105,7 +105,7 @@ class TestTorch(AutologSuite):
         assert sum(kept[0].about["counts"]) == 12
 
 
-class TestLightning(AutologSuite):
+class TestLightning(AutologTrainingSuite):
     framework = "lightning"
     entry = "lightning.pytorch:Trainer.fit"
     params: ClassVar = {"max_epochs": 2, "width": 3, "optimizer.name": "Adam", "optimizer.lr": 0.01}
@@ -168,7 +168,7 @@ def fit(broken=False):
 """
 
 
-class TestKeras(AutologSuite):
+class TestKeras(AutologTrainingSuite):
     framework = "keras"
     entry = "keras:Model.fit"
     params: ClassVar = {"epochs": 3, "loss": "mse", "batch_size": 16, "optimizer.name": "sgd"}
@@ -199,7 +199,7 @@ class TestKeras(AutologSuite):
         model.fit([[1.0, 2.0, 3.0, 4.0]], [[1.0]], verbose=0)
 
 
-class TestTransformers(AutologSuite):
+class TestTransformers(AutologTrainingSuite):
     framework = "transformers"
     entry = "transformers:Trainer.train"
     params: ClassVar = {"learning_rate": 0.01, "max_steps": 4, "model.hidden_size": 8}

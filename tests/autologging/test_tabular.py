@@ -8,7 +8,7 @@ import numpy as np
 
 import mainspring as ms
 from mainspring.client.client import Client
-from mainspring.testing.autolog_suite import AutologSuite
+from mainspring.testing.autolog_suite import AutologTrainingSuite
 
 DATA = """
 import numpy as np
@@ -24,7 +24,7 @@ def rows() -> tuple[Any, Any]:
     return inputs, (inputs[:, 0] + 0.3 * random.normal(size=120) > 0).astype(int)
 
 
-class TestSklearn(AutologSuite):
+class TestSklearn(AutologTrainingSuite):
     framework = "sklearn"
     entry = "sklearn.linear_model:LogisticRegression.fit"
     params: ClassVar = {"C": 0.5, "max_iter": 50}
@@ -45,7 +45,7 @@ class TestSklearn(AutologSuite):
         LogisticRegression(C=-1).fit(*rows())
 
 
-class TestXGBoost(AutologSuite):
+class TestXGBoost(AutologTrainingSuite):
     framework = "xgboost"
     entry = "xgboost:train"
     params: ClassVar = {"max_depth": 2, "eta": 0.3, "num_boost_round": 5}
@@ -72,7 +72,7 @@ class TestXGBoost(AutologSuite):
         xgboost.train({"max_depth": 2}, "no matrix")
 
 
-class TestLightGBM(AutologSuite):
+class TestLightGBM(AutologTrainingSuite):
     framework = "lightgbm"
     entry = "lightgbm:train"
     params: ClassVar = {"num_leaves": 7, "num_boost_round": 5}
@@ -99,7 +99,7 @@ class TestLightGBM(AutologSuite):
         lightgbm.train({"objective": "no-such-thing", "verbose": -1}, lightgbm.Dataset(inputs, label=target))
 
 
-class TestCatBoost(AutologSuite):
+class TestCatBoost(AutologTrainingSuite):
     framework = "catboost"
     entry = "catboost:CatBoostClassifier.fit"
     params: ClassVar = {"depth": 2, "iterations": 5}
@@ -123,7 +123,7 @@ class TestCatBoost(AutologSuite):
         CatBoostClassifier(iterations=5, depth=100, allow_writing_files=False, verbose=False).fit(*rows())
 
 
-class TestStatsmodels(AutologSuite):
+class TestStatsmodels(AutologTrainingSuite):
     framework = "statsmodels"
     entry = "statsmodels.api:OLS.fit"
     params: ClassVar = {"method": "qr"}

@@ -26,7 +26,7 @@ from mainspring.client.client import Client
 from mainspring.client.default import default_client
 from mainspring.tracking.types import TrackedRun
 
-__all__ = ["AutologSuite"]
+__all__ = ["AutologSuite", "AutologTrainingSuite"]
 
 
 class AutologSuite:
@@ -146,27 +146,6 @@ class AutologSuite:
         assert set(self.metrics) <= set(found.metrics)
         assert here.tracking.history(run.id, "mine")["step"].to_list() == [0, 1]
 
-    def test_two_trainings_in_one_run_do_not_mix(self, here: Client) -> None:
-        if not self.begins:
-            pytest.skip("there is no call that is a training")
-        autolog(self.framework)
-        with here.tracking.run("given", source=False):
-            self.train()
-            self.train()
-        found = self.trained(here)
-        for name in self.metrics:
-            assert f"fit-2/{name}" in found.metrics
-            assert found.metrics[name].count == found.metrics[f"fit-2/{name}"].count
-
-    def test_two_trainings_alone_are_two_runs(self, here: Client) -> None:
-        if not self.begins:
-            pytest.skip("there is no call that is a training")
-        autolog(self.framework)
-        self.train()
-        self.train()
-        mine = [run for run in self.runs(here) if not run.run.parent_id]
-        assert [run.status for run in mine] == ["finished", "finished"]
-
     def test_switching_on_twice_logs_once(self, here: Client) -> None:
         autolog(self.framework)
         autolog(self.framework)
@@ -254,3 +233,24 @@ def _entry(address: str) -> Callable[..., Any]:
     for name in path.split("."):
         found = getattr(found, name)
     return found  # type: ignore[no-any-return]  # a function, by the address
+
+
+class AutologTrainingSuite(AutologSuite):
+    """What holds besides for a framework of which one call is a whole training."""
+
+    def test_two_trainings_in_one_run_do_not_mix(self, here: Client) -> None:
+        autolog(self.framework)
+        with here.tracking.run("given", source=False):
+            self.train()
+            self.train()
+        found = self.trained(here)
+        for name in self.metrics:
+            assert f"fit-2/{name}" in found.metrics
+            assert found.metrics[name].count == found.metrics[f"fit-2/{name}"].count
+
+    def test_two_trainings_alone_are_two_runs(self, here: Client) -> None:
+        autolog(self.framework)
+        self.train()
+        self.train()
+        mine = [run for run in self.runs(here) if not run.run.parent_id]
+        assert [run.status for run in mine] == ["finished", "finished"]
