@@ -161,10 +161,10 @@ def _selects(
     (condition, probe), base, everything = conditions, scope_condition(scope, view), scope_condition(scope, "all")
     if not ordering.walk:
         latest_first = ordering.terms[0].sql == "r.started_at" and ordering.terms[0].descending
-        edge = _start_edge(tx, base, last) if probe and latest_first else None
-        if probe and edge is not None:
-            yield _select(ordering, (f"{base[0]} AND r.started_at >= ?", (*base[1], edge)), probe, last)
-            base = f"{base[0]} AND r.started_at < ?", (*base[1], edge)
+        since = _start_edge(tx, base, last) if probe and latest_first else None
+        if probe and since is not None:
+            yield _select(ordering, (f"{base[0]} AND r.started_at >= ?", (*base[1], since)), probe, last)
+            base = f"{base[0]} AND r.started_at < ?", (*base[1], since)
         yield _select(ordering, base, condition, last)
         return
     # The leading key is a metric with an index of its values: walk it. First come infinities of the near end, then
@@ -212,10 +212,10 @@ def _start_edge(tx: Transaction, base: Part, last: Sequence[Any]) -> int | None:
     """The same for the latest start, which is the order where none is asked for."""
     onwards = (" AND r.started_at <= ?", (last[0],)) if last else ("", ())
     sql = f"SELECT r.started_at FROM tracked_run r WHERE {base[0]}{onwards[0]}"  # noqa: S608 -- of constants
-    found: int | None = tx.value(
+    start: int | None = tx.value(
         f"{sql} ORDER BY r.started_at DESC LIMIT 1 OFFSET ?", (*base[1], *onwards[1], 2 * RARE)
     )
-    return found
+    return start
 
 
 def _select(ordering: Ordering, base: Part, condition: Part, last: Sequence[Any]) -> Part:

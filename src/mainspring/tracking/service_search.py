@@ -21,6 +21,7 @@ from mainspring.tracking.query_sql import Keys, Scope, compile_query
 from mainspring.tracking.query_tree import names_in, text_of
 from mainspring.tracking.query_words import EXPERIMENT_WORDS
 from mainspring.tracking.search import View, count_runs, search_runs
+from mainspring.tracking.search_groups import Groups, group_runs
 from mainspring.tracking.service_archive import ArchiveOperations
 from mainspring.tracking.service_compare import CompareOperations
 from mainspring.tracking.sql_view import SqlResult, run_sql
@@ -86,6 +87,34 @@ class SearchOperations(CompareOperations, ArchiveOperations):
         tree = parse_query(query)
         with self.store.read() as tx:
             return count_runs(tx, tree, experiments=experiment_ids(tx, experiments or []), view=view)
+
+    @operation(permission="tracking:read")
+    def group(
+        self,
+        query: str = "",
+        *,
+        by: list[str],
+        fields: list[str] | None = None,
+        experiments: list[str] | None = None,
+        view: View = "active",
+        limit: int = 500,
+    ) -> Groups:
+        """The runs that pass a filter, taken together by what they share: `group(by=["params.family"])`.
+
+        Args:
+            query: As for `search`.
+            by: Parameters, tags, or `group`, `status`, `title`, `user`, `experiment`, `parent`.
+            fields: Of what each group has the mean, the deviation and the extremes: `["metrics.loss",
+                "min(metrics.loss)", "params.depth", "duration"]`.
+            experiments: As for `search`.
+            view: As for `search`.
+            limit: How many groups at most, the largest first, up to 10,000.
+        """
+        tree = parse_query(query)
+        keys, columns = ([parse_order(each).field for each in names] for names in (by, fields or []))
+        with self.store.read() as tx:
+            ids = experiment_ids(tx, experiments or [])
+            return group_runs(tx, tree, experiments=ids, view=view, by=keys, fields=columns, limit=limit)
 
     @operation(permission="tracking:read")
     def experiments(
