@@ -4,6 +4,8 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from mainspring.kernel.errors import InvalidInput
+
 
 @pytest.mark.databases("sqlite")
 def test_a_run_registers_what_it_trained(any_client):
@@ -16,3 +18,18 @@ def test_a_run_registers_what_it_trained(any_client):
     assert {key: each.value for key, each in version.metrics.items()} == {"acc": 0.9}
     assert run.id in [node.id for node in any_client.lineage.why("model/line@1").nodes]
     assert any_client.models.load("line").predict({"x": rows["x"].to_numpy()})["label"].tolist()[:4] == [0, 0, 1, 1]
+
+
+@pytest.mark.databases("sqlite")
+def test_a_loaded_model_is_asked_with_rows_as_they_are_there(client):
+    rows = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0] * 10, "z": [1, 0] * 20, "y": [0, 0, 1, 1] * 10})
+    model = LogisticRegression().fit(rows.select("x", "z").to_pandas(), rows["y"].to_numpy())
+    client.models.log_model("line", model, example=rows.select("x", "z"))
+    expected = model.predict(rows.select("x", "z").to_pandas()).tolist()
+    for native in (False, True):
+        loaded = client.models.load("line", native=native)
+        for each in (rows, rows.to_pandas(), rows.to_dicts(), rows.select("x", "z").to_numpy(), rows.to_dict()):
+            assert loaded.predict(each)["label"].tolist() == expected
+        with pytest.raises(InvalidInput, match="'z'"):
+            loaded.predict(rows.select("x").to_pandas())
+        loaded.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ from mainspring.kernel.errors import Damaged, InvalidInput, NotFound
 from mainspring.kernel.operations import operation
 from mainspring.lineage.types import File
 from mainspring.models.approvals import refresh
+from mainspring.models.loaded import LoadedModel
 from mainspring.models.policy import LoadPolicy
 from mainspring.models.registering import add_version
 from mainspring.models.registry import EXTERNAL, find_version, policy, set_policy
@@ -25,9 +26,6 @@ from mainspring.models.service_retention import RetentionOperations
 from mainspring.models.service_versions import VersionOperations
 from mainspring.models.types import Code, Environment, Manifest, Metric, ModelVersion, VersionStatus
 from mainspring.store.service import Storage
-
-if TYPE_CHECKING:
-    from mainspring.engines.models import Predictor
 
 __all__ = ["Models"]
 
@@ -230,8 +228,8 @@ class Models(
             write_mlflow_folder(Path(made), read_manifest(Path(made)), Path(folder), metadata=about)
         return version
 
-    def load(self, ref: str, *, native: bool = False) -> Predictor:
-        """A version ready to answer: `load("flight-delay@champion").predict(...)`.
+    def load(self, ref: str, *, native: bool = False) -> LoadedModel:
+        """A version ready to answer: `load("flight-delay@champion").predict(frame)`.
 
         Args:
             ref: `name@3`, `name@champion`, `name` or an artifact's id.
@@ -241,7 +239,7 @@ class Models(
 
         with tempfile.TemporaryDirectory(prefix="mainspring-model-") as made:
             self.download(ref, made)
-            return open_package(Path(made), policy=self.policy(), native=native)
+            return LoadedModel(open_package(Path(made), policy=self.policy(), native=native))
 
     def load_object(self, ref: str) -> Any:
         """The object that was logged: an estimator, a booster, or the bytes of a graph; where the policy allows it."""
