@@ -117,3 +117,31 @@ def test_experiments_are_made_renamed_deleted_and_restored(say, ids):
     assert [row[0] for row in say("experiment", "list", "--deleted").rows] == ["newer"]
     say("experiment", "restore", "newer")
     assert len(say("experiment", "list").rows) == 2
+
+
+def test_what_is_listed_and_shown_without_being_asked_is_what_tells_most(say, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSPRING_SPOOL", str(tmp_path / "spools"))
+    with connect(folder) as client:
+        with client.tracking.run("other", source=False) as run:
+            run.log(a=1, b=2, c=3, d=4)
+        with client.tracking.run("ours", source=False) as outer:
+            outer.log({"loss": 0.5, "system/cpu": 99.0})
+            with client.tracking.run("ours", title="inner", group="g", source=False) as inner:
+                inner.log(loss=0.25)
+    rows = say("run", "list", "--experiment", "ours").rows
+    assert [row[1:4] for row in rows] == [["inner", "finished", "0.25"], ["", "finished", "0.5"]]
+    assert say("run", "list", "experiment = 'ours'").rows[0][4] == "0.25"
+    about = say("run", "show", inner.id).out.split("\n\n")[0].splitlines()
+    named = dict(line.split(None, 1) for line in about)
+    assert (named["experiment"], named["title"], named["group"], named["parent"]) == ("ours", "inner", "g", outer.id)
+    assert len({len(line) - len(line.split(None, 1)[1]) for line in about}) == 1
+
+
+def test_an_id_is_in_one_piece_on_a_narrow_terminal(monkeypatch, capsys):
+    from mainspring.cli.output import show_table
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "01a1fed2-07a1-7fae-aa18-68662851a30f"
+    show_table(("run", "title", "note"), [(name, "x" * 40, "many words " * 9)], empty="")
+    assert name in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -31,6 +32,7 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EXIT_CODES: dict[type[MainspringError], int] = {
     errors.InvalidInput: 2,
     errors.NotFound: 3,
@@ -98,8 +100,9 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: 
     from rich.table import Table
 
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        ids = any(_ID.fullmatch(line[place]) for line in lines)  # an id in two pieces cannot be copied
+        table.add_column(column, overflow="fold", no_wrap=ids)
     for line in lines:
         table.add_row(*line)
     Console(highlight=False).print(table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +34,7 @@ __all__ = ["run"]
 
 _PAGE = 1000
 _FIRST_METRICS = 4
+_LOOKED_AT = 50
 _PLAIN = ("run", "title", "experiment", "status", "started", "took", "user", "group", "note")
 _STATUS = click.Choice(["", "running", "finished", "failed", "cancelled", "crashed"])
 
@@ -89,9 +91,11 @@ def list_runs(
         if only_count:
             echo_json(client.tracking.count(query, **asked))
             return
-        chosen = _columns(client, columns, experiments)
-        fields = None if as_json or jsonl else [each for each in chosen if each not in _PLAIN]
-        pages = _pages(client, query, limit, {**asked, "order_by": list(order), "fields": fields})
+        asked["order_by"] = list(order)
+        plain = as_json or jsonl
+        chosen = [] if plain else _chosen(columns) or _telling(client, query, limit, asked, alone=len(experiments) == 1)
+        fields = None if plain else [each for each in chosen if each not in _PLAIN]
+        pages = _pages(client, query, limit, {**asked, "fields": fields})
         if jsonl:
             for page in pages:
                 for each in page.runs:
@@ -133,12 +137,12 @@ def show(run_id: str, store: str, url: str, *, as_json: bool) -> None:
         [
             ("run", found.id),
             ("kind", found.kind),
-            ("name", found.name),
+            ("experiment" if tracked is not None else "name", found.name),
             ("status", found.status),
             ("started", found.started_at),
             ("took", _lasted(found)),
             ("by", found.created_by),
-            *((name, value) for name, value in found.metadata.items() if value not in ("", None, [], {})),
+            *_about(found, tracked),
         ]
     )
     if tracked is not None:
@@ -198,19 +202,24 @@ def _with_status(query: str, status: str) -> str:
     return f"({query}) AND status = '{status}'" if query.strip() else f"status = '{status}'"
 
 
-def _columns(client: Client, text: str, experiments: Sequence[str]) -> list[str]:
-    """The columns that were asked for, or those that tell most."""
-    if text:
-        chosen = [each.strip() for each in text.split(",") if each.strip()]
-        for each in chosen:
-            if each not in _PLAIN and not each.startswith(("metrics.", "params.", "tags.")):
-                raise InvalidInput(
-                    f"{each!r} is not a column", known=[*_PLAIN, "metrics.<name>", "params.<name>", "tags.<name>"]
-                )
-        return chosen
-    keys = client.tracking.keys(experiments=list(experiments), space="metric", limit=_FIRST_METRICS)
-    place = [] if len(experiments) == 1 else ["experiment"]
-    return ["run", *place, "title", "status", *(f"metrics.{each.name}" for each in keys), "started", "took"]
+def _chosen(text: str) -> list[str]:
+    """The columns that were asked for."""
+    chosen = [each.strip() for each in text.split(",") if each.strip()]
+    for each in chosen:
+        if each not in _PLAIN and not each.startswith(("metrics.", "params.", "tags.")):
+            raise InvalidInput(
+                f"{each!r} is not a column", known=[*_PLAIN, "metrics.<name>", "params.<name>", "tags.<name>"]
+            )
+    return chosen
+
+
+def _telling(client: Client, query: str, limit: int, asked: dict[str, Any], *, alone: bool) -> list[str]:
+    """The columns where none were asked for: the metrics that most of the runs have that come first."""
+    page = client.tracking.search(query, **asked, fields=["metrics.*"], limit=min(limit, _LOOKED_AT))
+    names = Counter(name for each in page.runs for name in each.metrics if not name.startswith("system/"))
+    first = sorted(names, key=lambda name: (-names[name], name))[:_FIRST_METRICS]
+    place = [] if alone else ["experiment"]
+    return ["run", *place, "title", "status", *(f"metrics.{name}" for name in sorted(first)), "started", "took"]
 
 
 def _pages(client: Client, query: str, limit: int, asked: dict[str, Any]) -> Iterator[RunPage]:
@@ -257,15 +266,24 @@ def _list_lineage(
     show_table(("run", "kind", "name", "status", "started", "took"), rows, empty="no such runs")
 
 
+def _about(found: Run, tracked: TrackedRun | None) -> list[tuple[str, Any]]:
+    """What else there is to say of a run in a line each; nothing of what there is not."""
+    about = dict(found.metadata)
+    if tracked is not None:
+        commit = tracked.source.get("commit", "")
+        about |= {
+            "title": tracked.title,
+            "group": tracked.group,
+            "parent": found.parent_id,
+            "forked from": f"{tracked.forked_from} at step {tracked.fork_step}" if tracked.forked_from else "",
+            "code": f"{commit}, changed since" if commit and tracked.source.get("changed") else commit,
+            "note": tracked.note,
+            "tags": [f"{name}={value}" for name, value in tracked.tags.items()],
+        }
+    return [(name, value) for name, value in about.items() if value not in ("", None, [], {})]
+
+
 def _show_tracked(tracked: TrackedRun) -> None:
-    about = [
-        ("title", tracked.title),
-        ("group", tracked.group),
-        ("note", tracked.note),
-        ("forked from", tracked.forked_from),
-    ]
-    tags = [f"{name}={value}" for name, value in tracked.tags.items()]
-    show_fields([(name, value) for name, value in [*about, ("tags", tags)] if value])
     if tracked.params:
         click.echo("")
         show_table(("parameter", "value"), tracked.params.items(), empty="")

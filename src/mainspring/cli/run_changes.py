@@ -98,7 +98,7 @@ def sync(store: str, url: str) -> None:
 
     \b
     mainspring run sync
-    mainspring run sync --url http://127.0.0.1:8000
+    mainspring run sync --url http://127.0.0.1:7300
     """
     with use_client(store, url) as client:
         click.echo(f"{client.tracking.recover()} records sent", err=True)
