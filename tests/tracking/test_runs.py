@@ -68,6 +68,8 @@ def test_what_may_be_gone_on_with_is_said(client: Client) -> None:
         begin(client, id=new_id(), resume="must")
     with pytest.raises(InvalidInput, match="needs the id"):
         begin(client, resume="must")
+    with pytest.raises(InvalidInput, match="known: allow, must, never"):
+        begin(client, id=run.id, resume="always")
     with begin(client, id=(wanted := new_id()), resume="allow") as new:
         assert new.id == wanted
 

@@ -23,6 +23,7 @@ __all__ = ["RUN_VARIABLE", "Beginning", "begin"]
 RUN_VARIABLE = "MAINSPRING_RUN"
 """The environment variable that says which run a process joins."""
 
+_RESUME = ("", "allow", "must", "never")
 _log = logging.getLogger("mainspring.tracking")
 
 
@@ -56,8 +57,7 @@ def begin(
     joined = bare_id(os.environ.get(RUN_VARIABLE, "")) if not wanted.run_id and not wanted.forked_from else ""
     if (not wanted.forked_from) != (wanted.fork_step is None):
         raise InvalidInput("a fork has a run and a step", hint="fork_from=run_id, fork_step=1000")
-    if resume and not wanted.run_id:
-        raise InvalidInput(f"resume = {resume!r} needs the id of a run", hint='ms.run(..., id="...")')
+    _check_resume(resume, wanted.run_id)
     if joined:
         return _join(tracking, wanted, joined, offline=offline)
     found = None
@@ -86,6 +86,13 @@ def begin(
             _log.warning("run %s begins without the store and is sent later: %s", start.run_id, error)
     step = wanted.fork_step if wanted.fork_step is not None else -1
     return Beginning(start, main=True, step=step)
+
+
+def _check_resume(resume: str, run_id: str) -> None:
+    if resume not in _RESUME:
+        raise InvalidInput(f"resume = {resume!r} is none", known=_RESUME[1:])
+    if resume and not run_id:
+        raise InvalidInput(f"resume = {resume!r} needs the id of a run", hint='ms.run(..., id="...")')
 
 
 def _join(tracking: Tracking, wanted: RunStart, run_id: str, *, offline: bool) -> Beginning:
