@@ -107,6 +107,33 @@ def test_beyond_loopback_the_password_is_a_token(client: Client, store_folder: P
         assert wrong.status_code == 401
 
 
+def test_a_contributor_uploads_in_parts(client: Client, store_folder: Path) -> None:
+    from starlette.testclient import TestClient
+
+    secrets = {role: client.trust.create_token(role, role=role).secret for role in ("contributor", "viewer")}
+    with Store.open(store_folder) as store:
+        http = TestClient(make_app(store, host="10.0.0.1"), base_url="http://10.0.0.1")
+        mine, theirs = ({"authorization": f"Bearer {secrets[role]}"} for role in ("contributor", "viewer"))
+        made = http.post("/api/2.0/mlflow/runs/create", json={"experiment_id": "0"}, headers=mine).json()
+        run_id = made["run"]["info"]["run_id"]
+        root, place = "/api/2.0/mlflow-artifacts/mpu", f"0/{run_id}/artifacts/deep"
+        begun = {"path": "big.bin", "num_parts": 2}
+        upload = http.post(f"{root}/create/{place}", json=begun, headers=mine).json()
+        parts = []
+        for credential, content in zip(upload["credentials"], (b"a" * 5000, b"b" * 70), strict=True):
+            address = httpx.URL(credential["url"]).path
+            assert http.put(address, content=content).status_code == 401
+            assert http.put(address, content=content, headers=theirs).status_code == 403
+            answer = http.put(address, content=content, headers=credential["headers"])  # as it is told
+            parts.append({"part_number": credential["part_number"], "etag": answer.headers["etag"]})
+        whole = {"path": "big.bin", "upload_id": upload["upload_id"], "parts": parts[::-1]}
+        refused = http.post(f"{root}/complete/{place}", json=whole, headers=theirs)
+        assert (refused.status_code, refused.json()["error_code"]) == (403, "PERMISSION_DENIED")
+        assert http.post(f"{root}/complete/{place}", json=whole, headers=mine).status_code == 200
+        read = http.get(f"/api/2.0/mlflow-artifacts/artifacts/{place}/big.bin", headers=theirs)
+        assert read.content == b"a" * 5000 + b"b" * 70
+
+
 def test_what_the_server_says_of_itself(mlflow_server: str) -> None:
     assert httpx.get(f"{mlflow_server}/version").text.split(".")[0] == "3"
     assert httpx.get(f"{mlflow_server}/health").status_code == 200
