@@ -294,7 +294,9 @@ trees = st.recursive(
 )
 conjunctions = st.builds(
     lambda nodes: And(tuple(nodes)),
-    st.lists(leaves(metrics, numbers, orderly) | leaves(held, texts | st.booleans(), st.just("=")), min_size=2, max_size=3),
+    st.lists(
+        leaves(metrics, numbers, orderly) | leaves(held, texts | st.booleans(), st.just("=")), min_size=2, max_size=3
+    ),
 )
 orders = st.lists(
     st.builds(
@@ -377,8 +379,15 @@ def test_sql_and_python_find_the_same_runs(filled, tree, scope, view):
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(order=orders, scope=scopes, view=views, size=st.integers(1, 30), tree=st.none() | conditions | conjunctions)
-def test_pages_together_are_the_whole_in_order(filled, order, scope, view, size, tree):
+@given(
+    order=orders,
+    scope=scopes,
+    view=views,
+    size=st.integers(1, 30),
+    offset=st.integers(0, 70),
+    tree=st.none() | conditions | conjunctions,
+)
+def test_pages_together_are_the_whole_in_order(filled, order, scope, view, size, offset, tree):
     store, models = filled
     found, page, pages = [], "", 0
     with store.read() as tx:
@@ -391,6 +400,13 @@ def test_pages_together_are_the_whole_in_order(filled, order, scope, view, size,
         now = tx.now_micros
     wanted = [run for run in models if seen(run, scope, view) and (tree is None or holds(tree, run, now))]
     assert found == [run.number for run in sort(wanted, order, now)]
+    with store.read() as tx:
+        ask = {"experiments": scope, "view": view, "orders": order, "limit": size}
+        jumped = search_runs(tx, tree, offset=offset, **ask)
+        assert jumped.numbers == found[offset : offset + size]
+        if jumped.next_page:
+            after = search_runs(tx, tree, page=jumped.next_page, **ask).numbers
+            assert after == found[offset + size : offset + 2 * size]
     assert pages == max(1, math.ceil(len(wanted) / size))
 
 

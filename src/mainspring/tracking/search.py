@@ -24,6 +24,7 @@ __all__ = ["Found", "View", "count_runs", "scope_condition", "search_runs"]
 View = Literal["active", "deleted", "all"]
 
 _LARGEST_PAGE = 50_000
+_FARTHEST = 1_000_000
 _VIEWS = {"active": " AND r.deleted_at IS NULL", "deleted": " AND r.deleted_at IS NOT NULL", "all": ""}
 
 
@@ -46,6 +47,7 @@ def search_runs(
     orders: Sequence[Order] = (),
     limit: int = 100,
     page: str = "",
+    offset: int = 0,
 ) -> Found:
     """A page of the runs for which a tree is true, in an order.
 
@@ -57,12 +59,15 @@ def search_runs(
         orders: The keys of the order; then the latest start, then the id.
         limit: At most 50,000.
         page: The token of the page before, or an empty text.
+        offset: How many runs to pass over after that: for a jump; at most 1,000,000.
 
     Raises:
         InvalidInput: the tree, the order or the token is not a right one.
     """
     if not 1 <= limit <= _LARGEST_PAGE:
         raise InvalidInput(f"limit = {limit} is not from 1 to {_LARGEST_PAGE}")
+    if not 0 <= offset <= _FARTHEST:
+        raise InvalidInput(f"offset = {offset} is not from 0 to {_FARTHEST:,}", hint="go on with `next_page` there")
     scope = Scope(tx, experiments)
     keys = Keys(scope)
     at_step = reader_at_step(tx, keys)
@@ -83,7 +88,14 @@ def search_runs(
         [_among(ordering, base, rare, last)] if rare else _selects(tx, ordering, scope, view, (condition, probe), last)
     )
     for sql, params in statements:
-        rows += tx.rows(f"{sql} LIMIT ?", (*params, limit + 1 - len(rows)))
+        if offset:
+            passed = int(tx.value(f"SELECT count(*) FROM ({sql} LIMIT ?) o", (*params, offset)))  # noqa: S608 -- of constants
+            offset -= passed
+            if offset:
+                continue
+            rows += tx.rows(f"{sql} LIMIT ? OFFSET ?", (*params, limit + 1 - len(rows), passed))
+        else:
+            rows += tx.rows(f"{sql} LIMIT ?", (*params, limit + 1 - len(rows)))
         if len(rows) > limit:
             break
     more = encode_page(question, rows[limit - 1][1:]) if len(rows) > limit else ""

@@ -124,6 +124,7 @@ class _Asked(msgspec.Struct, frozen=True):
     grouped: list[str]
     limit: int
     page: str
+    offset: int
 
     @property
     def filter(self) -> str:
@@ -154,7 +155,7 @@ def runs(client: Client, ask: Ask) -> RunsPage:
     """Tracked runs: filtered, ordered by several columns, grouped, in windows."""
     asked = _asked(client, ask)
     found = _find(client, asked)
-    first = not asked.page
+    first = not asked.page and not asked.offset
     pinned = _pinned(client, ask, asked.fields) if first else []
     experiments = client.tracking.experiments(limit=200).experiments if first else []
     columns = [_column(each, [*pinned, *found.runs], asked.sort, ask) for each in [*_FIXED, *asked.columns]]
@@ -171,7 +172,7 @@ def runs(client: Client, ask: Ask) -> RunsPage:
         groups=found.groups,
         grouped=asked.grouped,
         next_page=found.next_page,
-        next_href=ask.here(page=found.next_page) if found.next_page else "",
+        next_href=ask.here(page=found.next_page, offset="") if found.next_page else "",
         total=found.total,
         query=asked.query,
         problem=found.problem,
@@ -198,6 +199,7 @@ def _asked(client: Client, ask: Ask) -> _Asked:
         grouped=ask.query.get("group", []),
         limit=_number(ask.get("limit", str(_FIRST))),
         page=ask.get("page"),
+        offset=int(ask.get("offset")) if ask.get("offset").isdecimal() else 0,
     )
 
 
@@ -222,9 +224,10 @@ def _find(client: Client, asked: _Asked) -> _Found:
                 fields=asked.fields,
                 limit=asked.limit,
                 page=asked.page,
+                offset=asked.offset,
             )
             found.runs, found.next_page, found.unknown = page.runs, page.next_page, page.unknown
-        if not asked.page:
+        if not asked.page and not asked.offset:
             found.total = client.tracking.count(asked.filter, experiments=asked.experiments, view=asked.view)
         else:
             found.total = -1

@@ -129,7 +129,7 @@ export class Table {
     this.after.style.height = `${Math.max(length - last, 0) * ROW}px`;
     this.first = first;
     this.last = last;
-    if (last > 0) this.need(last - 1);
+    for (let index = first; index < last; index += 1) if (!this.item(index)) { this.need(index); break; }
     this.drawn([...this.live.values()]);
   }
 

@@ -135,7 +135,7 @@ async function start() {
     if (id === "all") for (const row of everyRow()) { if (on) selected.add(row.id); else selected.delete(row.id); }
     else if (on) selected.add(id);
     else selected.delete(id);
-    const index = to >= 0 ? to : rows.rows.findIndex((row) => row.id === id);
+    const index = to >= 0 ? to : rows.rows.findIndex((row) => row?.id === id);
     if (to >= 0 && lastPicked >= 0 && !items) for (let each = Math.min(lastPicked, to); each <= Math.max(lastPicked, to); each += 1) if (rows.rows[each]) selected.add(rows.rows[each].id);
     lastPicked = index;
     for (const line of [...table.live.values(), ...table.pins.children]) {
@@ -148,7 +148,7 @@ async function start() {
   }
 
   function everyRow() {
-    const all = items ? items.filter((each) => each.row).map((each) => each.row) : rows.rows;
+    const all = items ? items.filter((each) => each.row).map((each) => each.row) : rows.rows.filter(Boolean);
     return [...new Map([...rows.head.pinned, ...all].map((row) => [row.id, row])).values()];
   }
 
