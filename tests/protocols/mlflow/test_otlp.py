@@ -104,7 +104,7 @@ def test_a_span_in_json_sent_twice_counts_once(mlflow_server: str, tracking: Any
         (400, b"not gzip", {"content-encoding": "gzip"}),
         (400, gzip.compress(b"abcdef" * 99, mtime=0)[:-9], {"content-encoding": "gzip"}),
         (400, b"x", {"content-encoding": "br"}),
-        (413, gzip.compress(bytes(65 << 20, mtime=0), 1), {"content-encoding": "gzip"}),
+        (413, gzip.compress(bytes(65 << 20), 1, mtime=0), {"content-encoding": "gzip"}),
         (422, b"", {"x-mlflow-experiment-id": None}),
         (404, b'{"resourceSpans": [{}]}', {"content-type": "application/json", "x-mlflow-experiment-id": "99"}),
         (
