@@ -126,6 +126,24 @@ def test_groups_have_means_and_open_to_their_runs(desk):
     assert desk.locator("tr.inside").count() == 0
 
 
+def test_tags_that_programs_keep_are_shown_when_they_are_asked_for(desk, sweep):
+    client, ids = sweep, sweep.ids
+    client.tracking.annotate([ids[-2]], tags={"mlflow.datasets.0": "hidden", "import.source": "hidden"})
+    try:
+        ready(desk, "/runs?experiment=sweep&col=tags")
+        row = desk.locator(f'.grid tr[data-id="{ids[-2]}"]')
+        assert "hidden" not in row.inner_text()
+        row.locator(".chips button").click()
+        assert row.inner_text().count("hidden") == 2
+        desk.goto(f"/runs/{ids[-2]}")
+        tags = desk.locator("#run-tags")
+        assert "hidden" not in tags.inner_text()
+        tags.locator("summary").click()
+        assert tags.inner_text().count("hidden") == 2
+    finally:
+        client.tracking.annotate([ids[-2]], tags={"mlflow.datasets.0": "", "import.source": ""})
+
+
 def test_columns_are_found_added_and_taken_away(desk):
     ready(desk)
     desk.click(".menu:has-text('Columns') > button")

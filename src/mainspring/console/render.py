@@ -72,6 +72,8 @@ def _environment() -> Environment:
         short=words.short_id,
         span=span_label,
         tone=tone_of,
+        public=lambda tags: {name: value for name, value in tags.items() if not words.is_bookkeeping(name)},
+        bookkeeping=lambda tags: {name: value for name, value in tags.items() if words.is_bookkeeping(name)},
         zip=lambda first, second: list(zip(first, second, strict=True)),
     )
     return environment

@@ -19,12 +19,15 @@ __all__ = [
     "counted",
     "elapsed",
     "figure_label",
+    "is_bookkeeping",
     "is_id",
     "iso",
     "json_text",
     "per_cent",
     "short_id",
 ]
+
+_BOOKKEEPING = re.compile(r"(mlflow\.(datasets|models|log-model\.history)|mainspring\.define\.|import\.)")
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _SHORT = 8
@@ -125,6 +128,16 @@ def counted(number: int, name: str, plural: str = "") -> str:
         ('1 event', '1,200 events', '2 entries')
     """
     return f"{number:,} {name if number == 1 else plural or name + 's'}"
+
+
+def is_bookkeeping(tag: str) -> bool:
+    """Whether a tag is one that programs keep for themselves, and people look at when they look for it.
+
+    Example:
+        >>> is_bookkeeping("mainspring.define.loss"), is_bookkeeping("mlflow.user"), is_bookkeeping("important")
+        (True, False, False)
+    """
+    return _BOOKKEEPING.match(tag) is not None
 
 
 def json_text(value: Any, *, indent: int = 0) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from mainspring.console.charts.palette import slot_of
 from mainspring.console.links import run_path
 from mainspring.console.page import Ask, Crumb, Entry, Page
-from mainspring.console.words import short_id
+from mainspring.console.words import is_bookkeeping, short_id
 from mainspring.kernel.errors import InvalidInput
 from mainspring.tracking.comparing import CodeDiff, DiffRow
 from mainspring.tracking.importance import ParamImportance
@@ -118,7 +118,7 @@ def compare(client: Client, ask: Ask) -> ComparePage:
         keys=keys,
         metrics=[line for line in lines if everything or line.least >= 0 or len(shown) < 2],
         params=[each for each in params if each.differs or everything],
-        tags=diff.tags if diff else [],
+        tags=[each for each in diff.tags if everything or not is_bookkeeping(each.name)] if diff else [],
         data=diff.data if diff else [],
         environment=diff.environment if diff else [],
         code=diff.code if diff else [],

@@ -34,7 +34,7 @@ export function setUpEditing() {
   const tags = document.getElementById("run-tags");
   const drawTag = (name, value) => h("span", { class: "chip with-act", data: { tag: name } }, value ? `${name}: ${value}` : name,
     h("button", { type: "button", aria: { label: `Remove the tag ${name}` }, onclick: async (event) => { const chip = event.target.closest(".chip"); if (await attempt(() => call("tracking.annotate", { run_ids: [id], tags: { [name]: "" } }))) chip.remove(); } }, "×"));
-  for (const chip of [...tags.children]) { const { tag } = chip.dataset; chip.replaceWith(drawTag(tag, chip.textContent.slice(tag.length + 2))); }
+  for (const chip of tags.querySelectorAll('.chip[data-tag]')) { const { tag } = chip.dataset; chip.replaceWith(drawTag(tag, chip.textContent.slice(tag.length + 2))); }
   const adder = h("button", { type: "button", class: "chip add", onclick: () => {
     const input = h("input", { type: "text", class: "small", placeholder: "name: value", aria: { label: "New tag, as name: value" } });
     const form = h("form", { class: "line", onsubmit: async (event) => {

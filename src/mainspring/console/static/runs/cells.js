@@ -2,6 +2,9 @@
 import { h } from "../dom.js";
 import { absolute, ago, compact, figure, span, TONES } from "../words.js";
 
+// Tags that programs keep for themselves.
+const BOOKKEEPING = /^(mlflow\.(datasets|models|log-model\.history)|mainspring\.define\.|import\.)/;
+
 export function cell(column, value, row, base) {
   switch (column.kind) {
     case "status":
@@ -11,7 +14,7 @@ export function cell(column, value, row, base) {
     case "span":
       return h("td", { class: "number" }, row.status === "running" ? span((Date.now() - Date.parse(row.started_at)) / 1000) : span(value));
     case "tags":
-      return h("td", {}, h("div", { class: "chips" }, Object.entries(value ?? {}).map(([key, each]) => h("span", { class: "chip", title: `${key}: ${each}` }, each ? `${key}: ${each}` : key))));
+      return h("td", {}, chips(Object.entries(value ?? {})));
     case "number":
       return h("td", { class: "number" }, ...number(value, base, column));
     default:
@@ -19,6 +22,13 @@ export function cell(column, value, row, base) {
       if (typeof value === "boolean") return h("td", {}, h("span", { class: `bool ${value}` }, String(value)));
       return h("td", { class: typeof value === "number" ? "number" : "", title: compact(value, 2000) }, compact(value));
   }
+}
+
+function chips(tags) {
+  const chip = ([key, each]) => h("span", { class: "chip", title: `${key}: ${each}` }, each ? `${key}: ${each}` : key);
+  const kept = tags.filter(([key]) => BOOKKEEPING.test(key));
+  const all = h("button", { type: "button", class: "chip add", title: "Show all tags", hidden: !kept.length, onclick: () => all.replaceWith(...kept.map(chip)) }, `+${kept.length}`);
+  return h("div", { class: "chips" }, tags.filter(([key]) => !BOOKKEEPING.test(key)).map(chip), all);
 }
 
 function number(value, base, column) {
