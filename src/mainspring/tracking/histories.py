@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -25,9 +25,14 @@ from mainspring.tracking.types import Series
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["points_of", "series_of"]
+__all__ = ["COLUMNS", "points_of", "series_of"]
+
+COLUMNS = ("steps", "at", "counts", "minimum", "maximum", "mean", "last", "x")
+"""What a series may have; see `types.Series`."""
 
 _IN = 500
+_DIGITS = 17
+_FLOATS = ("minimum", "maximum", "mean", "last", "x")
 _FORKS = 1000
 
 
@@ -90,8 +95,17 @@ def series_of(
     x: str = "step",
     method: Literal["minmax", "lttb"] = "minmax",
     since: str = "",
+    columns: Sequence[str] = (),
+    digits: int = 0,
 ) -> list[Series]:
-    """The histories of metrics in runs, in stretches; a run without a metric is left out for it."""
+    """The histories of metrics in runs, in stretches; a run without a metric is left out for it.
+
+    Of `columns` only those are filled, all when there are none; `digits` shortens numbers, whole when 0.
+    """
+    if unknown := [each for each in columns if each not in COLUMNS]:
+        raise InvalidInput(f"a series has no column {unknown[0]!r}", known=COLUMNS)
+    if not 0 <= digits <= _DIGITS:
+        raise InvalidInput(f"digits = {digits} is not from 0 to {_DIGITS}")
     rows = [find_run(tx, each) for each in dict.fromkeys(run_ids)]
     histories = _histories(tx, rows, list(dict.fromkeys(keys)))
     chunks = _chunks(tx, histories)
@@ -121,8 +135,21 @@ def series_of(
             if outlined and x == "time" and not _rises(frame, "at"):
                 frame, counts = _point_frame(tx, group, chunks)
             answer += _answer(tx, group, counts, frame, chunks, buckets=buckets, x=x, method=method)
+    if columns or digits:
+        answer = [_thinned(each, columns or COLUMNS, digits) for each in answer]
     order = {(each.run_id, each.key): place for place, each in enumerate(wanted)}
     return sorted(answer, key=lambda each: order[each.run_id, each.key])
+
+
+def _thinned(series: Series, columns: Sequence[str], digits: int) -> Series:
+    """Only these columns, with numbers of so many digits: what a chart needs is a part of what is known."""
+    parts: dict[str, list[Any]] = {}
+    for name in COLUMNS:
+        values: list[Any] = getattr(series, name) if name in columns else []
+        if digits and name in _FLOATS:
+            values = [None if each is None else float(f"{each:.{digits}g}") for each in values]
+        parts[name] = values
+    return msgspec.structs.replace(series, **parts)
 
 
 def _answer(

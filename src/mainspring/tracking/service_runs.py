@@ -165,6 +165,8 @@ class RunOperations(RoomService):
         x: str = "step",
         method: Literal["minmax", "lttb"] = "minmax",
         since: str = "",
+        columns: list[str] | None = None,
+        digits: int = 0,
     ) -> list[Series]:
         """The histories of metrics in several runs, each in at most `buckets` stretches that lose no spike.
 
@@ -178,11 +180,23 @@ class RunOperations(RoomService):
             method: `minmax` gives the least and greatest of each stretch; `lttb` its most telling point.
             since: Cursors of an earlier answer, joined with spaces: of those series only what came after it, and
                 nothing of those that have not grown.
+            columns: Which of `steps`, `at`, `counts`, `minimum`, `maximum`, `mean`, `last` and `x`; all when left out.
+            digits: How many significant digits of each value, up to 17; all of them when 0.
         """
         if not 1 <= buckets <= 100_000:
             raise InvalidInput(f"buckets = {buckets} is not from 1 to 100,000")
         with self.store.read() as tx:
-            return series_of(tx, run_ids, keys, buckets=buckets, x=x, method=method, since=since)
+            return series_of(
+                tx,
+                run_ids,
+                keys,
+                buckets=buckets,
+                x=x,
+                method=method,
+                since=since,
+                columns=columns or (),
+                digits=digits,
+            )
 
     @operation(permission="tracking:read")
     def points(self, run_id: str, *, key: str) -> Download:

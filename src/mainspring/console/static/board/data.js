@@ -2,7 +2,7 @@
 // finer grain replaces what was there; runs that go on are asked for what is new.
 import { call } from "../api.js";
 
-const SERIES = 200, ABREAST = 2; // in one question; questions at a time
+const SERIES = 200, ABREAST = 2, DIGITS = 9; // in one question; questions at a time
 
 export class Histories {
   constructor(starts, x = "step") {
@@ -14,6 +14,9 @@ export class Histories {
     this.busy = 0;
     this.failed = new Set();
   }
+
+  // What charts draw; when each value was logged only where that is the axis.
+  get columns() { return ["steps", "counts", "minimum", "maximum", "mean", "last", ...(this.x === "time" ? ["at"] : []), ...(["step", "time"].includes(this.x) ? [] : ["x"])]; }
 
   of(key) { return this.kept.get(key) ?? new Map(); }
 
@@ -40,7 +43,7 @@ export class Histories {
     this.queue = this.queue.filter((each) => !batch.includes(each));
     this.busy += 1;
     try {
-      const found = await call("tracking.series", { run_ids: ids, keys: batch.map((each) => each.key), buckets, x: this.x });
+      const found = await call("tracking.series", { run_ids: ids, keys: batch.map((each) => each.key), buckets, x: this.x, columns: this.columns, digits: DIGITS });
       for (const each of batch) {
         if (!this.kept.has(each.key)) this.kept.set(each.key, new Map());
         const runs = this.kept.get(each.key);
@@ -64,7 +67,7 @@ export class Histories {
     const known = keys.filter((key) => this.grain.has(key));
     if (!known.length || !runs.length) return [];
     const cursors = known.flatMap((key) => runs.map((id) => this.of(key).get(id)?.cursor).filter(Boolean));
-    const found = await call("tracking.series", { run_ids: runs, keys: known, buckets: 120, x: this.x, since: cursors.join(" ") });
+    const found = await call("tracking.series", { run_ids: runs, keys: known, buckets: 120, x: this.x, since: cursors.join(" "), columns: this.columns, digits: DIGITS });
     const changed = new Set();
     for (const each of found) {
       const kept = this.kept.get(each.key);
@@ -91,7 +94,7 @@ export class Histories {
       y[index] = value ?? NaN;
       lo[index] = series.minimum[index] ?? NaN;
       hi[index] = series.maximum[index] ?? NaN;
-      at[index] = series.at[index] / 1e6;
+      at[index] = (series.at[index] ?? 0) / 1e6;
       if (series.counts[index] > 1) spread = true;
       if (last === null) holes.push(index);
     }

@@ -21,7 +21,7 @@ async function drawOne(table, key) {
   const lines = [...table.live.values(), ...table.pins.children].filter((line) => line.dataset.id && line.children[place + 2]?.firstElementChild);
   const lacking = lines.map((line) => line.dataset.id).filter((id) => !kept.has(`${id} ${key}`));
   if (lacking.length) {
-    const found = await call("tracking.series", { run_ids: [...new Set(lacking)], keys: [key], buckets: POINTS }).catch(() => []);
+    const found = await call("tracking.series", { run_ids: [...new Set(lacking)], keys: [key], buckets: POINTS, columns: ["mean"], digits: 4 }).catch(() => []);
     for (const id of lacking) kept.set(`${id} ${key}`, "");
     for (const each of found) kept.set(`${each.run_id} ${each.key}`, each.count > 1 ? path(each.mean) : "");
     while (kept.size > KEPT) kept.delete(kept.keys().next().value);
