@@ -419,3 +419,28 @@ def test_a_record_of_a_file_without_its_bytes_is_refused(client: Client) -> None
         with pytest.raises(NotFound, match="bytes"):
             client.tracking.append(run_id, writer="w", sequence=0, body=[encode_frame(record)])
     assert client.tracking.files(run_id) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda run: run.note(3),
+        lambda run: run.note("\ud800"),
+        lambda run: run.tags(a="\ud800"),
+        lambda run: run.params(a="\ud800"),
+        lambda run: run.log({3: 1.0}),
+        lambda run: run.log_text("x", "a.txt", step="1"),
+        lambda run: run.finish(status="FINISHED"),
+        lambda run: run.finish(status="running"),
+        lambda run: run.finish(status="failed", error=3),
+    ],
+)
+def test_a_wrong_call_is_refused_and_holds_up_nothing(client: Client, wrong: Any) -> None:
+    run = begin(client)
+    run.log(loss=1)
+    with pytest.raises(InvalidInput):
+        wrong(run)
+    run.log(loss=2)
+    run.finish()
+    found = client.tracking.get(run.id)
+    assert (found.status, found.metrics["loss"].count) == ("finished", 2)

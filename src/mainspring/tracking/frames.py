@@ -14,7 +14,7 @@ import msgspec
 from mainspring.kernel.errors import InvalidInput
 from mainspring.tracking.types import Record
 
-__all__ = ["MAX_RECORD", "decode_records", "encode_frame", "split_frames"]
+__all__ = ["MAX_RECORD", "checked_frame", "decode_records", "encode_frame", "split_frames"]
 
 MAX_RECORD = 16 << 20
 """Bytes of the longest record."""
@@ -30,6 +30,20 @@ def encode_frame(record: msgspec.Struct) -> bytes:
     if len(data) > MAX_RECORD:
         raise InvalidInput(f"{len(data)} bytes are too many for one record", hint=f"at most {MAX_RECORD}; log a file")
     return _HEAD.pack(len(data), zlib.crc32(data)) + data
+
+
+def checked_frame(record: msgspec.Struct) -> bytes:
+    """`encode_frame` of what a program gave: refused here, since one wrong record holds up all that follow it.
+
+    Raises:
+        InvalidInput: A value has another type than its place, or is text that UTF-8 cannot hold.
+    """
+    try:
+        frame = encode_frame(record)
+        _decoder.decode(memoryview(frame)[_HEAD.size :])
+    except (msgspec.MsgspecError, UnicodeError, TypeError, OverflowError) as error:
+        raise InvalidInput(f"this cannot be recorded: {error}", hint="nothing of it was; the run goes on") from error
+    return frame
 
 
 def split_frames(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:

@@ -139,9 +139,9 @@ def number_of(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def check_key(key: str) -> str:
+def check_key(key: object) -> str:
     """Return `key` when it may name a metric or a tag; raise `InvalidInput` otherwise."""
-    if not key or len(key) > 250 or not key.isprintable() or len(key.encode()) > 250:
+    if not isinstance(key, str) or not key or len(key) > 250 or not key.isprintable() or len(key.encode()) > 250:
         raise InvalidInput(f"{key!r:.60} cannot name a metric or a tag", hint="1 to 250 bytes of printable text")
     return key
 

@@ -23,7 +23,7 @@ from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, StorageError, Unavailable
 from mainspring.tracking.endings import end_with_the_process
 from mainspring.tracking.environment import capture
-from mainspring.tracking.frames import encode_frame
+from mainspring.tracking.frames import checked_frame, encode_frame
 from mainspring.tracking.media import as_media
 from mainspring.tracking.params import check_key, encode_params
 from mainspring.tracking.run_media import MediaLogging
@@ -49,6 +49,7 @@ _log = logging.getLogger("mainspring.tracking")
 
 _PATIENCE = 30.0
 _STEPS = 1 << 62
+_ENDS = ("finished", "failed", "cancelled")
 _current: ContextVar[ActiveRun | None] = ContextVar("mainspring.run", default=None)
 _active: list[ActiveRun] = []
 _living: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
@@ -232,15 +233,24 @@ class ActiveRun(MediaLogging):
         """End the run. When the store cannot be reached the rest waits in the spool, and the next run here sends it.
 
         A process that only joined the run sends what it has and leaves the run as it is.
+
+        Args:
+            status: `finished`, `failed` or `cancelled`.
+            error: What went wrong, in words.
+            timeout: How many seconds to wait for the store.
         """
         if self._stale or self._pid != os.getpid():
             return  # a forked child does not end its parent's run
         with self._lock:
             if self._ended:
                 return
+            if status not in _ENDS:
+                raise InvalidInput(f"status = {status!r} is no end of a run", known=_ENDS)
+            end = FinishRecord(status, error, now_micros())  # type: ignore[arg-type]  # looked at in the next line
+            checked_frame(end)
             self._end_companions()
             if self._main:
-                self._write(FinishRecord(status, error, now_micros()))  # type: ignore[arg-type]  # as the callers say
+                self._write(end)
             self._ended = self._halted = True
         if self in _active:
             _active.remove(self)
@@ -283,12 +293,13 @@ class ActiveRun(MediaLogging):
     def _write(self, record: Record) -> None:
         if self._halted:
             self._look_twice()
-        self._spool.append(encode_frame(record))
+        self._spool.append(checked_frame(record))
 
     def _write_large(self, record: FileRecord, content: bytes | Path) -> None:
         """Keep a file whose bytes are too many for a record; they are copied now and sent like any record."""
         if self._halted:
             self._look_twice()
+        checked_frame(record)
         name = self._spool.keep_beside(content)
         self._spool.append(encode_frame(msgspec.structs.replace(record, beside=name)))
 

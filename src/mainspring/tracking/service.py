@@ -168,6 +168,8 @@ class Tracking(
                 break
             except MainspringError as error:
                 _log.warning("the records in %s are refused and stay there: %s", spool.path, error)
+            except Exception:  # noqa: BLE001 -- a file that is torn must not keep the next run from beginning
+                _log.exception("the records in %s cannot be read and stay there", spool.path)
         return count
 
     def _spools(self) -> Path:
