@@ -143,8 +143,9 @@ def test_gates_ask_for_figures(models: Client) -> None:
     gates = [Gate("auc", at_least=0.7), Gate("loss", at_most=0.5)]
     registry.set_rules("m", [Rule("Staging", approvals=0, gates=gates)])
     assert registry.set_stage("m@1", "Staging").stage == "Staging"
-    with pytest.raises(CheckFailed, match=r"auc is 0.6, and at least 0.7.*loss was not measured"):
+    with pytest.raises(CheckFailed, match=r"auc is 0.6, and at least 0.7.*loss was not measured") as refused:
         registry.set_stage("m@2", "Staging")
+    assert refused.value.hint == "mainspring model rules m", "approving would not help"
     registry.set_rules("m", [Rule("blue", approvals=0, gates=[Gate("auc", at_least=0.78, surely=True)])])
     with pytest.raises(CheckFailed, match=r"0\.75"):
         registry.alias("m", "blue", 1)

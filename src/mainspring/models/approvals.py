@@ -206,9 +206,10 @@ def check_allowed(
     """`decide`, raising `CheckFailed` with what is lacking."""
     decision = decide(tx, notes, target, holders=holders, held=held)
     if not decision.allowed:
+        lacking = len(decision.approvals) < decision.rule.approvals
         raise CheckFailed(
             f"model/{notes.name}@{notes.version} cannot take {target!r}: {'; '.join(decision.reasons)}",
-            hint=f"mainspring model approve {notes.name}@{notes.version}",
+            hint=f"mainspring model {f'approve {notes.name}@{notes.version}' if lacking else f'rules {notes.name}'}",
             details={"digest": notes.digest, "reasons": decision.reasons},
         )
     return decision
