@@ -68,6 +68,13 @@ def _ours(client: Client, count: int) -> Iterator[Row]:
     yield Row(f"latest 100, 10 columns, {what}", latest, unit="ms")
     counted = median_seconds(lambda: client.tracking.count(QUERY, experiments=["bench"])) * 1000
     yield Row(f"count with a filter on two keys, {what}", counted, unit="ms")
+    rare = median_seconds(lambda: client.tracking.count("metrics.m7 < 0.01 AND params.p3 >= 20")) * 1000
+    yield Row(f"count with a filter of which one part is rare, {what}", rare, unit="ms")
+    fields = ["metrics.m7", "metrics.m8"]
+    groups = median_seconds(lambda: client.tracking.group(by=["params.p3"], fields=fields)) * 1000
+    yield Row(f"100 groups with the spread of two metrics, {what}", groups, unit="ms")
+    jump = median_seconds(lambda: client.tracking.search(offset=count // 2, fields=FIELDS, limit=200)) * 1000
+    yield Row(f"200 from the middle, 10 columns, {what}", jump, unit="ms")
     single = median_seconds(lambda: client.tracking.count("metrics.m7 < 0.5", experiments=["bench"])) * 1000
     yield Row(f"count with a filter on a metric, {what}", single, limit="ours <= 5" if final else "", unit="ms")
     plain = median_seconds(lambda: client.tracking.count(experiments=["bench"])) * 1000
