@@ -429,6 +429,7 @@ def test_a_record_of_a_file_without_its_bytes_is_refused(client: Client) -> None
         lambda run: run.tags(a="\ud800"),
         lambda run: run.params(a="\ud800"),
         lambda run: run.log({3: 1.0}),
+        lambda run: run.define("", summary="max"),
         lambda run: run.log_text("x", "a.txt", step="1"),
         lambda run: run.finish(status="FINISHED"),
         lambda run: run.finish(status="running"),

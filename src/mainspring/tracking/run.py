@@ -205,6 +205,7 @@ class ActiveRun(MediaLogging):
             goal: `minimize` or `maximize`.
             step_metric: The metric that is the x axis of these.
         """
+        check_key(pattern)
         self._write(TagsRecord({rule_tag(pattern): encode_rule(summary, goal, step_metric)}))
 
     @property
