@@ -64,6 +64,7 @@ def test_rules_verdicts_stages(say: Any) -> None:
     assert code != 0
     assert "not approved; its auc is 0.8" in text
     assert say("model", "approve", "flight-delay@2", "-m", "fine")[1].startswith("model/flight-delay@2 is approved by")
+    assert "\napproval     approved by " in say("model", "show", "flight-delay@2")[1]
     assert say("model", "stage", "flight-delay@2", "production")[1].strip() == "model/flight-delay@2  Production"
     assert "is rejected by" in say("model", "reject", "flight-delay@2", "-m", "no")[1]
     assert "rejected Production" in say("model", "versions", "flight-delay")[1]

@@ -211,11 +211,12 @@ for _command in (
 def _show_card(card: ModelCard) -> None:
     version = card.version
     spoken = [f"{each.verdict} by {each.by} {ago(each.at)}" for each in card.approvals if each.withdrawn_at is None]
+    said = any(each.startswith(version.approval) for each in spoken)
     show_fields(
         [
             ("model", version.ref),
             ("aliases", version.aliases),
-            ("approval", [version.approval, *spoken]),
+            ("approval", spoken if said else [version.approval, *spoken]),
             ("stage", version.stage),
             ("description", version.description or card.model.description),
             ("format", version.format),
