@@ -18,6 +18,7 @@ __all__ = [
     "Html",
     "Image",
     "Json",
+    "MainspringError",
     "Table",
     "Text",
     "Video",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from mainspring import data, features, loop, models
     from mainspring.autologging.switch import autolog
     from mainspring.client.client import Client, connect
+    from mainspring.kernel.errors import MainspringError
     from mainspring.pipelines.context import current_step
     from mainspring.pipelines.decorators import flow, step
     from mainspring.quality.suite import expect
@@ -66,6 +68,7 @@ else:
         "expect": "mainspring.quality.suite",
         "flow": "mainspring.pipelines.decorators",
         "log": "mainspring.tracking.run",
+        "MainspringError": "mainspring.kernel.errors",
         "step": "mainspring.pipelines.decorators",
         "tune": "mainspring.tuning.search",
     }
