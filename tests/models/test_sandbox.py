@@ -259,7 +259,7 @@ def test_an_answer_is_never_a_pickle_and_never_endless(tmp_path: Path) -> None:
     speak = """
 def answer(frame):
     import os, socket, struct, sys
-    link = next(socket.socket(fileno=each) for each in range(3, 64) if _is_socket(each))
+    link = next(socket.socket(fileno=each) for each in range(3, 1024) if _is_socket(each))
     link.sendall({body})
     import time; time.sleep(30)
 def _is_socket(each):

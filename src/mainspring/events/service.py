@@ -56,13 +56,18 @@ class Events(RoomService, room="events"):
             kinds: Patterns such as `model.alias.*`; all when empty.
             limit: At most 1000.
             wait: Block for so many seconds, at most 30, until there are some.
+
+        Raises:
+            InvalidInput: `wait` is not from 0 to 30.
         """
+        if not 0 <= wait <= _LONGEST_WAIT:
+            raise InvalidInput(f"wait = {wait} is not from 0 to {_LONGEST_WAIT:g} seconds", hint="ask again and again")
         return wait_for_events(
             self.store,
             position,
             kinds,
             limit=max(1, min(limit, 1000)),
-            timeout=max(0.0, min(wait, _LONGEST_WAIT)),
+            timeout=wait,
         )
 
     @operation(permission="events:read")
