@@ -71,10 +71,6 @@ class MlflowServer:
         address = f"/ajax-api/2.0/mlflow/logged-models/{quote(model_id)}/artifacts/files"
         return self._stream(address, artifact_file_path=path)
 
-    def version_file(self, name: str, version: str, path: str) -> Iterator[bytes]:
-        """The bytes of an artifact of a registered version."""
-        return self._stream("/model-versions/get-artifact", name=name, version=version, path=path)
-
     def _ask(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         answer = self._send(method, path, **kwargs)
         found = answer.json() if answer.content else {}

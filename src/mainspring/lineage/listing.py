@@ -16,6 +16,7 @@ from mainspring.store.transaction import Transaction
 __all__ = [
     "alias_history",
     "artifacts",
+    "heartbeats",
     "made_by",
     "newest",
     "runs",
@@ -25,6 +26,7 @@ __all__ = [
     "versions",
     "with_digest",
     "with_ids",
+    "workspace_of_run",
 ]
 
 _MOST = 10_000
@@ -75,6 +77,21 @@ def runs_with_ids(tx: Transaction, ids: Sequence[str]) -> dict[str, Run]:
         where = f"WHERE id IN ({', '.join('?' * len(batch))}) AND workspace = ?"
         found |= {each.id: each for each in tx.fetch(RUNS, where, (*batch, caller().workspace))}
     return found
+
+
+def heartbeats(tx: Transaction, ids: Sequence[str]) -> dict[str, int]:
+    """When runs of any workspace said last that they are alive, in microseconds; for who watches over all of them."""
+    found: dict[str, int] = {}
+    for start in range(0, len(ids), _IN):
+        batch = ids[start : start + _IN]
+        marks = ", ".join("?" * len(batch))
+        found |= dict(tx.rows(f"SELECT id, heartbeat_at FROM run WHERE id IN ({marks})", batch))  # noqa: S608 -- only marks
+    return found
+
+
+def workspace_of_run(tx: Transaction, run_id: str) -> str:
+    """The workspace of a run, or an empty text where nobody has this id: ids are unique over all workspaces."""
+    return str(tx.value("SELECT workspace FROM run WHERE id = ?", (run_id,)) or "")
 
 
 def newest(tx: Transaction, kind: str) -> list[Artifact]:

@@ -13,11 +13,11 @@ from mainspring.kernel.names import check_name
 from mainspring.lineage.types import RunStatus
 from mainspring.tracking.archive import ArchivedRun
 from mainspring.tracking.params import check_key, read_param
+from mainspring.tracking.paths import check_path
 
 __all__ = ["blob_sizes", "check_run", "derived_id", "in_order"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_PATH = 1000
 
 
 def in_order(runs: list[ArchivedRun]) -> list[ArchivedRun]:
@@ -69,15 +69,7 @@ def check_run(run: ArchivedRun) -> None:
 
 
 def _check_file(path: str, digest: str, size: int) -> None:
-    parts = path.split("/")
-    if (
-        not path
-        or len(path) > _PATH
-        or not path.isprintable()
-        or "\\" in path
-        or any(part in ("", ".", "..") for part in parts)
-    ):
-        raise InvalidInput(f"{path!r:.80} is not the path of a file of a run")
+    check_path(path)
     if size < 0 or (digest and not _DIGEST.fullmatch(digest)):
         raise InvalidInput(f"{path!r:.80} has no right digest or size")
 

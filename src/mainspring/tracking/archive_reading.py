@@ -23,7 +23,7 @@ from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, NotFound, 
 from mainspring.kernel.hashing import digest_bytes
 from mainspring.kernel.operations import Upload
 from mainspring.lineage import graph
-from mainspring.lineage.listing import with_digest
+from mainspring.lineage.listing import with_digest, workspace_of_run
 from mainspring.lineage.types import RunStatus
 from mainspring.store.store import Store
 from mainspring.store.transaction import Transaction
@@ -162,12 +162,10 @@ class _Reader:
         found = {}
         with self._store.read() as tx:
             for run in runs:
-                row = tx.row(
-                    "SELECT workspace, experiment_id FROM tracked_run WHERE run_id = ?"
-                    " UNION ALL SELECT workspace, -1 FROM run WHERE id = ? LIMIT 1",
-                    (run.run_id, run.run_id),
-                )
-                free = row is None or (row[0] == tx.workspace and row[1] == experiment.id)
+                held = "SELECT workspace, experiment_id FROM tracked_run WHERE run_id = ?"
+                row = tx.row(held, (run.run_id,))
+                ours = row is not None and (row[0], row[1]) == (tx.workspace, experiment.id)
+                free = ours or (row is None and not workspace_of_run(tx, run.run_id))
                 found[run.run_id] = run.run_id if free else derived_id(run.run_id, tx.workspace, experiment.name)
         return found
 

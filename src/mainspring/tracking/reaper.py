@@ -12,6 +12,7 @@ from typing import Any
 from mainspring.kernel.clock import from_micros, monotonic
 from mainspring.kernel.context import Caller, acting_as
 from mainspring.lineage.graph import get_run
+from mainspring.lineage.listing import heartbeats
 from mainspring.store.store import Store
 from mainspring.tracking.runs import end_run, find_run
 
@@ -37,16 +38,14 @@ class Reaper:
         """Mark the runs that have been silent for too long as crashed; their ids."""
         moment = monotonic()
         with self._store.read() as tx:
-            beating = tx.rows(
-                "SELECT r.run_id, r.workspace, l.heartbeat_at FROM tracked_run r JOIN run l ON l.id = r.run_id"
-                " WHERE r.status = 'running'"
-            )
+            running = dict(tx.rows("SELECT run_id, workspace FROM tracked_run WHERE status = 'running'"))
+            beating = heartbeats(tx, list(running))
         seen = {}
         crashed = []
-        for run_id, workspace, beat in beating:
+        for run_id, beat in beating.items():
             before = self._seen.get(run_id)
             seen[run_id] = before if before is not None and before[0] == beat else (beat, moment)
-            if moment - seen[run_id][1] > self._silence and self._mark(run_id, workspace, beat):
+            if moment - seen[run_id][1] > self._silence and self._mark(run_id, running[run_id], beat):
                 crashed.append(run_id)
         self._seen = seen
         return crashed
@@ -54,10 +53,8 @@ class Reaper:
     def _mark(self, run_id: str, workspace: str, beat: int) -> bool:
         with acting_as(Caller("mainspring", workspace, method="system")), self._store.write("tracking.reap") as tx:
             run = get_run(tx, run_id)
-            if run.status != "running" or run.heartbeat_at != from_micros(
-                beat
-            ):  # it has beaten, or ended, since we looked
-                return False
+            if run.status != "running" or run.heartbeat_at != from_micros(beat):
+                return False  # it has beaten, or ended, since we looked
             why = {"error": f"no heartbeat for {self._silence:g} s"}
             end_run(tx, find_run(tx, run_id), "crashed", metadata=why)
             return True

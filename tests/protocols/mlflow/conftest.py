@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,24 @@ from mainspring.server.app import make_app
 from mainspring.store.store import Store
 
 mlflow = pytest.importorskip("mlflow")
+
+sys.path.insert(0, str(Path(__file__).parent))  # what these tests share stands beside them
+from replay import Replay  # noqa: E402
+from stock import Ours, Stock  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
+    """Stock MLflow's own application in this process."""
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    return Stock(tmp_path_factory.mktemp("stock"))
+
+
+@pytest.fixture
+def replay(stock: Stock, store_folder: Path) -> Iterator[Replay]:
+    """Both servers, asked the same."""
+    with Store.open(store_folder) as store:
+        yield Replay(stock, Ours(make_app(store)))
 
 
 @pytest.fixture

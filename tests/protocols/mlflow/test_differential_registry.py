@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -13,12 +12,9 @@ import pytest
 
 pytest.importorskip("mlflow")
 
-from mainspring.server.app import make_app
-from mainspring.store.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
 from replay import Replay, differences
-from stock import Ours, Stock
 
 pytestmark = [pytest.mark.databases("sqlite"), pytest.mark.filterwarnings("ignore")]
 
@@ -127,18 +123,6 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (r"logged-models/search .*'max_results': -1", r"models|next_page_token", "less than nothing is the usual page"),
 )
 """Pattern of the request, pattern of the difference, and why."""
-
-
-@pytest.fixture(scope="module")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
-    return Stock(tmp_path_factory.mktemp("stock"))
-
-
-@pytest.fixture
-def replay(stock: Stock, store_folder: Path) -> Iterator[Replay]:
-    with Store.open(store_folder) as store:
-        yield Replay(stock, Ours(make_app(store)))
 
 
 def _cases() -> Iterator[tuple[str, str, dict[str, Any]]]:
