@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import struct
 import zipfile
 
 import msgspec
@@ -288,9 +289,13 @@ def test_what_is_no_archive_is_refused(any_client, archive):
         with pytest.raises(MainspringError) as caught:
             any_client.tracking.import_archive([data], name="other")
         assert caught.value.code in ("MS-1001", "MS-1005", "MS-5001")
-    flipped = bytearray(archive)
-    flipped[len(archive) // 3] ^= 0xFF
-    with pytest.raises(MainspringError) as caught:
-        any_client.tracking.import_archive([bytes(flipped)], name="other")
-    assert caught.value.code in ("MS-1001", "MS-1005", "MS-5001")
+    with zipfile.ZipFile(io.BytesIO(archive)) as whole:
+        entries = [each for each in whole.infolist() if not each.filename.startswith("blobs/")]
+    for entry in entries:  # bytes that are in this store already are not read from the archive again
+        flipped = bytearray(archive)
+        lengths = struct.unpack_from("<HH", archive, entry.header_offset + 26)
+        flipped[entry.header_offset + 30 + sum(lengths) + entry.compress_size // 2] ^= 0xFF
+        with pytest.raises(MainspringError) as caught:
+            any_client.tracking.import_archive([bytes(flipped)], name="other")
+        assert caught.value.code in ("MS-1001", "MS-1005", "MS-5001"), entry.filename
     assert [each.name for each in any_client.tracking.experiments(view="all").experiments] == ["my exp/1"]
