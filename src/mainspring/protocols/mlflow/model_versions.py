@@ -16,11 +16,12 @@ from mainspring.protocols.mlflow.artifacts import file_answer
 from mainspring.protocols.mlflow.experiments import TAG
 from mainspring.protocols.mlflow.failures import internal, invalid, missing
 from mainspring.protocols.mlflow.grammar import Vocabulary, read_filter, read_order
-from mainspring.protocols.mlflow.messages import Message, flag, number, text, texts
+from mainspring.protocols.mlflow.messages import Message, flag, text
 from mainspring.protocols.mlflow.registered_models import canonical_stage
 from mainspring.protocols.mlflow.registry import (
     IS_PROMPT,
     ORIGIN,
+    SEARCHED,
     Origin,
     check_model_name,
     check_registry_tag,
@@ -30,6 +31,7 @@ from mainspring.protocols.mlflow.registry import (
     hide_prompts,
     no_registered,
     origin_of,
+    search_checks,
     version_number,
 )
 from mainspring.protocols.mlflow.rules import check_tag_name, safe_path
@@ -40,10 +42,7 @@ from mainspring.protocols.mlflow.wire import (
     Call,
     Endpoint,
     array,
-    at_most,
     boolean,
-    intlike,
-    of_texts,
     required,
     string,
 )
@@ -317,13 +316,8 @@ ENDPOINTS = (
         "GET",
         "mlflow/model-versions/search",
         _search,
-        Message(filter=text, max_results=number, order_by=texts, page_token=text),
-        {
-            "filter": (string,),
-            "max_results": (intlike, at_most(_MOST)),
-            "order_by": (array, of_texts),
-            "page_token": (string,),
-        },
+        SEARCHED,
+        search_checks(_MOST),
     ),
     Endpoint(
         "POST",

@@ -9,8 +9,9 @@ from mainspring.models.types import ModelVersion
 from mainspring.protocols.mlflow.experiments import TAG
 from mainspring.protocols.mlflow.failures import already_exists, invalid, missing
 from mainspring.protocols.mlflow.grammar import Vocabulary, read_filter, read_order
-from mainspring.protocols.mlflow.messages import Message, number, text, texts
+from mainspring.protocols.mlflow.messages import Message, text, texts
 from mainspring.protocols.mlflow.registry import (
+    SEARCHED,
     check_alias,
     check_model_name,
     check_new_alias,
@@ -20,9 +21,10 @@ from mainspring.protocols.mlflow.registry import (
     find_model,
     find_version,
     hide_prompts,
+    search_checks,
 )
 from mainspring.protocols.mlflow.rules import check_tag_name
-from mainspring.protocols.mlflow.wire import Call, Endpoint, array, at_most, intlike, of_texts, required, string
+from mainspring.protocols.mlflow.wire import Call, Endpoint, array, of_texts, required, string
 
 __all__ = ["ENDPOINTS", "MODELS", "canonical_stage"]
 
@@ -215,13 +217,8 @@ ENDPOINTS = (
         "GET",
         "mlflow/registered-models/search",
         _search,
-        Message(filter=text, max_results=number, order_by=texts, page_token=text),
-        {
-            "filter": (string,),
-            "max_results": (intlike, at_most(_MOST)),
-            "order_by": (array, of_texts),
-            "page_token": (string,),
-        },
+        SEARCHED,
+        search_checks(_MOST),
     ),
     *(
         Endpoint(

@@ -14,11 +14,14 @@ from mainspring.kernel.clock import to_micros
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.models.types import Model, ModelVersion
 from mainspring.protocols.mlflow.failures import MlflowError, invalid, invalid_value, missing, missing_value
+from mainspring.protocols.mlflow.messages import Message, number, text, texts
 from mainspring.protocols.mlflow.rules import check_length, check_tag_name
+from mainspring.protocols.mlflow.wire import array, at_most, intlike, of_texts, string
 
 __all__ = [
     "IS_PROMPT",
     "ORIGIN",
+    "SEARCHED",
     "Origin",
     "check_alias",
     "check_model_name",
@@ -33,9 +36,24 @@ __all__ = [
     "no_registered",
     "no_version",
     "origin_of",
+    "search_checks",
     "version_number",
     "visible",
 ]
+
+SEARCHED = Message(filter=text, max_results=number, order_by=texts, page_token=text)
+"""What a search of the registry is asked with."""
+
+
+def search_checks(most: int) -> dict[str, tuple[Any, ...]]:
+    """How the fields of a search are checked, with at most so many results."""
+    return {
+        "filter": (string,),
+        "max_results": (intlike, at_most(most)),
+        "order_by": (array, of_texts),
+        "page_token": (string,),
+    }
+
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
 ORIGIN = "mlflow.version.origin"
