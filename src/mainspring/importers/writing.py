@@ -40,6 +40,7 @@ def imported_id(origin: str, started_at: datetime) -> str:
     """The id here of a run from elsewhere: a UUIDv7 of the time when it began and the digest of its origin.
 
     Example:
+        >>> from datetime import UTC, datetime
         >>> imported_id("mlflow:abc", datetime(2026, 1, 1, tzinfo=UTC))[:18]
         '019b76da-a800-7260'
     """
