@@ -1,13 +1,9 @@
 """The port of table engines: what may be asked of a table, without saying of which engine.
 
-Checks, profiles and drift ask a table for numbers. They say which numbers with the small language of
-this file, *predicates* about a row and *metrics* about a table, and an adapter answers all of them in
-one scan. The language is written by hand because the portable expression libraries lack quantiles,
-moments or regular expressions on half of the engines, and because a metric must be a plain value: it
-is hashed, compared, stored and sent.
-
-Truth is two-valued: a predicate holds of a row or it does not. *Missing* means null or NaN, and a
-missing value is in no range, in no set, matches nothing and equals nothing.
+Checks, profiles and drift ask a table for numbers. They say which numbers with a small language,
+`predicates` about a row and `metrics` about a table, and an adapter answers all of them in one scan.
+The language is written by hand because the portable expression libraries lack quantiles, moments or
+regular expressions on half of the engines, and because a metric must be a plain value.
 """
 
 from __future__ import annotations
@@ -17,6 +13,46 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from mainspring.engines.metrics import (
+    Aggregate,
+    Comoments,
+    Count,
+    Distinct,
+    Frequent,
+    Grouping,
+    Histogram,
+    Metric,
+    Moments,
+    MutualInformation,
+    Quantile,
+    Query,
+    TextForms,
+)
+from mainspring.engines.predicates import (
+    All,
+    AnyOf,
+    AnyPredicate,
+    Between,
+    Compare,
+    DistinctInRow,
+    Duplicated,
+    FitsJsonSchema,
+    In,
+    InTable,
+    InTuples,
+    Length,
+    Like,
+    Matches,
+    Missing,
+    Not,
+    Ordered,
+    Parses,
+    Predicate,
+    RowSum,
+    SameInRow,
+    Scalar,
+    Sql,
+)
 from mainspring.kernel.errors import InvalidInput, UnsupportedFormat
 
 __all__ = [
@@ -27,31 +63,41 @@ __all__ = [
     "Between",
     "ColumnKind",
     "ColumnType",
+    "Comoments",
     "Compare",
     "Count",
     "Distinct",
+    "DistinctInRow",
     "Duplicated",
+    "FitsJsonSchema",
     "Frequent",
+    "Grouping",
     "Histogram",
     "In",
+    "InTable",
+    "InTuples",
     "Length",
+    "Like",
     "Matches",
     "Metric",
     "Missing",
     "Moments",
+    "MutualInformation",
     "Not",
     "Ordered",
+    "Parses",
     "Predicate",
     "Quantile",
+    "Query",
+    "RowSum",
+    "SameInRow",
     "Scalar",
     "Sql",
     "Table",
+    "TextForms",
     "check_regex",
     "open_table",
 ]
-
-Scalar = bool | int | float | str
-"""A value as JSON has it. Moments in time are ISO 8601 text, compared as moments with temporal columns."""
 
 ColumnKind = Literal[
     "bool", "integer", "float", "decimal", "text", "date", "datetime", "time", "duration", "binary", "list", "struct",
@@ -79,157 +125,6 @@ class ColumnType(msgspec.Struct, frozen=True):
     def is_ordered(self) -> bool:
         """Whether its values have a least and a greatest."""
         return self.kind not in {"list", "struct", "other", "binary"}
-
-
-class Predicate(msgspec.Struct, frozen=True, tag_field="is"):
-    """Something that holds of a row, or does not."""
-
-
-class Missing(Predicate, frozen=True, tag="missing"):
-    """The value is null or NaN."""
-
-    column: str
-
-
-class Between(Predicate, frozen=True, tag="between"):
-    """The value is in a range; an open end is None."""
-
-    column: str
-    low: Scalar | None = None
-    high: Scalar | None = None
-    strict_low: bool = False
-    strict_high: bool = False
-
-
-class In(Predicate, frozen=True, tag="in"):
-    """The value is one of `values`."""
-
-    column: str
-    values: tuple[Scalar, ...]
-
-
-class Matches(Predicate, frozen=True, tag="matches"):
-    """The text contains a match of a regular expression (RE2 syntax: no look-around, linear time)."""
-
-    column: str
-    pattern: str
-
-
-class Length(Predicate, frozen=True, tag="length"):
-    """The number of characters of the text is in a range, ends included."""
-
-    column: str
-    low: int | None = None
-    high: int | None = None
-
-
-class Compare(Predicate, frozen=True, tag="compare"):
-    """Two columns of the row stand in a relation; never when either is missing."""
-
-    left: str
-    relation: Literal["==", "!=", "<", "<=", ">", ">="]
-    right: str
-
-
-class Duplicated(Predicate, frozen=True, tag="duplicated"):
-    """Another row of the table has the same values in `columns`."""
-
-    columns: tuple[str, ...]
-
-
-class Ordered(Predicate, frozen=True, tag="ordered"):
-    """The value does not step back from the last value that is not missing, in the order of the rows."""
-
-    column: str
-    descending: bool = False
-    strict: bool = False
-
-
-class Sql(Predicate, frozen=True, tag="sql"):
-    """A boolean SQL expression over the columns of the row; unknown counts as false."""
-
-    text: str
-
-
-class Not(Predicate, frozen=True, tag="not"):
-    """The inner predicate does not hold."""
-
-    inner: AnyPredicate
-
-
-class All(Predicate, frozen=True, tag="all"):
-    """Every part holds."""
-
-    parts: tuple[AnyPredicate, ...]
-
-
-class AnyOf(Predicate, frozen=True, tag="any"):
-    """At least one part holds."""
-
-    parts: tuple[AnyPredicate, ...]
-
-
-AnyPredicate = Missing | Between | In | Matches | Length | Compare | Duplicated | Ordered | Sql | Not | All | AnyOf
-"""The closed set of predicates: what an adapter must know."""
-
-
-class Metric(msgspec.Struct, frozen=True, kw_only=True, tag_field="metric"):
-    """A number, or a few, about the rows of a table of which `where` holds (all of them when it is None).
-
-    The parts of an `All` in `where` narrow the table one after the other, so that a predicate that looks at
-    other rows (`Duplicated`, `Ordered`) sees those that the parts before it left.
-    """
-
-    where: AnyPredicate | None = None
-
-
-class Count(Metric, frozen=True, kw_only=True, tag="count"):
-    """The number of rows of which `predicate` holds; of all rows when it is None."""
-
-    predicate: AnyPredicate | None = None
-
-
-class Aggregate(Metric, frozen=True, kw_only=True, tag="aggregate"):
-    """One function over the values of a column that are not missing; None when there are none.
-
-    `std` divides by n - 1. `min_length` and `max_length` count characters. `nulls` and `nans` are counts.
-    """
-
-    column: str
-    function: Literal["min", "max", "sum", "mean", "std", "min_length", "max_length", "nulls", "nans"]
-
-
-class Moments(Metric, frozen=True, kw_only=True, tag="moments"):
-    """`[n, mean, m2, m3, m4]` of the finite values: `mk` is the sum of the k-th powers of the deviations."""
-
-    column: str
-
-
-class Quantile(Metric, frozen=True, kw_only=True, tag="quantile"):
-    """The value below which a share `q` of the values lies, interpolated linearly; missing ones left out."""
-
-    column: str
-    q: float
-
-
-class Distinct(Metric, frozen=True, kw_only=True, tag="distinct"):
-    """The number of distinct values, exact; rows where any of the columns is missing are left out."""
-
-    columns: tuple[str, ...]
-
-
-class Frequent(Metric, frozen=True, kw_only=True, tag="frequent"):
-    """The most frequent values as `[[value, count], ...]`, missing ones left out; ties by the value's text."""
-
-    column: str
-    limit: int = 20
-
-
-class Histogram(Metric, frozen=True, kw_only=True, tag="histogram"):
-    """Counts of `(-inf, e0), [e0, e1), ..., [ek, inf)` over the values that are not missing."""
-
-    column: str
-    edges: tuple[float, ...]
 
 
 class Table(Protocol):
