@@ -6,7 +6,7 @@ use what was looked at and make what was found. Scanning happens at the client, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,28 +14,27 @@ import msgspec
 
 from mainspring.data.service import Data
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import InvalidInput, NotFound
-from mainspring.kernel.hashing import canonical_json
+from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage import graph, listing
-from mainspring.lineage.types import Artifact, File
+from mainspring.lineage.types import Artifact
 from mainspring.quality import recording
 from mainspring.quality.drift.compare import DriftLimits, DriftReport, drift
-from mainspring.quality.evaluation.report import EvaluationReport
+from mainspring.quality.keeping import KeepingService
 from mainspring.quality.profiles.types import Profile
+from mainspring.quality.service_evaluation import EvaluationOperations
 from mainspring.quality.suite import as_suite
 from mainspring.quality.tables import OUTCOMES, PROFILES, Outcome, ProfileOf
 from mainspring.quality.types import Suite, ValidationReport
 from mainspring.quality.validation import Suitable, quarantine, validate_table
-from mainspring.store.service import RoomService
 
 __all__ = ["Quality"]
 
 T = TypeVar("T")
 
 
-class Quality(RoomService, room="quality"):
+class Quality(EvaluationOperations, KeepingService, room="quality"):
     """Expectations, profiles, drift and evaluation."""
 
     # -- suites
@@ -140,7 +139,7 @@ class Quality(RoomService, room="quality"):
             known = tx.fetch_one(PROFILES, "WHERE artifact_id = ?", (recording.resolve(tx, ref, "dataset").id,))
         return None if known is None else self._get(known.profile_id, "profile", Profile)
 
-    # -- drift and evaluation
+    # -- drift
 
     @operation(permission="quality:write", writes=True, resource="name")
     def record_drift(self, name: str, *, report: DriftReport, uses: list[str] | None = None) -> Artifact:
@@ -158,35 +157,6 @@ class Quality(RoomService, room="quality"):
     def drift_report(self, ref: str) -> DriftReport:
         """A drift report, by reference or id."""
         return self._get(ref, "report", DriftReport)
-
-    @operation(permission="quality:write", writes=True, resource="name")
-    def record_evaluation(
-        self, name: str, *, report: EvaluationReport, model: str = "", dataset: str = "", run_id: str = ""
-    ) -> EvaluationReport:
-        """Keep an evaluation.
-
-        `model` and `dataset` are the references of what was evaluated on what. With `run_id` (of a step or a training)
-        the report is made by that run, otherwise by a run of kind `evaluation`.
-        """
-        check_name(name)
-        with self.store.read() as tx:
-            used = recording.resolve_used(tx, model=model, dataset=dataset)
-            run_id = graph.get_run(tx, run_id).id if run_id else ""
-        file = self._put(report, "evaluation.json")
-        values = {metric: each.value for metric, each in report.evaluation.metrics.items()}
-        facts: dict[str, Any] = {"report": "evaluation", "rows": report.evaluation.count, "metrics": values}
-        if report.decision is not None:
-            facts |= {"gate": report.decision.gate, "passed": report.decision.passed}
-        with self.store.write() as tx:
-            made = recording.add_report(
-                tx, "evaluation", f"evaluation/{name}", file=file, facts=facts, used=used, run_id=run_id
-            )
-        return msgspec.structs.replace(report, ref=made.ref)
-
-    @operation(permission="quality:read")
-    def evaluation(self, ref: str) -> EvaluationReport:
-        """An evaluation report, by reference or id."""
-        return msgspec.structs.replace(self._get(ref, "report", EvaluationReport), ref=ref)
 
     # -- where the data is
 
@@ -271,53 +241,6 @@ class Quality(RoomService, room="quality"):
             self.record_drift(name, report=found, uses=[ref for ref in refs if ref])
         return found
 
-    def evaluate(
-        self,
-        name: str,
-        labels: Any,
-        scores: Any,
-        *,
-        task: str = "binary",
-        model: str = "",
-        dataset: str = "",
-        champion: Any = None,
-        gate: Any = None,
-        baseline: Any = None,
-        importances: Iterable[Any] = (),
-        run_id: str = "",
-        **options: Any,
-    ) -> EvaluationReport:
-        """Evaluate predictions, compare them with a champion's on the same rows, let a gate decide, and keep it all.
-
-        Args:
-            name: What to file the report under, usually the model's name.
-            labels: One per row.
-            scores: Probabilities of the positive class, or predicted numbers.
-            task: `binary` or `regression`.
-            model: Reference of the model that was evaluated.
-            dataset: Reference of the data it was evaluated on.
-            champion: The scores of the model in use, for the same rows.
-            gate: A `Gate`.
-            baseline: An `Evaluation` that the gate measures against when there is no champion.
-            importances: What `permutation_importance` gave, to keep with it.
-            run_id: The run (a step, a training) that evaluated, instead of a run of its own.
-            options: Passed to `evaluate_binary` or `evaluate_regression`: `frame=`, `slices=`, `threshold=` and so on.
-        """
-        from mainspring.quality import evaluation as ev
-
-        if task not in {"binary", "regression"}:
-            raise InvalidInput(f"{task!r} is not a task", known=["binary", "regression"])
-        judge, pair = ev.evaluate_regression, ev.compare_regression
-        if task == "binary":
-            judge, pair = ev.evaluate_binary, ev.compare_binary  # type: ignore[assignment]  # the options differ
-        found = judge(labels, scores, model=model, dataset=dataset, **options)
-        comparison = None if champion is None else pair(labels, champion=champion, candidate=scores)
-        decision = None if gate is None else gate.decide(found, baseline=baseline, comparison=comparison)
-        report = EvaluationReport(
-            evaluation=found, comparison=comparison, decision=decision, importances=tuple(importances)
-        )
-        return self.record_evaluation(name, report=report, model=model, dataset=dataset, run_id=run_id)
-
     def _table(self, data: Any) -> tuple[Any, str]:
         """What to scan, and the full reference when it is a dataset version."""
         if not isinstance(data, str):
@@ -331,24 +254,3 @@ class Quality(RoomService, room="quality"):
         datasets = Data(self._backend)
         version = datasets.describe(data)
         return datasets.load(version.ref), version.ref
-
-    # -- in the store
-
-    def _put(self, value: msgspec.Struct, path: str) -> File:
-        data = canonical_json(value)
-        return File(path, len(data), self.store.blobs.put(data))
-
-    def _get(self, ref: str, kind: str, record: type[T]) -> T:
-        with self.store.read() as tx:
-            artifact = graph.resolve(tx, ref, kind=kind)
-            files = graph.files_of(tx, artifact.id)
-        if artifact.kind != kind or len(files) != 1:
-            raise NotFound(f"{artifact.ref} is not a {kind}")
-        try:
-            return msgspec.json.decode(self.store.blobs.get(files[0].digest), type=record)
-        except msgspec.ValidationError:
-            raise NotFound(f"{artifact.ref} is not a {record.__name__}", hint="look at its metadata") from None
-
-    def _newest(self, kind: str) -> list[Artifact]:
-        with self.store.read() as tx:
-            return listing.newest(tx, kind)
