@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring.data.differences import diff_files, diff_rows, diff_schema, without_common
+from mainspring.data.trees import Change
 from mainspring.kernel.errors import InvalidInput
 from mainspring.lineage.types import File
 
@@ -117,7 +118,9 @@ def files(table):
 
 @given(PATHS, PATHS)
 def test_a_difference_of_files_leads_from_one_to_the_other(before, after):
-    diff = diff_files(files(before), files(after))
+    one, other = ({file.path: file for file in files(side)} for side in (before, after))
+    touched = [path for path in sorted({*before, *after}) if before.get(path) != after.get(path)]
+    diff = diff_files([Change(path, one.get(path), other.get(path)) for path in touched], files=len(before))
     made = dict(before)
     for file in diff.removed:
         del made[file.path]

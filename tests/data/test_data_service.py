@@ -8,7 +8,10 @@ import threading
 import polars as pl
 import pytest
 
-from mainspring.kernel.errors import Conflict, InvalidInput, InvalidName, NotFound, UnsupportedFormat
+from mainspring.data import trees
+from mainspring.data.bundle import bundle
+from mainspring.data.trees import Entry, Tree, build
+from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, InvalidName, NotFound, UnsupportedFormat
 from mainspring.kernel.hashing import digest_bytes
 from mainspring.lineage.types import File
 
@@ -288,29 +291,41 @@ def test_only_files_that_differ_are_read_for_a_difference_of_rows(client, tmp_pa
 def test_a_version_is_refused_until_its_bytes_are_there(data):
     absent = File(path="x", size=3, digest=digest_bytes(b"abc"))
     with pytest.raises(Conflict, match="not in the store"):
-        data.record("raw", files=[absent])
+        data.record("raw", tree=stored(data, build([absent])).root)
     assert data.datasets() == []
 
 
-@pytest.mark.parametrize(
-    "files",
-    [
-        [],
-        [("../x", 1)],
-        [("/etc/passwd", 1)],
-        [("a//b", 1)],
-        [("x", 1), ("x", 1)],
-        [("x", 99)],
-    ],
-)
-def test_a_manifest_that_cannot_be_changes_nothing(client, files):
+@pytest.mark.parametrize("name", ["..", "a/b", "", "a\\b", "e\u0301"])
+def test_a_folder_with_a_name_that_cannot_be_changes_nothing(client, name):
     data = client.data
     data.commit("other", FRAME)
-    digest = data.files("other")[0].digest
-    wrong = [File(path=path, size=size, digest=digest) for path, size in files]
+    known = data.files("other")[0]
+    top, nodes = trees.folder([Entry(name, known.size, known.digest)])
     with pytest.raises(InvalidInput):
-        data.record("raw", files=wrong)
+        data.record("raw", tree=stored(data, Tree(top.digest, 1, known.size, nodes)).root)
     assert [version.name for version in data.datasets()] == ["other"]
+
+
+def test_a_folder_that_lies_about_what_is_in_it_changes_nothing(client):
+    data = client.data
+    data.commit("other", FRAME)
+    known = data.files("other")[0]
+    with pytest.raises(InvalidInput, match="bytes"):
+        data.record("raw", tree=stored(data, build([File("x", known.size + 1, known.digest)])).root)
+    inner, nodes = trees.folder([Entry("x", known.size, known.digest)])
+    top, more = trees.folder([Entry("folder", known.size, inner.digest, 7)])
+    with pytest.raises(InvalidInput, match="parent"):
+        data.record("raw", tree=stored(data, Tree(top.digest, 7, known.size, nodes | more)).root)
+    with pytest.raises(InvalidInput, match="digest"):
+        data.record("raw", tree="x")
+    with pytest.raises(Damaged):
+        data.record("raw", tree=known.digest)
+    assert [version.name for version in data.datasets()] == ["other"]
+
+
+def stored(data, tree):
+    data.upload(bundle(tree.nodes.values()))
+    return tree
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/../b", "x\n", "e\u0301"])

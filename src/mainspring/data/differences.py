@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mainspring.data.trees import Change
 from mainspring.data.types import FilesDiff, RowsDiff, SchemaDiff
 from mainspring.kernel.errors import InvalidInput, nearest
 from mainspring.lineage.types import File
@@ -21,29 +22,35 @@ _BEFORE, _AFTER = "__before", "__after"
 """Columns and suffixes of the comparison itself, of a form that no sensible table uses."""
 
 
-def diff_files(before: Sequence[File], after: Sequence[File]) -> FilesDiff:
-    """Compare two lists of files by path and digest.
+def diff_files(changes: Iterable[Change], *, files: int) -> FilesDiff:
+    """What differs between two trees, with renamed files told from added and removed ones; `files` are there before.
 
     Example:
-        >>> diff = diff_files([File("a", 1, "x"), File("b", 1, "y")], [File("a", 1, "z"), File("c", 1, "y")])
+        >>> a, b, c = (File("a", 1, "x"), File("a", 1, "z"), File("b", 1, "y"))
+        >>> diff = diff_files([Change("a", a, b), Change("b", c, None), Change("c", None, File("c", 1, "y"))], files=2)
         >>> [each.path for each, _ in diff.modified], diff.renamed
         (['a'], [('b', 'c')])
     """
-    old = {file.path: file for file in before}
-    new = {file.path: file for file in after}
-    removed = {path: file for path, file in old.items() if path not in new}
-    added = {path: file for path, file in new.items() if path not in old}
+    removed: dict[str, File] = {}
+    added: dict[str, File] = {}
+    modified: list[tuple[File, File]] = []
+    for change in changes:
+        if change.before is not None and change.after is not None:
+            modified.append((change.before, change.after))
+        elif change.before is not None:
+            removed[change.path] = change.before
+        elif change.after is not None:
+            added[change.path] = change.after
+    touched = len(modified) + len(removed)
     renamed = _renames(removed, added)
     for gone, come in renamed:
         del removed[gone], added[come]
-    both = [(old[path], new[path]) for path in old if path in new]
-    modified = [(file, other) for file, other in both if file.digest != other.digest]
     return FilesDiff(
         added=list(added.values()),
         removed=list(removed.values()),
         modified=modified,
         renamed=renamed,
-        unchanged=len(both) - len(modified),
+        unchanged=files - touched,
     )
 
 

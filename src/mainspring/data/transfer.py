@@ -8,6 +8,7 @@ from typing import Protocol
 
 from mainspring.data.bundle import BUNDLED_BELOW, bundle, unbundle
 from mainspring.data.sources import LocalFile
+from mainspring.data.trees import Read, Tree
 from mainspring.data.types import Progress
 from mainspring.kernel.errors import Conflict, Damaged, InvalidInput
 from mainspring.kernel.hashing import digest_bytes
@@ -15,7 +16,7 @@ from mainspring.kernel.operations import Download, Upload
 from mainspring.lineage.types import File
 from mainspring.store.service import Storage
 
-__all__ = ["Bundles", "receive", "send"]
+__all__ = ["Bundles", "read_nodes", "receive", "send", "send_nodes"]
 
 _PIECE = 1 << 20
 _ASK = 10_000
@@ -58,6 +59,29 @@ def send(bundles: Bundles, storage: Storage, local: Sequence[LocalFile], *, prog
         if each.file.size >= BUNDLED_BELOW:
             info = storage.put_blob(meter.passing(_pieces_of(each.location)))
             _check_sent([each], [info.digest])
+
+
+def send_nodes(bundles: Bundles, storage: Storage, tree: Tree) -> None:
+    """Store those nodes of a tree that the store does not have."""
+    digests = list(tree.nodes)
+    for start in range(0, len(digests), _ASK):
+        absent = storage.missing(digests[start : start + _ASK])
+        for first in range(0, len(absent), _BUNDLE_FILES):
+            bundles.upload(bundle(tree.nodes[digest] for digest in absent[first : first + _BUNDLE_FILES]))
+
+
+def read_nodes(bundles: Bundles) -> Read:
+    """Reads nodes of trees from a store, checked."""
+
+    def read(digests: Sequence[str]) -> Iterator[bytes]:
+        for start in range(0, len(digests), _BUNDLE_FILES):
+            batch = digests[start : start + _BUNDLE_FILES]
+            for digest, node in zip(batch, unbundle(bundles.fetch(list(batch))), strict=True):
+                if digest_bytes(node) != digest:
+                    raise Damaged(f"what arrived for folder {digest} does not match it", hint="run `mainspring verify`")
+                yield node
+
+    return read
 
 
 def receive(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from mainspring.data.types import KIND, Commit
-from mainspring.kernel.errors import InvalidInput, NotFound
+from mainspring.kernel.errors import NotFound
 from mainspring.kernel.names import check_name
 from mainspring.lineage import graph, listing
-from mainspring.lineage.types import Artifact, File
-from mainspring.store.buckets import check_object_name
+from mainspring.lineage.types import Artifact
 from mainspring.store.transaction import Transaction
 
 __all__ = [
     "artifact_metadata",
-    "check_files",
     "resolve_dataset",
     "resolve_source",
     "run_metadata",
@@ -27,28 +24,17 @@ __all__ = [
 _PAGE = 10_000
 
 
-def check_files(files: Sequence[File]) -> None:
-    """Refuse a list of files that no version can have."""
-    if not files:
-        raise InvalidInput("a dataset version needs at least one file")
-    seen: set[str] = set()
-    for file in files:
-        if check_object_name(file.path) in seen:
-            raise InvalidInput(f"two files are called {file.path!r}")
-        seen.add(file.path)
-
-
 def run_metadata(commit: Commit) -> dict[str, Any]:
     """What the run of a commit says of itself."""
     return {"message": commit.message, "origin": commit.origin}
 
 
-def artifact_metadata(commit: Commit, files: Sequence[File]) -> dict[str, Any]:
+def artifact_metadata(commit: Commit, files: int) -> dict[str, Any]:
     """What the artifact of a version says of itself; `types.dataset_version` reads it."""
     return {
         "message": commit.message,
         "origin": commit.origin,
-        "files": len(files),
+        "files": files,
         "rows": commit.rows,
         "schema": commit.schema,
         "metadata": commit.metadata,

@@ -6,6 +6,8 @@
    with the same fields never share a digest.
 3. A tree (the files of an artifact) is addressed by its Merkle root: the canonical JSON of the
    sorted list of `[name, size, digest]`, under the tag `tree`. Equal content, equal digest, on any machine.
+4. A dataset may have a million files, so its tree has a node for each folder; see `data.trees`. Its root is a blob, and
+   the version's digest is the address of that.
 
 Source: BLAKE3 (O'Connor, Aumasson, Neves, Wilcox-O'Hearn, 2020), key derivation mode for the tags.
 """
@@ -21,10 +23,13 @@ from blake3 import blake3
 
 from mainspring.kernel.errors import InvalidInput
 
-__all__ = ["Buffer", "canonical_json", "digest_bytes", "digest_tree", "digest_value", "hasher"]
+__all__ = ["Buffer", "canonical_json", "check_digest", "digest_bytes", "digest_tree", "digest_value", "hasher"]
 
 Buffer = bytes | bytearray | memoryview
 """Anything with contiguous bytes."""
+
+
+_HEX = frozenset("0123456789abcdef")
 
 
 class Hasher(Protocol):
@@ -47,6 +52,13 @@ def digest_bytes(data: Buffer) -> str:
         'af1349b9'
     """
     return blake3(data).hexdigest()
+
+
+def check_digest(text: str) -> str:
+    """Return `text` when it has the form of a digest; raise `InvalidInput` otherwise."""
+    if len(text) != 64 or not set(text) <= _HEX:
+        raise InvalidInput(f"{text[:80]!r} is not a digest: 64 hex digits in lower case")
+    return text
 
 
 def canonical_json(value: Any) -> bytes:

@@ -16,11 +16,14 @@ import msgspec
 from mainspring.kernel.errors import NotFound, nearest
 
 __all__ = [
+    "AFTER_COMMIT",
     "AUTOLOGGERS",
     "CODECS",
+    "COMMIT_GATES",
     "HANDLERS",
     "MODEL_FORMATS",
     "PAYLOADS",
+    "RECORD_GATES",
     "ROOMS",
     "TICKERS",
     "Room",
@@ -41,6 +44,8 @@ class Room(msgspec.Struct, frozen=True):
     """Columns whose text names blobs that must be kept, `table.column`: every 64 hex digits in it are taken for a
     digest. ` BY key` says by which column the table is read in pages (the column itself where it is a digest, `id`
     otherwise; a text that is unique), ` WHERE ...` which rows count."""
+    reach: str = ""
+    """`module:function`, `(store) -> digests`: blobs that must be kept because blobs of the room name them."""
     expire: str = ""
     """`module:function`, `(tx, before, write) -> how many`: gives up what was deleted before then (microseconds)."""
 
@@ -69,7 +74,14 @@ ROOMS: tuple[Room, ...] = (
     ),
     Room("trust", 1, "mainspring.trust.service:Trust"),
     Room("events", 1, "mainspring.events.service:Events"),
-    Room("data", 0, "mainspring.data.service:Data"),
+    Room(
+        "data",
+        1,
+        "mainspring.data.service:Data",
+        blobs=("dataset_content.tree", "dataset_tree.digest"),
+        reach="mainspring.data.wholeness:reach",
+        expire="mainspring.data.wholeness:release_trees",
+    ),
     Room(
         "tracking",
         1,
@@ -133,6 +145,16 @@ PAYLOADS: dict[str, str] = {
     "mlflow": "mainspring.protocols.mlflow.webhook_payloads:prepare",
 }
 """The forms in which webhooks are told of events: functions like `events.cloudevents.prepare`."""
+
+
+COMMIT_GATES: dict[str, str] = {}
+"""What is asked before a dataset version is sent: `(data service, proposal) -> None`; it refuses by raising."""
+
+RECORD_GATES: dict[str, str] = {}
+"""What is asked where a version is recorded: `(tx, name, tree, commit) -> None`; it refuses by raising."""
+
+AFTER_COMMIT: dict[str, str] = {}
+"""What is told of a version that is new, at who committed it: `(data service, version) -> None`."""
 
 
 CODECS: dict[str, str] = {

@@ -187,6 +187,11 @@ class _Collection:
                 for digest in digests_in(tx, column):
                     marks.add(digest)
             total = int(tx.value("SELECT count(*) FROM blob_entry") or 0)
+        for room in ROOMS:
+            if room.reach:
+                self._progress("folders", 0, 1)
+                for digest in load(room.reach)(self._store):
+                    marks.add(digest)
         for row in self._rows(CHUNKED):
             if row.digest in marks or row.created_at > now - self._grace:
                 self._mark_chunks(row, marks)
