@@ -107,7 +107,7 @@ def test_aggregates_are_those_of_plain_python(rows):
         t.Distinct(columns=("s",)): len(set(words)),
         t.Distinct(columns=("s", "i")): len({r[1:] for r in rows if r[1] is not None and r[2] is not None}),
         t.Frequent(column="i", limit=99): [
-            list(p) for p in sorted(Counter(numbers).items(), key=lambda p: (-p[1], str(p[0])))
+            list(p) for p in sorted(Counter(numbers).items(), key=lambda p: (-p[1], p[0]))
         ],
         t.Histogram(column="i", edges=(0, 2)): [
             sum(n < 0 for n in numbers), sum(0 <= n < 2 for n in numbers), sum(n >= 2 for n in numbers)

@@ -75,7 +75,7 @@ class Distinct(Metric, frozen=True, kw_only=True, tag="distinct"):
 
 
 class Frequent(Metric, frozen=True, kw_only=True, tag="frequent"):
-    """The most frequent values as `[[value, count], ...]`, missing ones left out; ties by the value's text."""
+    """The most frequent values as `[[value, count], ...]`, missing ones left out; ties by value, ascending."""
 
     column: str
     limit: int = 20
@@ -112,7 +112,10 @@ class MutualInformation(Metric, frozen=True, kw_only=True, tag="mutual-informati
 
 
 class TextForms(Metric, frozen=True, kw_only=True, tag="text-forms"):
-    """What texts read as, counts that add up to the rows: `integer`, `number`, `boolean`, `datetime`, `text`, `missing`."""
+    """What texts read as: counts of `integer`, `number`, `boolean`, `datetime`, `text` and `missing`.
+
+    A text is counted under the first form that it has; a datetime is one of the shape of ISO 8601.
+    """
 
     column: str
 

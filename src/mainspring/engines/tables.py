@@ -9,9 +9,7 @@ regular expressions on half of the engines, and because a metric must be a plain
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
-
-import msgspec
+from typing import Any, Protocol
 
 from mainspring.engines.metrics import (
     Aggregate,
@@ -53,7 +51,9 @@ from mainspring.engines.predicates import (
     Scalar,
     Sql,
 )
-from mainspring.kernel.errors import InvalidInput, UnsupportedFormat
+from mainspring.engines.tables_sources import SqlTable, open_source
+from mainspring.engines.tables_types import ColumnKind, ColumnType
+from mainspring.kernel.errors import InvalidInput
 
 __all__ = [
     "Aggregate",
@@ -93,38 +93,12 @@ __all__ = [
     "SameInRow",
     "Scalar",
     "Sql",
+    "SqlTable",
     "Table",
     "TextForms",
     "check_regex",
     "open_table",
 ]
-
-ColumnKind = Literal[
-    "bool", "integer", "float", "decimal", "text", "date", "datetime", "time", "duration", "binary", "list", "struct",
-    "other",
-]  # fmt: skip
-
-
-class ColumnType(msgspec.Struct, frozen=True):
-    """What a column holds: its kind, the same on every engine, and the engine's own name of the type."""
-
-    kind: ColumnKind
-    dtype: str
-
-    @property
-    def is_number(self) -> bool:
-        """Whether arithmetic on it makes sense."""
-        return self.kind in {"integer", "float", "decimal"}
-
-    @property
-    def is_moment(self) -> bool:
-        """Whether it is a point in time."""
-        return self.kind in {"date", "datetime"}
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether its values have a least and a greatest."""
-        return self.kind not in {"list", "struct", "other", "binary"}
 
 
 class Table(Protocol):
@@ -156,30 +130,28 @@ class Table(Protocol):
         ...
 
 
-def open_table(source: Any) -> Table:
-    """The table behind a frame, a Parquet path or a list of Parquet paths; a `Table` is handed back as it is.
+def open_table(source: Any, *, others: Mapping[str, Any] | None = None) -> Table:
+    """The table behind a source; a `Table` is handed back as it is.
+
+    Args:
+        source: A polars, pandas or Spark frame, Arrow (whatever has `__arrow_c_stream__`), columns by name, a path
+            or paths of Parquet, CSV, TSV, JSON lines or Arrow IPC, a DuckDB relation, or a `SqlTable`.
+        others: Other tables by name, for `InTable` and `Query`: each a source as well.
 
     Raises:
         UnsupportedFormat: When `source` is nothing of these.
+        NotFound: When a file is not there.
 
     Example:
         >>> import polars as pl
-        >>> table = open_table(pl.DataFrame({"x": [1, None, 3]}))
-        >>> list(table.compute([Count(), Count(predicate=Missing("x"))]).values())
-        [3, 1]
+        >>> table = open_table(pl.DataFrame({"x": [1, None, 3]}), others={"known": {"id": [1, 2]}})
+        >>> foreign = InTable(("x",), "known", ("id",))
+        >>> list(table.compute([Count(), Count(predicate=Missing("x")), Count(predicate=foreign)]).values())
+        [3, 1, 1]
     """
     if all(callable(getattr(source, name, None)) for name in ("compute", "rows", "split")):
         return source  # type: ignore[no-any-return]  # has the methods of the protocol
-    from mainspring.engines.tables_polars import PolarsTable
-    from mainspring.engines.tables_polars_rows import to_lazy
-
-    frame = to_lazy(source)
-    if frame is None:
-        raise UnsupportedFormat(
-            f"a {type(source).__name__} is not a table",
-            hint="pass a polars DataFrame or LazyFrame, an Arrow or pandas table, or Parquet paths",
-        )
-    return PolarsTable(frame)
+    return open_source(source, {name: open_table(other) for name, other in (others or {}).items()})
 
 
 def check_regex(pattern: str) -> str:

@@ -1,31 +1,50 @@
-"""Predicates as Polars expressions, and the types and values of Polars in the words of the port.
-
-Every expression is boolean, never null, and as long as the table.
-"""
+"""Predicates as Polars expressions. Every expression is boolean, never null, and as long as the table."""
 
 from __future__ import annotations
 
 import functools
-import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
 
-from mainspring.engines import tables as ir
-from mainspring.engines.tables import ColumnKind, ColumnType, Predicate
-from mainspring.kernel.errors import InvalidInput, NotFound, nearest
+from mainspring.engines import predicates as ir
+from mainspring.engines.predicates import Predicate
+from mainspring.engines.tables_polars_values import (
+    Scope,
+    column_types,
+    members,
+    missing_values,
+    nullable,
+    present,
+    text_of,
+)
+from mainspring.engines.tables_regex import portable
+from mainspring.engines.tables_sources import to_lazy
+from mainspring.engines.tables_texts import PATTERNS, like_regex, texts_that_hold
+from mainspring.engines.tables_types import ColumnType
+from mainspring.engines.tables_values import (
+    check_number,
+    check_ordered,
+    check_text,
+    comparable,
+    is_null,
+    json_value,
+    known,
+    range_of,
+)
+from mainspring.kernel.errors import InvalidInput
 
 __all__ = [
     "column_types",
     "expression",
+    "has_window",
     "json_value",
     "known",
     "missing_values",
+    "narrowed",
     "nullable",
     "present",
     "text_of",
@@ -38,247 +57,224 @@ _RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-def to_lazy(source: Any) -> pl.LazyFrame | None:
-    """A lazy frame over whatever holds a table: frames, Arrow, pandas, Parquet paths; None for anything else."""
-    if isinstance(source, pl.LazyFrame):
-        return source
-    if isinstance(source, pl.DataFrame):
-        return source.lazy()
-    if isinstance(source, str | Path):
-        return pl.scan_parquet(source)
-    if isinstance(source, list | tuple) and source and all(isinstance(each, str | Path) for each in source):
-        return pl.scan_parquet(list(source))
-    if hasattr(source, "__arrow_c_stream__"):
-        return pl.DataFrame(source).lazy()
-    if type(source).__module__.partition(".")[0] == "pandas":
-        return pl.from_pandas(source).lazy()
-    return None
-
-
-def column_types(schema: Mapping[str, pl.DataType]) -> dict[str, ColumnType]:
-    """The types of a Polars schema in the words of the port."""
-    return {name: ColumnType(_kind(dtype), str(dtype)) for name, dtype in schema.items()}
-
-
-def _kind(dtype: pl.DataType) -> ColumnKind:
-    if dtype.is_integer():
-        return "integer"
-    if dtype.is_float():
-        return "float"
-    kinds: list[tuple[Any, ColumnKind]] = [
-        (pl.Boolean, "bool"), (pl.Decimal, "decimal"), (pl.String, "text"), (pl.Categorical, "text"),
-        (pl.Enum, "text"), (pl.Date, "date"), (pl.Datetime, "datetime"), (pl.Time, "time"),
-        (pl.Duration, "duration"), (pl.Binary, "binary"), (pl.List, "list"), (pl.Array, "list"), (pl.Struct, "struct"),
-    ]  # fmt: skip
-    return next((kind for dtype_class, kind in kinds if dtype == dtype_class), "other")
-
-
-def json_value(value: Any) -> Any:
-    """A value of a row as JSON types: moments as ISO text, NaN and infinities as text, bytes by their size."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, date | datetime | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, bytes):
-        return f"<{len(value)} bytes>"
-    if isinstance(value, Mapping):
-        return {str(name): json_value(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple | pl.Series):
-        return [json_value(inner) for inner in value]
-    return value
-
-
-def expression(  # noqa: C901, PLR0911 -- one case for each predicate of the closed set, each a line or three
-    predicate: Predicate, schema: Mapping[str, ColumnType]
-) -> pl.Expr:
+def expression(predicate: Predicate, scope: Scope) -> pl.Expr:
     """The predicate as a boolean expression that is never null and as long as the table."""
     match predicate:
-        case ir.Missing(column):
-            return missing_values(column, schema)
-        case ir.Between(column):
-            return _between(predicate, column, schema)
-        case ir.In(column, values):
-            members = _members(column, values, schema)
-            return _column(column, schema).is_in(pl.lit(members).implode()).fill_null(value=False)
-        case ir.Matches(column, pattern):
-            return text_of(column, schema).str.contains(pattern).fill_null(value=False)
-        case ir.Length(column, low, high):
-            size = text_of(column, schema).str.len_chars()
-            return _range(size, low, high, strict_low=False, strict_high=False)
-        case ir.Compare(left, relation, right):
-            holds: pl.Expr = _RELATIONS[relation](nullable(left, schema), nullable(right, schema))
-            return holds.fill_null(value=False)
-        case ir.Duplicated(columns):
-            names = [known(name, schema) for name in columns]
-            return (pl.col(names[0]) if len(names) == 1 else pl.struct(*names)).is_duplicated()
-        case ir.Ordered(column):
-            return _ordered(predicate, column, schema)
-        case ir.Sql(text):
-            return _sql(text, schema)
         case ir.Not(inner):
-            return ~expression(inner, schema)
+            return ~expression(inner, scope)
         case ir.All(parts) if parts:
-            return functools.reduce(operator.and_, (expression(part, schema) for part in parts))
+            return functools.reduce(operator.and_, (expression(part, scope) for part in parts))
         case ir.AnyOf(parts) if parts:
-            return functools.reduce(operator.or_, (expression(part, schema) for part in parts))
-    raise InvalidInput(f"{predicate!r} is not a predicate that a table can answer")
+            return functools.reduce(operator.or_, (expression(part, scope) for part in parts))
+    translate = _OF.get(type(predicate))
+    if translate is None:
+        raise InvalidInput(f"{predicate!r} is not a predicate that a table can answer")
+    return translate(predicate, scope)
 
 
-def within(predicate: Predicate, where: Predicate | None, schema: Mapping[str, ColumnType]) -> pl.Expr:
+def within(predicate: Predicate, where: Predicate | None, scope: Scope) -> pl.Expr:
     """The predicate, true only within `where`, and seeing only rows within it."""
-    holds = expression(predicate, schema)
+    holds = expression(predicate, scope)
     if where is None:
         return holds
-    inside = expression(where, schema)
-    if isinstance(predicate, ir.Duplicated | ir.Ordered) or _has_window(predicate):
+    inside = expression(where, scope)
+    if has_window(predicate):
         # A window looks at other rows, so it must see only those inside the condition.
         return (inside & holds.over(inside)).fill_null(value=False)
     return inside & holds
 
 
-def _has_window(predicate: Predicate) -> bool:
+def narrowed(frame: pl.LazyFrame, where: Predicate | None, scope: Scope) -> pl.LazyFrame:
+    """The rows of which `where` holds, its parts one after the other."""
+    parts: tuple[Predicate, ...] = where.parts if isinstance(where, ir.All) else () if where is None else (where,)
+    for part in parts:
+        frame = frame.filter(expression(part, scope))
+    return frame
+
+
+def has_window(predicate: Predicate | None) -> bool:
+    """Whether the predicate looks at other rows of its table."""
     match predicate:
         case ir.Duplicated() | ir.Ordered():
             return True
         case ir.Not(inner):
-            return _has_window(inner)
+            return has_window(inner)
         case ir.All(parts) | ir.AnyOf(parts):
-            return any(_has_window(part) for part in parts)
+            return any(has_window(part) for part in parts)
     return False
 
 
-def known(column: str, schema: Mapping[str, ColumnType]) -> str:
-    """The name of a column that is there; `NotFound` naming the nearest otherwise."""
-    if column not in schema:
-        raise NotFound(f"the table has no column {column!r}", known=nearest(column, schema))
-    return column
+def _missing(predicate: ir.Missing, scope: Scope) -> pl.Expr:
+    return missing_values(predicate.column, scope)
 
 
-def _column(column: str, schema: Mapping[str, ColumnType]) -> pl.Expr:
-    """The column in the type in which its kind is compared: dictionary text as text, decimals as floats."""
-    kind = schema[known(column, schema)].kind
-    if kind == "text":
-        return pl.col(column).cast(pl.String)
-    return pl.col(column).cast(pl.Float64) if kind == "decimal" else pl.col(column)
+def _between(predicate: ir.Between, scope: Scope) -> pl.Expr:
+    column, kind = predicate.column, check_ordered(predicate.column, scope)
+    if is_null(kind):
+        return pl.col(column).is_not_null()
+    ends = range_of(
+        column, kind, predicate.low, predicate.high,
+        strict_low=predicate.strict_low, strict_high=predicate.strict_high,
+    )  # fmt: skip
+    value = nullable(column, scope)
+    if ends.never:
+        return pl.col(column).is_null() & False
+    if kind.kind == "bool":
+        value = value.cast(pl.Int128)
+    low, high = (_lit(end, kind) for end in (ends.low, ends.high))
+    return _range(value, low, high, strict_low=ends.strict_low, strict_high=ends.strict_high)
 
 
-def nullable(column: str, schema: Mapping[str, ColumnType]) -> pl.Expr:
-    """The column with NaN as null, which is what missing means here."""
-    value = _column(column, schema)
-    return value.fill_nan(None) if schema[column].kind == "float" else value
+def _lit(value: Any, kind: ColumnType) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and kind.kind in {"integer", "bool"}:
+        return pl.lit(value, dtype=pl.Int64 if -(2**63) <= value < 2**63 else pl.Int128)
+    return pl.lit(value, dtype=pl.Duration("us")) if isinstance(value, timedelta) else value
 
 
-def present(column: str, schema: Mapping[str, ColumnType]) -> pl.Expr:
-    """The values that are not missing."""
-    return nullable(column, schema).drop_nulls()
-
-
-def missing_values(column: str, schema: Mapping[str, ColumnType]) -> pl.Expr:
-    """Whether each value is null or NaN."""
-    null = pl.col(known(column, schema)).is_null()
-    return null | pl.col(column).is_nan().fill_null(value=False) if schema[column].kind == "float" else null
-
-
-def text_of(column: str, schema: Mapping[str, ColumnType]) -> pl.Expr:
-    """A column of text as text; `InvalidInput` for any other."""
-    kind = schema[known(column, schema)]
-    if kind.kind == "text":
-        return pl.col(column).cast(pl.String)
-    if kind.dtype == "Null":
-        return pl.col(column).cast(pl.String)
-    raise InvalidInput(f"column {column!r} is {kind.dtype}, and only text has characters")
-
-
-def _between(predicate: ir.Between, column: str, schema: Mapping[str, ColumnType]) -> pl.Expr:
-    kind = schema[known(column, schema)]
-    if not kind.is_ordered and kind.dtype != "Null":
-        raise InvalidInput(f"column {column!r} is {kind.dtype}, whose values have no order")
-    ends = [None if end is None else _literal(end, column, kind) for end in (predicate.low, predicate.high)]
-    value = nullable(column, schema)
-    return _range(value, *ends, strict_low=predicate.strict_low, strict_high=predicate.strict_high)
-
-
-def _range(value: pl.Expr, low: Any, high: Any, *, strict_low: bool, strict_high: bool) -> pl.Expr:
-    holds = value.is_not_null()
+def _range(value: pl.Expr, low: Any, high: Any, *, strict_low: bool = False, strict_high: bool = False) -> pl.Expr:
+    bounds = []
     if low is not None:
-        holds &= value > low if strict_low else value >= low
+        bounds.append(value > low if strict_low else value >= low)
     if high is not None:
-        holds &= value < high if strict_high else value <= high
+        bounds.append(value < high if strict_high else value <= high)
+    # A comparison with null is null, so that the ends alone already tell the missing values.
+    return functools.reduce(operator.and_, bounds).fill_null(value=False) if bounds else value.is_not_null()
+
+
+def _in(predicate: ir.In, scope: Scope) -> pl.Expr:
+    allowed = members(predicate.column, predicate.values, scope)
+    if allowed.dtype == pl.Int128:
+        # Within 64 bits, as sets nearly always are, a set of the column's own size is looked up faster.
+        dtype = scope.dtypes[predicate.column]
+        fitting = allowed.cast(dtype, strict=False).drop_nulls()
+        return pl.col(predicate.column).is_in(pl.lit(fitting).implode()).fill_null(value=False)
+    return nullable(predicate.column, scope).is_in(pl.lit(allowed).implode()).fill_null(value=False)
+
+
+def _matches(predicate: ir.Matches, scope: Scope) -> pl.Expr:
+    pattern = portable(predicate.pattern, "rust") or predicate.pattern
+    return text_of(predicate.column, scope).str.contains(pattern).fill_null(value=False)
+
+
+def _like(predicate: ir.Like, scope: Scope) -> pl.Expr:
+    pattern = like_regex(predicate.pattern, predicate.escape)
+    return text_of(predicate.column, scope).str.contains(pattern).fill_null(value=False)
+
+
+def _length(predicate: ir.Length, scope: Scope) -> pl.Expr:
+    return _range(text_of(predicate.column, scope).str.len_chars(), predicate.low, predicate.high)
+
+
+def _parses(predicate: ir.Parses, scope: Scope) -> pl.Expr:
+    if predicate.form in PATTERNS and predicate.form != "datetime":
+        return text_of(predicate.column, scope).str.contains(PATTERNS[predicate.form]).fill_null(value=False)
+    return _of_texts(predicate, scope)
+
+
+def _of_texts(predicate: ir.Parses | ir.FitsJsonSchema, scope: Scope) -> pl.Expr:
+    """A question that Polars cannot answer, asked of the distinct texts of each batch."""
+    texts_that_hold(predicate, [""])  # what is not a schema is refused before anything is read
+
+    def ask(texts: pl.Series) -> pl.Series:
+        distinct = texts.drop_nulls().unique()
+        held = distinct.filter(pl.Series(texts_that_hold(predicate, distinct), dtype=pl.Boolean))
+        return texts.is_in(held.implode())
+
+    asked = text_of(predicate.column, scope).map_batches(ask, return_dtype=pl.Boolean, is_elementwise=True)
+    return asked.fill_null(value=False)
+
+
+def _compare(predicate: ir.Compare, scope: Scope) -> pl.Expr:
+    comparable((predicate.left, predicate.right), scope)
+    if predicate.relation not in {"==", "!="}:
+        check_ordered(predicate.left, scope)
+        check_ordered(predicate.right, scope)
+    holds: pl.Expr = _RELATIONS[predicate.relation](nullable(predicate.left, scope), nullable(predicate.right, scope))
     return holds.fill_null(value=False)
 
 
-def _literal(value: ir.Scalar, column: str, kind: ColumnType) -> Any:
-    """A JSON value in the type of the column it is compared with."""
-    wrong = InvalidInput(f"{value!r} cannot be compared with column {column!r}, which is {kind.dtype}")
-    if kind.dtype == "Null":
-        return None
-    if kind.is_number or kind.kind in {"bool", "duration"}:
-        if isinstance(value, str):
-            raise wrong
-        return timedelta(seconds=value) if kind.kind == "duration" else value
-    if not isinstance(value, str):
-        raise wrong
-    try:
-        return _moment(value, kind)
-    except ValueError:
-        raise wrong from None
+def _in_tuples(predicate: ir.InTuples, scope: Scope) -> pl.Expr:
+    kinds = [scope[known(name, scope)] for name in predicate.columns]
+    options = []
+    for row in predicate.values:
+        if len(row) != len(kinds):
+            raise InvalidInput(f"{row!r} has not one value for each of {', '.join(predicate.columns)}")
+        parts = []
+        for name, kind, value in zip(predicate.columns, kinds, row, strict=True):
+            wanted = members(name, () if value is None else (value,), scope)
+            if value is None:
+                parts.append(missing_values(name, scope))
+            elif wanted.is_empty():
+                parts.append(pl.lit(value=False))
+            else:
+                parts.append((nullable(name, scope) == _lit(wanted[0], kind)).fill_null(value=False))
+        options.append(functools.reduce(operator.and_, parts))
+    nothing = pl.col(predicate.columns[0]).is_null() & False
+    return functools.reduce(operator.or_, options, nothing)
 
 
-def _moment(value: str, kind: ColumnType) -> Any:
-    if kind.kind == "date":
-        return date.fromisoformat(value)
-    if kind.kind == "time":
-        return time.fromisoformat(value)
-    if kind.kind == "datetime":
-        moment = datetime.fromisoformat(value)
-        aware = "time_zone='" in kind.dtype or 'time_zone="' in kind.dtype
-        if aware:
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    return value
+def _row_sum(predicate: ir.RowSum, scope: Scope) -> pl.Expr:
+    kinds = {check_number(name, scope).kind for name in predicate.columns}
+    if "float" in kinds:
+        total = functools.reduce(operator.add, (nullable(name, scope).cast(pl.Float64) for name in predicate.columns))
+        return _range(total, predicate.low, predicate.high)
+    whole = "decimal" not in kinds
+    columns = [pl.col(name).cast(pl.Int128) if whole else pl.col(name) for name in predicate.columns]
+    kind = ColumnType("integer" if whole else "decimal", "sum")
+    ends = range_of("sum", kind, predicate.low, predicate.high, strict_low=False, strict_high=False)
+    if ends.never:
+        return pl.col(predicate.columns[0]).is_null() & False
+    return _range(functools.reduce(operator.add, columns), _lit(ends.low, kind), _lit(ends.high, kind))
 
 
-def _members(column: str, values: Iterable[ir.Scalar], schema: Mapping[str, ColumnType]) -> pl.Series:
-    kind = schema[known(column, schema)]
-    if kind.kind in {"list", "struct", "binary", "other"} and kind.dtype != "Null":
-        raise InvalidInput(f"column {column!r} is {kind.dtype}, whose values cannot be members of a set")
-    if kind.dtype == "Null":
-        return pl.Series([], dtype=pl.Null)
-    plain = [_literal(value, column, kind) for value in values]
-    if kind.kind == "integer":
-        # 1.5 is in no set of whole numbers; 1.0 is the number 1.
-        unsigned = kind.dtype == "UInt64"
-        least, most = (0, 2**64 - 1) if unsigned else (-(2**63), 2**63 - 1)
-        whole = [int(value) for value in plain if isinstance(value, int) or value.is_integer()]
-        inside = [value for value in whole if least <= value <= most]
-        return pl.Series(inside, dtype=pl.UInt64 if unsigned else pl.Int64)
-    if kind.kind in {"float", "decimal"}:
-        return pl.Series([float(value) for value in plain], dtype=pl.Float64)
-    types: dict[str, Any] = {"bool": pl.Boolean, "text": pl.String, "date": pl.Date, "time": pl.Time}
-    return pl.Series(plain, dtype=types.get(kind.kind), strict=False)
+def _same_in_row(predicate: ir.SameInRow, scope: Scope) -> pl.Expr:
+    comparable(predicate.columns, scope)
+    first, *others = (nullable(name, scope) for name in predicate.columns)
+    same = first.is_null() | first.is_not_null()
+    return functools.reduce(operator.and_, (first.eq_missing(other) for other in others), same)
 
 
-def _ordered(predicate: ir.Ordered, column: str, schema: Mapping[str, ColumnType]) -> pl.Expr:
-    value = nullable(column, schema)
+def _distinct_in_row(predicate: ir.DistinctInRow, scope: Scope) -> pl.Expr:
+    comparable(predicate.columns, scope)
+    values = [nullable(name, scope) for name in predicate.columns]
+    pairs = [~left.eq_missing(right) for place, left in enumerate(values) for right in values[:place]]
+    return functools.reduce(operator.and_, pairs, values[0].is_null() | values[0].is_not_null())
+
+
+def _in_table(predicate: ir.InTable, scope: Scope) -> pl.Expr:
+    return pl.col(scope.flag(predicate))
+
+
+def _duplicated(predicate: ir.Duplicated, scope: Scope) -> pl.Expr:
+    if not predicate.columns:
+        raise InvalidInput("no columns were named of which rows could be duplicates")
+    values = [nullable(known(name, scope), scope).alias(name) for name in predicate.columns]
+    return (values[0] if len(values) == 1 else pl.struct(*values)).is_duplicated()
+
+
+def _ordered(predicate: ir.Ordered, scope: Scope) -> pl.Expr:
+    check_ordered(predicate.column, scope)
+    value = nullable(predicate.column, scope)
     before = value.forward_fill().shift(1)
     relation = {(False, False): ">=", (False, True): ">", (True, False): "<=", (True, True): "<"}
     holds: pl.Expr = _RELATIONS[relation[predicate.descending, predicate.strict]](value, before)
     return (holds.fill_null(value=True) & value.is_not_null()).fill_null(value=False)
 
 
-def _sql(text: str, schema: Mapping[str, ColumnType]) -> pl.Expr:
-    try:
-        holds = pl.sql_expr(text)
-    except (pl.exceptions.PolarsError, ValueError) as error:
-        raise InvalidInput(f"{text!r} is not a condition over columns: {error}") from None
-    names = holds.meta.root_names()
-    for name in names:
-        known(name, schema)
-    if not names:
-        # A constant condition still says something about each row.
-        holds = holds & (pl.first().is_null() | pl.lit(value=True))
-    return holds.cast(pl.Boolean).fill_null(value=False)
+def _sql(predicate: ir.Sql, scope: Scope) -> pl.Expr:
+    from mainspring.engines.tables_polars_sql import condition
+
+    return condition(predicate.text, scope)
+
+
+def _texts(predicate: ir.FitsJsonSchema, scope: Scope) -> pl.Expr:
+    check_text(predicate.column, scope)
+    return _of_texts(predicate, scope)
+
+
+_OF: Mapping[type[Predicate], Callable[[Any, Scope], pl.Expr]] = {
+    ir.Missing: _missing, ir.Between: _between, ir.In: _in, ir.Matches: _matches, ir.Like: _like, ir.Length: _length,
+    ir.Parses: _parses, ir.FitsJsonSchema: _texts, ir.Compare: _compare, ir.InTuples: _in_tuples, ir.RowSum: _row_sum,
+    ir.SameInRow: _same_in_row, ir.DistinctInRow: _distinct_in_row, ir.InTable: _in_table,
+    ir.Duplicated: _duplicated, ir.Ordered: _ordered, ir.Sql: _sql,
+}  # fmt: skip
