@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,8 +9,9 @@ from typing import Any
 
 import click
 
+from mainspring.cli.lazy import LazyGroup
 from mainspring.cli.output import show_error
-from mainspring.kernel.errors import InternalError, MainspringError, nearest
+from mainspring.kernel.errors import InternalError, MainspringError
 
 __all__ = ["GROUPS", "cli", "main"]
 
@@ -41,35 +41,9 @@ GROUPS: dict[str, str] = {
 """Every command and where it is; a module is imported when its command is used or described."""
 
 
-class _LazyGroup(click.Group):
-    """A group whose commands are addresses until somebody asks for one."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return sorted(GROUPS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        address = GROUPS.get(cmd_name)
-        if address is None:
-            return None
-        module, _, attribute = address.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            raise click.UsageError(
-                f"{error.message}  Nearest: {', '.join(nearest(args[0], GROUPS, limit=3))}.", ctx
-            ) from None
-
-
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    addresses=GROUPS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
