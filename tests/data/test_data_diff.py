@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainspring.data.differences import diff_files, diff_rows, diff_schema, without_common
+from mainspring.data.differences import diff_files, diff_schema, without_common
+from mainspring.data.row_diff import diff_rows
 from mainspring.data.trees import Change
 from mainspring.kernel.errors import InvalidInput
 from mainspring.lineage.types import File

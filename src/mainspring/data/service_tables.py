@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mainspring.data.differences import diff_rows, diff_schema, no_rows_differ, without_common
+from mainspring.data.differences import diff_schema, without_common
+from mainspring.data.row_diff import diff_rows, no_rows_differ
 from mainspring.data.service_files import FileWork
 from mainspring.data.tabular import scan_files, table_files
 from mainspring.data.types import DatasetVersion, Depth, Diff, Progress, RowsDiff
