@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True):
     """How often a run looks at its machine, in seconds; 0 for never."""
     undo_days: int = 30
     """For how many days what was deleted can be restored; after that the collection of garbage takes its bytes."""
+    profile_rows: int = 5_000_000
+    """Tables of at most so many rows are profiled when they are committed; 0 for never."""
     log_level: str = "info"
     """`debug`, `info`, `warning` or `error`."""
 

@@ -21,18 +21,24 @@ from mainspring.quality.profiles.values import (
     hash_text,
     merge_frequent,
 )
+from mainspring.quality.profiles.vectors import Pair, Vectors, merge_pairs, merge_vectors
 
-__all__ = ["ColumnProfile", "Family", "Profile", "merge", "merge_all"]
+__all__ = ["FORM", "ColumnProfile", "Family", "Profile", "merge", "merge_all"]
 
-Family = Literal["number", "moment", "text", "other"]
-"""How a column is summed up. Booleans and durations are numbers; moments are microseconds since 1970."""
+Family = Literal["number", "moment", "text", "vector", "list", "struct", "other"]
+"""How a column is summed up. Booleans and durations are numbers; moments are microseconds since 1970; vectors are
+lists of numbers of one length."""
+
+FORM = 2
+"""The version of a profile's meaning. Form 1 (before buckets were divided) hashed text otherwise and is refused."""
 
 
 class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of one column.
 
-    `minimum`, `maximum`, `moments` and `sketch` speak of finite numbers; for text, `minimum`, `maximum` and
-    `moments` speak of the number of characters.
+    `minimum`, `maximum`, `moments` and `sketch` speak of finite numbers; for text, `minimum`, `maximum`, `moments`
+    and `lengths` speak of the number of characters, for lists of the number of elements. `shapes` are those of texts:
+    `AB-1204` is `A-9`. `fields` are those of a struct, by their dotted names.
     """
 
     name: str
@@ -49,6 +55,10 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     sketch: Sketch = Sketch()
     frequent: Frequent = Frequent()
     registers: Registers = Registers()
+    lengths: Sketch = Sketch()
+    shapes: Frequent = Frequent()
+    vectors: Vectors = Vectors()
+    fields: tuple[ColumnProfile, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -79,12 +89,8 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     @property
     def rank_error(self) -> float:
-        """The greatest error of a rank of the sketch, as a share of its values; zeros are counted apart and exact."""
-        if self.sketch.is_exact:
-            return 0.0
-        counts = dict(zip(self.sketch.keys, self.sketch.counts, strict=True))
-        counts[0] = counts.get(0, 0) - self.zeros
-        return max(counts.values()) / self.sketch.n
+        """The greatest error of a rank of the sketch, as a share of its values."""
+        return self.sketch.rank_error
 
     def hashed(self) -> Registers:
         """The registers, worked out from the complete values while those are kept."""
@@ -100,7 +106,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: int = 0
     columns: tuple[ColumnProfile, ...] = ()
-    form: int = 1
+    form: int = FORM
+    pairs: tuple[Pair, ...] = ()
+    """How the numeric columns go together, two by two."""
+
+    def __post_init__(self) -> None:
+        if self.form != FORM:
+            raise ValueError(f"it is a profile of form {self.form}, and this version reads form {FORM}; take it again")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,6 +125,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         if found is None:
             raise NotFound(f"the profile has no column {name!r}", known=nearest(name, self.names))
         return found
+
+    def correlation(self, a: str, b: str) -> float | None:
+        """Pearson's correlation of two numeric columns; None where it is not known (only the first 32 are kept)."""
+        return next((pair.correlation for pair in self.pairs if {pair.a, pair.b} == {a, b}), None)
 
     def to_bytes(self) -> bytes:
         """As JSON; equal profiles give equal bytes."""
@@ -157,7 +173,8 @@ def merge(a: Profile, b: Profile) -> Profile:
     """
     right = {column.name: column for column in b.columns}
     columns = [_merge_column(each, right.pop(each.name)) if each.name in right else each for each in a.columns]
-    return Profile(rows=a.rows + b.rows, columns=(*columns, *right.values()))
+    pairs = merge_pairs(a.pairs, b.pairs) if a.rows and b.rows else a.pairs or b.pairs
+    return Profile(rows=a.rows + b.rows, columns=(*columns, *right.values()), pairs=pairs)
 
 
 def merge_all(profiles: Iterable[Profile]) -> Profile:
@@ -167,9 +184,14 @@ def merge_all(profiles: Iterable[Profile]) -> Profile:
 
 def _merge_column(a: ColumnProfile, b: ColumnProfile) -> ColumnProfile:
     if a.family != b.family:
-        if not a.present or not b.present:
+        if not a.present or not b.present:  # a column of nothing has any type
             kept, empty = (a, b) if a.present else (b, a)
             return msgspec.structs.replace(kept, count=a.count + b.count, nulls=kept.nulls + empty.missing)
+        if {a.family, b.family} == {"vector", "list"}:  # some partition had lists of one length only, or of one number
+            kept, left = (a, b) if a.family == "vector" else (b, a)
+            vectors = msgspec.structs.replace(kept.vectors, other=kept.vectors.other + left.present)
+            counts = {"count": a.count + b.count, "nulls": a.nulls + b.nulls}
+            return msgspec.structs.replace(kept, vectors=vectors, **counts)
         raise InvalidInput(
             f"column {a.name!r} is {a.dtype} in one profile and {b.dtype} in the other; they do not merge",
             hint="cast the column to one type before profiling",
@@ -191,7 +213,17 @@ def _merge_column(a: ColumnProfile, b: ColumnProfile) -> ColumnProfile:
         sketch=sketch,
         frequent=frequent,
         registers=Registers() if exact else a.hashed().merge(b.hashed()),
+        lengths=merge_sketches(a.lengths, b.lengths),
+        shapes=merge_frequent(a.shapes, b.shapes),
+        vectors=merge_vectors(a.vectors, b.vectors),
+        fields=_merge_fields(a.fields, b.fields),
     )
+
+
+def _merge_fields(a: tuple[ColumnProfile, ...], b: tuple[ColumnProfile, ...]) -> tuple[ColumnProfile, ...]:
+    right = {field.name: field for field in b}
+    merged = [_merge_column(each, right.pop(each.name)) if each.name in right else each for each in a]
+    return (*merged, *right.values())
 
 
 def _common(a: str, b: str) -> str:

@@ -11,13 +11,25 @@ from __future__ import annotations
 
 import base64
 import math
-import struct
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
-from blake3 import blake3
 
-__all__ = ["COMPLETE", "KEPT", "Frequent", "Registers", "frequent_of", "hash_number", "hash_text", "merge_frequent"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "COMPLETE",
+    "KEPT",
+    "Frequent",
+    "Registers",
+    "frequent_of",
+    "hash_number",
+    "hash_text",
+    "merge_frequent",
+    "shape_of",
+]
 
 COMPLETE = 1000
 KEPT = 256
@@ -100,13 +112,32 @@ class Registers(msgspec.Struct, frozen=True):
 
 
 def hash_text(value: str) -> int:
-    """64 bits of a text."""
-    return int.from_bytes(blake3(value.encode("utf-8", "surrogatepass")).digest(8))
+    """64 bits of a text: its UTF-8 in words of eight bytes, each mixed into the number of bytes by `hash_number`.
+
+    For counting distinct values, not for security: it is simple enough to be written with the operations of a
+    column engine, which makes counting an identifier column thirty times faster than a library's hash per row.
+    """
+    data = value.encode("utf-8", "surrogatepass")
+    state = len(data)
+    for offset in range(0, len(data), 8):
+        word = int.from_bytes(data[offset : offset + 8], "little")
+        state = _mix(state ^ word)
+    return state
+
+
+def shape_of(text: pl.Expr) -> pl.Expr:
+    """The shape of texts: runs of digits as 9, of capitals as A, of other letters as a, the rest as it is."""
+    for pattern, mark in ((r"\p{Nd}+", "9"), (r"[\p{Lu}\p{Lt}]+", "A"), (r"[\p{Ll}\p{Lm}\p{Lo}]+", "a")):
+        text = text.str.replace_all(pattern, mark)
+    return text
 
 
 def hash_number(key: int) -> int:
     """64 bits of the order-preserving integer of a double: the finaliser of splitmix64 (Steele et al. 2014)."""
-    value: int = struct.unpack("<Q", struct.pack("<q", key))[0]
+    return _mix(key & _MASK)
+
+
+def _mix(value: int) -> int:
     value = (value + 0x9E37_79B9_7F4A_7C15) & _MASK
     value = ((value ^ (value >> 30)) * 0xBF58_476D_1CE4_E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D0_49BB_1331_11EB) & _MASK

@@ -181,8 +181,9 @@ def test_zeros_have_one_key_and_their_bucket_is_known():
     values = [0.0, -0.0] * 5000 + [k / 7 for k in range(5000)]
     column = profile_frame(pl.DataFrame({"x": values})).columns[0]
     assert column.zeros == 10_001
-    assert column.sketch.rank_error > 0.6
+    assert max(column.sketch.counts) == 10_001
     assert column.rank_error < 0.01
+    assert column.sketch.quantile(0.5) == 0.0
 
 
 def test_a_profile_is_small_json_that_comes_back():
