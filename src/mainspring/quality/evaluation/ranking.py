@@ -1,4 +1,4 @@
-"""How well scores rank: AUC with DeLong's variance, alone and paired, and average precision.
+"""How well scores rank: AUC with DeLong's variance, alone and paired.
 
 Midranks make DeLong's estimate cost one sort (Sun and Xu, IEEE Signal Processing Letters 21(11), 2014):
 thirty thousand rows take milliseconds, where the definition compares every pair.
@@ -7,8 +7,7 @@ thirty thousand rows take milliseconds, where the definition compares every pair
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mainspring.quality.evaluation import intervals
 from mainspring.quality.evaluation.arrays import numpy
@@ -17,7 +16,7 @@ from mainspring.quality.evaluation.types import Estimate
 if TYPE_CHECKING:
     from mainspring.quality.evaluation.arrays import Floats
 
-__all__ = ["auc_components", "auc_estimate", "average_precision_estimate", "average_precision_of", "paired_auc"]
+__all__ = ["auc_components", "auc_estimate", "paired_auc"]
 
 
 def auc_components(labels: Floats, scores: Floats) -> tuple[float, Floats, Floats] | None:
@@ -60,43 +59,6 @@ def paired_auc(labels: Floats, champion: Floats, candidate: Floats) -> tuple[flo
         return None
     error = math.sqrt(_variance(second[1] - first[1]) + _variance(second[2] - first[2]))
     return first[0], second[0], error
-
-
-def average_precision_of(labels: Floats, scores: Floats) -> Callable[[Any], float]:
-    """Average precision as a function of how often each row counts; sorts once."""
-    np = numpy()
-    order = np.argsort(-scores, kind="stable")
-    ranked, ends = labels[order], np.flatnonzero(np.append(np.diff(scores[order]) != 0, [True]))
-
-    def statistic(weights: Floats) -> float:
-        drawn = weights[order]
-        hits, seen = np.cumsum(drawn * ranked)[ends], np.cumsum(drawn)[ends]
-        if not hits[-1]:
-            return math.nan
-        gained = np.diff(hits, prepend=0.0)
-        return float((gained * hits / np.maximum(seen, 1)).sum() / hits[-1])
-
-    return statistic
-
-
-def average_precision_estimate(
-    labels: Floats, scores: Floats, confidence: float = 0.95, *, replicates: int = 200, seed: int = 0
-) -> Estimate:
-    """The mean precision over the recalls (not interpolated), as scikit-learn defines it."""
-    if labels.min() == labels.max():
-        return Estimate(None)
-    statistic = average_precision_of(labels, scores)
-    value = statistic(numpy().ones(labels.size))
-    return intervals.bootstrap(
-        statistic,
-        labels.size,
-        confidence=confidence,
-        value=value,
-        replicates=replicates,
-        seed=seed,
-        least=0.0,
-        most=1.0,
-    )
 
 
 def _variance(components: Floats) -> float:

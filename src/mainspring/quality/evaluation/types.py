@@ -13,6 +13,7 @@ __all__ = [
     "CalibrationBin",
     "Comparison",
     "Condition",
+    "Curve",
     "Decision",
     "Difference",
     "Estimate",
@@ -20,17 +21,80 @@ __all__ = [
     "Evidence",
     "Importance",
     "Slice",
+    "SliceDifference",
     "Task",
+    "Verdict",
+    "better_end",
 ]
 
-Task = Literal["binary", "regression"]
+Task = Literal["binary", "multiclass", "multilabel", "regression", "quantile", "ranking", "forecast"]
 
-HIGHER_IS_BETTER: dict[str, bool] = {
-    "auc": True, "average_precision": True, "log_loss": False, "brier": False, "accuracy": True, "precision": True,
-    "recall": True, "specificity": True, "f1": True, "ece": False,
-    "mae": False, "rmse": False, "mse": False, "r2": True, "median_absolute_error": False, "mape": False,
-}  # fmt: skip
-"""Every metric that has a better end."""
+Verdict = Literal["passed", "failed", "undecided"]
+
+_UP = [
+    "auc",
+    "average_precision",
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "f1",
+    "mcc",
+    "cohen_kappa",
+    "r2",
+    "d2_pinball",
+    "explained_variance",
+    "ndcg",
+    "map",
+    "mrr",
+    "hit_rate",
+    "subset_accuracy",
+    "jaccard",
+    "top_k_accuracy",
+]
+_DOWN = [
+    "log_loss",
+    "brier",
+    "ece",
+    "ace",
+    "mae",
+    "rmse",
+    "mse",
+    "median_absolute_error",
+    "mape",
+    "max_error",
+    "rmsle",
+    "pinball",
+    "interval_score",
+    "hamming_loss",
+    "mase",
+    "smape",
+    "rmsse",
+    "wape",
+    "ranked_probability_score",
+]
+
+HIGHER_IS_BETTER: dict[str, bool] = dict.fromkeys(_UP, True) | dict.fromkeys(_DOWN, False)
+"""Every metric that has a better end, without averages (`_macro`) and cuts (`@10`)."""
+
+_AVERAGES = ("_macro", "_micro", "_weighted", "_samples", "_ovr", "_ovo")
+
+
+def better_end(metric: str) -> bool | None:
+    """Whether more of a metric is better; None when neither end is, or nobody knows it.
+
+    Example:
+        >>> better_end("f1_macro"), better_end("ndcg@10"), better_end("pinball@0.9"), better_end("prevalence")
+        (True, True, False, None)
+    """
+    name = metric.partition("@")[0]
+    while name not in HIGHER_IS_BETTER:
+        cut = next((name.removesuffix(each) for each in _AVERAGES if name.endswith(each)), "")
+        if not cut:
+            return None
+        name = cut
+    return HIGHER_IS_BETTER[name]
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -71,6 +135,20 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     """How much worse than the rest; negative when better."""
     p_value: float | None = None
     q_value: float | None = None
+    metrics: dict[str, Estimate] = {}
+    """Further metrics on the same rows, when more than one was asked for."""
+    conditions: tuple[tuple[str, str], ...] = ()
+    """Of a slice that was searched for: columns with their values, all of which hold."""
+    statement: str = ""
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """A line to draw: of a ROC curve `x` is the false positive rate and `y` the true positive rate."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    at: tuple[float, ...] = ()
+    """The threshold of each point, where there is one."""
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +167,15 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     dataset: str = ""
     meta: dict[str, Any] = {}
+    calibration_metrics: dict[str, Estimate] = {}
+    """Calibration errors, the parts of the Brier score, slope and intercept; see `calibration`."""
+    classes: tuple[str, ...] = ()
+    matrix: tuple[tuple[float, ...], ...] = ()
+    """Confusion: a row for each true class, a column for each predicted one; the sums of weights."""
+    by_class: dict[str, dict[str, Estimate]] = {}
+    by_horizon: dict[str, dict[str, Estimate]] = {}
+    curves: dict[str, Curve] = {}
+    weighted: bool = False
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.metrics:
@@ -114,6 +201,20 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     better: Literal["candidate", "champion"] | None = None
     method: str = ""
     statement: str = ""
+    q_value: float | None = None
+    """The p-value adjusted for all metrics that were compared."""
+    margin: float | None = None
+    """What was asked of non-inferiority, if it was; `not_inferior` then says whether it is shown."""
+    not_inferior: bool | None = None
+
+
+class SliceDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference on a part of the rows; its q-value is adjusted over all slices and metrics."""
+
+    column: str
+    value: str
+    count: int
+    difference: Difference
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +225,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float = 0.95
     candidate: str = "candidate"
     champion: str = "champion"
+    slices: tuple[SliceDifference, ...] = ()
 
     def __getitem__(self, name: str) -> Difference:
         names = [each.metric for each in self.differences]
@@ -138,7 +240,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     `at_least`, `at_most`: on the value itself. `better_by`: than the baseline by more than this, in the better
     direction. `not_worse_by`: than the baseline by at most this. With `confident` the near end of the interval must
     meet the bound, not only the value. `slice_column` applies `at_least`/`at_most` to each slice of that column
-    with at least `slice_rows` rows.
+    with at least `slice_rows` rows; `better_by`/`not_worse_by` too, when the comparison has slices. `slice_column="*"`
+    means every slice there is.
     """
 
     metric: str
@@ -160,6 +263,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     bound: float | None
     baseline: float | None = None
     statement: str = ""
+    verdict: Verdict = "undecided"
+    """`undecided`: the interval holds the bound, so these rows cannot tell; that does not pass."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +281,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return all(each.passed for each in self.evidence)
 
     @property
+    def verdict(self) -> Verdict:
+        """`failed` when the rows show that a condition is not met, `undecided` when they cannot tell, or `passed`."""
+        if self.passed:
+            return "passed"
+        return "failed" if any(each.verdict == "failed" for each in self.evidence) else "undecided"
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """What was not met, in words."""
         return tuple(each.statement for each in self.evidence if not each.passed)
@@ -183,7 +295,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """As JSON types, with the decision spelled out."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
-        return {"passed": self.passed, **plain}
+        return {"passed": self.passed, "verdict": self.verdict, **plain}
 
 
 class Importance(msgspec.Struct, frozen=True):
