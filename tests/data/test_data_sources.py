@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mainspring.data.sources import gather, hash_file, write_parquet
+from mainspring.data.parquet import write_parquet
+from mainspring.data.sources import gather, hash_file
 from mainspring.kernel.errors import InvalidInput, InvalidName
 from mainspring.kernel.hashing import digest_bytes
 

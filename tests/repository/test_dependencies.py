@@ -11,6 +11,7 @@ import pytest
 
 ROOTS = {
     "PIL": "pillow",
+    "dateutil": "python-dateutil",
     "google": "protobuf",
     "opentelemetry": "opentelemetry-api",
     "sklearn": "scikit-learn",

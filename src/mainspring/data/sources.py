@@ -10,29 +10,27 @@ import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from mainspring.data.frames import as_frame
+from mainspring.data.parquet import write_parquet
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.hashing import hasher
 from mainspring.lineage.types import File
 from mainspring.store.buckets import check_object_name
 
-if TYPE_CHECKING:
-    import polars as pl
-
-__all__ = ["FRAME_PATH", "LocalFile", "Source", "gather", "hash_file", "origin_of", "write_parquet"]
+__all__ = ["FRAME_PATH", "LocalFile", "Source", "gather", "hash_file", "origin_of"]
 
 FRAME_PATH = "data.parquet"
 """The path of a committed frame inside its dataset."""
 
 Source = Any
-"""A polars DataFrame or LazyFrame, anything with `__arrow_c_stream__`, a path, or a list of paths."""
+"""A frame (polars, pandas, Arrow, DuckDB, a dictionary of columns), a path, or a list of paths."""
 
 _LEFT_OUT = {".git", ".mainspring"}
 _PIECE = 1 << 20
-_ROW_GROUP = 131_072
 
 
 class LocalFile(msgspec.Struct, frozen=True):
@@ -58,7 +56,7 @@ def gather(source: Source, scratch: Path) -> list[LocalFile]:
     elif isinstance(source, list | tuple):
         found = list(_walk_all([Path(each) for each in source]))
     else:
-        found = [(FRAME_PATH, write_parquet(_as_frame(source), scratch / FRAME_PATH))]
+        found = [(FRAME_PATH, write_parquet(as_frame(source), scratch / FRAME_PATH))]
     if not found:
         raise InvalidInput(f"there is no file in {source}")
     return _named(found)
@@ -73,21 +71,6 @@ def origin_of(source: Source) -> str:
     return "frame"
 
 
-def write_parquet(frame: pl.LazyFrame, path: Path) -> Path:
-    """Write a frame so that equal content gives equal bytes, however it was computed or chunked.
-
-    The settings are all written out, because a default that changes would change digests. Row groups of a fixed number
-    of rows keep what comes before an appended row as it was, so that versions share it.
-    """
-    import polars as pl
-
-    try:
-        frame.sink_parquet(path, compression="zstd", compression_level=3, statistics=True, row_group_size=_ROW_GROUP)
-    except pl.exceptions.PolarsError as error:
-        raise InvalidInput(f"this frame cannot be written as Parquet: {error}") from error
-    return path
-
-
 def hash_file(path: Path) -> tuple[str, int]:
     """Digest and size of a file's content."""
     digest, size = hasher(), 0
@@ -96,25 +79,6 @@ def hash_file(path: Path) -> tuple[str, int]:
             digest.update(piece)
             size += len(piece)
     return digest.hexdigest(), size
-
-
-def _as_frame(source: Source) -> pl.LazyFrame:
-    import polars as pl
-
-    if isinstance(source, pl.LazyFrame):
-        frame = source
-    elif isinstance(source, pl.DataFrame):
-        frame = source.lazy()
-    elif hasattr(source, "__arrow_c_stream__"):
-        frame = pl.DataFrame(source).lazy()
-    else:
-        raise InvalidInput(
-            f"a {type(source).__name__} cannot be committed as a dataset",
-            hint="give a polars frame, an Arrow table, a path, or a list of paths",
-        )
-    if not frame.collect_schema():
-        raise InvalidInput("a frame without columns cannot be committed")
-    return frame
 
 
 def _walk_all(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
