@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import io
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 
 from mainspring.data.differences import diff_schema, without_common
+from mainspring.data.frames import TableForm, as_table
 from mainspring.data.row_diff import diff_rows, no_rows_differ
 from mainspring.data.service_files import FileWork
-from mainspring.data.tabular import scan_files, table_files
+from mainspring.data.streaming import open_file
+from mainspring.data.tabular import is_plain_parquet, scan_files, table_files
+from mainspring.data.trees import find, walk
 from mainspring.data.types import DatasetVersion, Depth, Diff, Progress, RowsDiff
+from mainspring.kernel.errors import InvalidInput
+from mainspring.lineage.types import File
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,12 +39,90 @@ class TableWork(FileWork):
         files = table_files(self.files(ref), path=path)
         return scan_files(files, self.local_copies(files, progress=progress))
 
+    @overload
     def load(
-        self, ref: str, *, path: str = "", columns: Sequence[str] | None = None, progress: Progress | None = None
-    ) -> pl.DataFrame:
-        """A version as a table in memory; see `scan`."""
-        frame = self.scan(ref, path=path, progress=progress)
-        return (frame if columns is None else frame.select(columns)).collect()
+        self,
+        ref: str,
+        *,
+        as_: Literal["polars"] = "polars",
+        path: str = "",
+        columns: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> pl.DataFrame: ...
+    @overload
+    def load(
+        self,
+        ref: str,
+        *,
+        as_: Literal["arrow", "duckdb", "pandas"],
+        path: str = "",
+        columns: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> Any: ...
+    def load(
+        self,
+        ref: str,
+        *,
+        as_: TableForm = "polars",
+        path: str = "",
+        columns: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> Any:
+        """A version as a table.
+
+        Args:
+            ref: `flights@3`, `flights@clean`, `flights` or an id.
+            as_: A polars DataFrame, an Arrow table, a pandas DataFrame, or a DuckDB relation, which reads the files
+                only when it is asked.
+            path: The file or folder of the dataset to read, where the whole is not one table.
+            columns: Only these columns.
+            progress: Called as `progress(bytes done, bytes in all)`.
+
+        Raises:
+            MissingDependency: The library that holds such a table is not installed.
+
+        Example:
+            >>> import tempfile
+            >>> from mainspring.client import connect
+            >>> with connect(tempfile.mkdtemp()) as client:
+            ...     version = client.data.commit("numbers", {"n": [1, 2]})
+            ...     client.data.load("numbers", as_="arrow").num_rows
+            2
+        """
+        files = table_files(self.files(ref), path=path)
+        copies = self.local_copies(files, progress=progress)
+        frame = scan_files(files, copies)
+        if columns is not None:
+            return as_table(frame.select(columns), as_)
+        return as_table(frame, as_, parquet=copies if is_plain_parquet(files) else ())
+
+    def batches(
+        self, ref: str, *, rows: int = 100_000, path: str = "", columns: Sequence[str] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """A version as frames of `rows` rows, in order, in memory that does not grow with the table."""
+        if rows < 1:
+            raise InvalidInput("a batch has at least one row")
+        frame = self.scan(ref, path=path)
+        chosen = frame if columns is None else frame.select(columns)
+        yield from chosen.collect_batches(chunk_size=rows, maintain_order=True, engine="streaming")
+
+    def open(self, ref: str, path: str = "") -> io.BufferedReader:
+        """A file of a version as a file object to read and seek in: only what is read is fetched, and checked.
+
+        Args:
+            ref: `photos@3`, `photos@clean`, `photos` or an id.
+            path: The file; may be left out where the version has one file.
+        """
+        version = self.describe(ref)
+        if not path:
+            if version.files != 1:
+                raise InvalidInput(f"{version.ref} has {version.files} files", hint='name one: open(ref, "a/b.png")')
+            (file,) = walk(self.nodes, version.digest)
+            return open_file(self.storage, file)
+        entry = find(self.nodes, version.digest, path)
+        if entry.is_folder:
+            raise InvalidInput(f"{path} is a folder of {version.ref}", hint="name a file in it")
+        return open_file(self.storage, File(path, entry.size, entry.digest))
 
     def diff(self, before: str, after: str, *, depth: Depth = "rows", key: Sequence[str] = (), sample: int = 5) -> Diff:
         """What differs between two versions: files, then columns, then rows, as far as both are tables.

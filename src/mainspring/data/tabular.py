@@ -12,7 +12,7 @@ from mainspring.lineage.types import File
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["scan_files", "schema_of", "summarise", "table_files"]
+__all__ = ["is_plain_parquet", "scan_files", "schema_of", "summarise", "table_files"]
 
 _FORMATS = {
     ".parquet": "parquet",
@@ -65,6 +65,11 @@ def scan_files(files: Sequence[File], locations: Sequence[Path]) -> pl.LazyFrame
         named = [part.with_columns(**_literals(values)) for part, values in zip(parts, folders, strict=True)]
         return pl.concat(named, how="vertical")
     return _scan(files, locations)
+
+
+def is_plain_parquet(files: Sequence[File]) -> bool:
+    """Whether the files are Parquet, and their folders say nothing that would become a column."""
+    return all(format_of(file.path) == "parquet" and not _folder_values(file.path) for file in files)
 
 
 def _folder_values(path: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from mainspring.kernel.errors import InternalError
+from mainspring.kernel.errors import InternalError, InvalidInput
 from mainspring.kernel.operations import Download, Service, Upload, operation
 from mainspring.store.check import StoreReport, verify_store
 from mainspring.store.collect import GarbageReport, collect_garbage
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mainspring.store.store import Store
 
 __all__ = ["BlobInfo", "RoomService", "Storage"]
+
+_RANGE = 16 << 20
 
 
 class RoomService(Service):
@@ -53,6 +55,13 @@ class Storage(RoomService, room="storage"):
     def get_blob(self, digest: str) -> Download:
         """The bytes of a blob; every piece is checked before it leaves."""
         return self.store.blobs.open(digest)
+
+    @operation(permission="storage:read")
+    def read_blob(self, digest: str, *, start: int, length: int) -> Download:
+        """Bytes `start` to `start + length` of a blob, fewer at its end; at most 16 MiB at once."""
+        if not 0 <= length <= _RANGE:
+            raise InvalidInput(f"a range has at most {_RANGE} bytes, not {length}", hint="ask for it in parts")
+        return iter([self.store.blobs.read_range(digest, start, length)])
 
     @operation(permission="storage:read")
     def missing(self, digests: list[str]) -> list[str]:
