@@ -7,10 +7,11 @@ composed of operations only, so it is the same on a folder and on a server.
 
 from __future__ import annotations
 
+from mainspring.data.service_lfs import LfsOperations
 from mainspring.data.service_tables import TableWork
 
 __all__ = ["Data"]
 
 
-class Data(TableWork, room="data"):
+class Data(TableWork, LfsOperations, room="data"):
     """Dataset versions."""

@@ -78,7 +78,7 @@ ROOMS: tuple[Room, ...] = (
         "data",
         1,
         "mainspring.data.service:Data",
-        blobs=("dataset_content.tree", "dataset_tree.digest"),
+        blobs=("dataset_content.tree", "dataset_tree.digest", "lfs_object.digest"),
         reach="mainspring.data.wholeness:reach",
         expire="mainspring.data.wholeness:release_trees",
     ),

@@ -19,6 +19,8 @@ from mainspring.client.client import Client
 from mainspring.kernel.addresses import is_loopback
 from mainspring.kernel.context import Caller
 from mainspring.kernel.errors import MainspringError, NotFound
+from mainspring.protocols.lfs import wire as lfs
+from mainspring.protocols.lfs.routes import lfs_routes
 from mainspring.protocols.mlflow.routes import MlflowProtocol, is_mlflow, refuse
 from mainspring.server.api import api_routes, error_response, respond_errors
 from mainspring.server.gatekeeper import COOKIE, Gatekeeper
@@ -67,6 +69,7 @@ def make_app(store: Store, *, host: str = "127.0.0.1") -> ASGIApp:
         Route("/openapi.json", respond_errors(describe)),
         Route("/login", _login(store), methods=["GET", "POST"]),
         *api_routes(client),
+        *lfs_routes(client),
         *_console_routes(client),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_found})
@@ -76,10 +79,13 @@ def make_app(store: Store, *, host: str = "127.0.0.1") -> ASGIApp:
         hosts=store.settings.allowed_hosts,
         open_to_owner=is_loopback(host),
         refuse=_refusal,
+        workspace_in=lfs.workspace_in,
     )
 
 
 def _refusal(error: MainspringError, request_id: str, path: str) -> Response:
+    if lfs.is_lfs(path):
+        return lfs.refuse(error, request_id)
     return refuse(error) if is_mlflow(path) else error_response(error, request_id=request_id)
 
 

@@ -50,11 +50,14 @@ class Gatekeeper:
         refuse: Callable[[MainspringError, str, str], Response] = lambda error, request_id, _: error_response(
             error, request_id=request_id
         ),
+        workspace_in: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._app = app
         self._store = store
         self._refuse = refuse
         """How a refusal is worded, from the error, the id and the path: a protocol of others has its own form."""
+        self._workspace_in = workspace_in
+        """The workspace that a path names, where a protocol of others has no header for it; else an empty text."""
         self._hosts = {*LOOPBACK, *hosts}
         self._open_to_owner = open_to_owner
         """Whether a caller without a token is the owner: true on loopback, where only this machine's user gets in."""
@@ -88,7 +91,8 @@ class Gatekeeper:
 
     async def _identify(self, request: Request, request_id: str) -> Caller:
         headers = request.headers
-        workspace = headers.get("x-mainspring-workspace") or headers.get("x-mlflow-workspace") or "default"
+        named = headers.get("x-mainspring-workspace") or headers.get("x-mlflow-workspace")
+        workspace = self._workspace_in(request.url.path) or named or "default"
         try:
             check_name(workspace, what="workspace")
         except InvalidName as error:
