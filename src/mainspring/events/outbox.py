@@ -14,12 +14,23 @@ from mainspring.events.tables import DELIVERIES, EVENTS, WEBHOOKS
 from mainspring.events.types import Delivery, Emitted, Webhook
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.context import caller
+from mainspring.kernel.errors import NotFound
 from mainspring.kernel.ids import new_id
 from mainspring.store.queue_entry import enqueue
 from mainspring.store.store import Store
 from mainspring.store.transaction import Transaction
 
-__all__ = ["ATTEMPTS", "TASK", "emit", "events_since", "last_number", "matches", "send_to", "wait_for_events"]
+__all__ = [
+    "ATTEMPTS",
+    "TASK",
+    "emit",
+    "events_since",
+    "last_number",
+    "matches",
+    "send_to",
+    "wait_for_events",
+    "webhook_named",
+]
 
 TASK = "webhook"
 """The kind of queued task that delivers."""
@@ -73,6 +84,15 @@ def send_to(tx: Transaction, webhook: Webhook, event: Emitted) -> Delivery:
     tx.insert(DELIVERIES, delivery)
     enqueue(tx, TASK, {"delivery": delivery.id}, key=delivery.id, max_attempts=ATTEMPTS)
     return delivery
+
+
+def webhook_named(tx: Transaction, name: str) -> Webhook:
+    """The active webhook of the caller's workspace with this name, the newest where there are several."""
+    where = "WHERE workspace = ? AND name = ? AND status = 'active' ORDER BY id DESC LIMIT 1"
+    found = tx.fetch_one(WEBHOOKS, where, (tx.workspace, name))
+    if found is None:
+        raise NotFound(f"there is no active webhook {name!r}", hint="events.create_webhook makes one")
+    return found
 
 
 def matches(kind: str, patterns: Sequence[str]) -> bool:

@@ -89,7 +89,13 @@ ROOMS: tuple[Room, ...] = (
         blobs=("run_file.digest", "trace_file.digest", "tracked_run.source BY run_id"),
         expire="mainspring.tracking.expiry:expire_deleted",
     ),
-    Room("quality", 1, "mainspring.quality.service:Quality"),
+    Room(
+        "quality",
+        1,
+        "mainspring.quality.service:Quality",
+        blobs=("quality_admission.report_digest",),
+        expire="mainspring.quality.states_expiry:expire_states",
+    ),
     Room("features", 1, "mainspring.features.service:Features", blobs=("feature_state.digest",)),
     Room(
         "pipelines",
@@ -147,13 +153,13 @@ PAYLOADS: dict[str, str] = {
 """The forms in which webhooks are told of events: functions like `events.cloudevents.prepare`."""
 
 
-COMMIT_GATES: dict[str, str] = {}
+COMMIT_GATES: dict[str, str] = {"contract": "mainspring.quality.contracts_gate:admit_proposal"}
 """What is asked before a dataset version is sent: `(data service, proposal) -> None`; it refuses by raising."""
 
-RECORD_GATES: dict[str, str] = {}
+RECORD_GATES: dict[str, str] = {"contract": "mainspring.quality.contracts:check_admitted"}
 """What is asked where a version is recorded: `(tx, name, tree, commit) -> None`; it refuses by raising."""
 
-AFTER_COMMIT: dict[str, str] = {}
+AFTER_COMMIT: dict[str, str] = {"validation": "mainspring.quality.contracts_gate:settle_version"}
 """What is told of a version that is new, at who committed it: `(data service, version) -> None`."""
 
 

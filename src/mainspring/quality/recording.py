@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from mainspring.kernel.hashing import digest_tree
 from mainspring.kernel.ids import new_id
 from mainspring.lineage import graph
 from mainspring.lineage.types import Artifact, File
-from mainspring.quality.tables import Outcome
-from mainspring.quality.types import ExpectationResult, ValidationReport
+from mainspring.quality.tables import OUTCOMES, Outcome
+from mainspring.quality.types import Expectation, ExpectationResult, ValidationReport
 from mainspring.store.transaction import Transaction
 
-__all__ = ["add", "add_report", "dataset_name", "outcomes", "resolve", "resolve_used"]
+__all__ = ["about", "add", "add_report", "add_validation", "dataset_name", "outcomes", "resolve", "resolve_used"]
 
 _KINDS = {"dataset", "feature-view", "model", "predictions", "training-set"}
 """What may be validated, profiled or evaluated; a reference that begins with none of these is of the default kind."""
@@ -66,6 +68,22 @@ def add_report(
     return made
 
 
+def add_validation(
+    tx: Transaction, report: ValidationReport, *, file: File, used: Sequence[tuple[Artifact, str]]
+) -> ValidationReport:
+    """A validation: its report, the run that made it, and one outcome for each expectation."""
+    facts = {
+        "report": "validation", "suite": report.suite, "verdict": report.verdict, "rows": report.rows,
+        "expectations": len(report.results), "failed": len(report.failures),
+    }  # fmt: skip
+    if report.scan is not None:
+        facts["rows_scanned"] = report.scan.rows_scanned
+    target = next((artifact for artifact, role in used if role == "dataset"), None)
+    made = add_report(tx, "validation", f"validation/{report.suite}", file=file, facts=facts, used=used)
+    tx.insert_many(OUTCOMES, outcomes(tx, report, made, target))
+    return msgspec.structs.replace(report, ref=made.ref, dataset=target.ref if target else report.dataset)
+
+
 def outcomes(tx: Transaction, report: ValidationReport, made: Artifact, target: Artifact | None) -> list[Outcome]:
     """One row for each result of a validation."""
     dataset = f"{target.kind}/{target.name}" if target else ""
@@ -85,9 +103,18 @@ def outcomes(tx: Transaction, report: ValidationReport, made: Artifact, target: 
             observed=_number(result),
             unexpected=result.unexpected,
             at=tx.now,
+            about=about(result.expectation),
         )
         for result in report.results
     ]
+
+
+def about(expectation: Expectation) -> str:
+    """What tells two expectations of one kind and subject apart."""
+    said = expectation.arguments
+    if "quantiles" in said:
+        return ", ".join(f"{each:g}" for each in said["quantiles"])
+    return str(said.get("metric") or said.get("regex") or said.get("condition") or "")[:200]
 
 
 def _number(result: ExpectationResult) -> float | None:

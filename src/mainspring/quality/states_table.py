@@ -8,6 +8,7 @@ fetched, before a scan needs it.
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -49,27 +50,41 @@ class KnownTable:
     """A `Table` over content with a digest; see the module. Not for two threads at once: it counts what it reads."""
 
     def __init__(
-        self, open_whole: Callable[[], Table], *, content: str, memory: Memory, parts: Sequence[Part] = ()
+        self,
+        open_whole: Callable[[], Table],
+        *,
+        content: str,
+        memory: Memory,
+        parts: Callable[[], Sequence[Part]] = list,
+        files: int = 0,
     ) -> None:
+        """Nothing is asked for yet; `parts` only when something is not known, `files` is how many there are."""
         self._open = functools.cache(open_whole)
         self._content = content
         self._memory = memory
-        self._parts = list(parts) if len(parts) > 1 else []
-        self._files = len(parts)
+        self._find_parts = parts
+        self._files = files
         self._opened: dict[str, Table] = {}
         self._answers: dict[Metric, Any] = {}
-        self._states: dict[str, dict[Metric, Any]] = {part.content: {} for part in self._parts}
+        self._states: dict[str, dict[Metric, Any]] = collections.defaultdict(dict)
         self._asked: dict[Metric, str] = {}
         self._scanned: set[str] = set()
         self._scanned_whole = False
         self._apart: bool | None = None
+
+    @functools.cached_property
+    def parts(self) -> list[Part]:
+        """The parts, in the order of their rows; none where there is only one."""
+        found = list(self._find_parts())
+        return found if len(found) > 1 else []
 
     @property
     def scan(self) -> Scan:
         """How much was read so far, and how the answers came about."""
         ways = list(self._asked.values())
         rows = self._answers.get(_ROWS) or 0
-        parts = [self._states[each.content].get(_ROWS) or 0 for each in self._parts if each.content in self._scanned]
+        touched = self._scanned or self._scanned_whole
+        read = [self._states[each.content].get(_ROWS) or 0 for each in self._seen() if each.content in self._scanned]
         return Scan(
             metrics=len(ways),
             known=ways.count("known"),
@@ -77,11 +92,19 @@ class KnownTable:
             files=self._files,
             files_scanned=self._files if self._scanned_whole else len(self._scanned),
             rows=rows,
-            rows_scanned=rows if self._scanned_whole else sum(parts),
+            rows_scanned=rows if self._scanned_whole else sum(read),
             whole=tuple(dict.fromkeys(_words(each) for each, way in self._asked.items() if way == "scanned"))
-            if self._parts
+            if touched and self.parts
             else (),
         )
+
+    def _seen(self) -> list[Part]:
+        """The parts, where anything of them was read."""
+        return self.parts if self._scanned else []
+
+    def part(self, part: Part) -> KnownTable:
+        """One part as a table of its own, that remembers in the same memory."""
+        return KnownTable(functools.partial(self._part, part), content=part.content, memory=self._memory)
 
     def schema(self) -> Mapping[str, ColumnType]:
         """The columns, in order."""
@@ -159,14 +182,14 @@ class KnownTable:
     def _joins(self) -> bool:
         """Whether the parts are of one form, so that their answers join."""
         if self._apart is None:
-            self._apart = bool(self._parts) and self._of_one_form()
+            self._apart = bool(self.parts) and self._of_one_form()
         return self._apart
 
     def _of_one_form(self) -> bool:
-        known = self._memory.recall([part.content for part in self._parts], [schema_digest()])
+        known = self._memory.recall([part.content for part in self.parts], [schema_digest()])
         learnt: dict[str, dict[str, str]] = {}
         forms = set()
-        for part in self._parts:
+        for part in self.parts:
             text = known.get(part.content, {}).get(schema_digest())
             if text is None:
                 text = encoded_schema(self._part(part).schema())
@@ -189,7 +212,7 @@ class KnownTable:
         self._learn(asks)
         joined = {}
         for metric, join in joins.items():
-            rows = [[self._states[part.content].get(ask, UNMERGED) for ask in join.asks] for part in self._parts]
+            rows = [[self._states[part.content].get(ask, UNMERGED) for ask in join.asks] for part in self.parts]
             if any(value is UNMERGED for row in rows for value in row):
                 continue
             answer = join.of(rows)
@@ -202,11 +225,11 @@ class KnownTable:
     def _learn(self, asks: Sequence[Metric]) -> None:
         """Know the answers of every part, scanning those that are new; give up a question that one part cannot keep."""
         digests = {metric_digest(ask): ask for ask in asks}
-        contents = [part.content for part in self._parts]
+        contents = [part.content for part in self.parts]
         for content, known in self._memory.recall(contents, list(digests)).items():
             for digest, text in known.items():
                 self._states[content][digests[digest]] = decoded_answer(digests[digest], text)
-        for part in self._parts:
+        for part in self.parts:
             states = self._states[part.content]
             hopeless = {ask for ask in asks if any(s.get(ask) is UNMERGED for s in self._states.values())}
             missing = [ask for ask in asks if ask not in states and ask not in hopeless]
@@ -223,8 +246,8 @@ class KnownTable:
         """Rows from those parts that are known to have some; None when that is not known."""
         if not self._joins() or not (is_of_a_row(asked.predicate) and is_of_a_row(asked.where)):
             return None
-        counts = [(part, self._states[part.content].get(asked)) for part in self._parts]
-        sizes = [self._states[part.content].get(_ROWS) for part in self._parts]
+        counts = [(part, self._states[part.content].get(asked)) for part in self.parts]
+        sizes = [self._states[part.content].get(_ROWS) for part in self.parts]
         if any(count is None for _, count in counts) or any(size is None for size in sizes):
             return None
         found: list[dict[str, Any]] = []

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from mainspring.quality.parts import PartResult, Scan
+
 __all__ = [
     "Expectation",
     "ExpectationResult",
@@ -84,6 +86,14 @@ class ExpectationResult(msgspec.Struct, frozen=True, kw_only=True):
     unexpected: int | None = None
     values: tuple[tuple[Any, int], ...] = ()
     sample: tuple[dict[str, Any], ...] = ()
+    details: dict[str, Any] = {}
+    """More of what was seen, by name: how each part of a combination was judged, which columns are not as listed."""
+
+    def to_gx(self, result_format: str | dict[str, Any] = "SUMMARY") -> dict[str, Any]:
+        """The result as Great Expectations writes it; see `quality.formats.gx_results`."""
+        from mainspring.quality.formats.gx_results import result_to_gx
+
+        return result_to_gx(self, result_format)
 
     @property
     def unexpected_percent(self) -> float | None:
@@ -105,6 +115,11 @@ class ValidationReport(msgspec.Struct, frozen=True, kw_only=True):
     columns: int = 0
     started_at: datetime
     seconds: float = 0.0
+    scan: Scan | None = None
+    """How much of a dataset version was read; None for a frame, which is read as a whole."""
+    parted_by: str = ""
+    """What the parts are: `file`, a column, a column and a period; empty without parts."""
+    parts: tuple[PartResult, ...] = ()
 
     @property
     def verdict(self) -> Literal["passed", "warning", "failed"]:
@@ -126,6 +141,12 @@ class ValidationReport(msgspec.Struct, frozen=True, kw_only=True):
         for result, record in zip(self.results, plain["results"], strict=True):
             record["unexpected_percent"] = result.unexpected_percent
         return plain
+
+    def to_gx(self, result_format: str | dict[str, Any] = "SUMMARY") -> dict[str, Any]:
+        """The report as Great Expectations writes it; see `quality.formats.gx_results`."""
+        from mainspring.quality.formats.gx_results import report_to_gx
+
+        return report_to_gx(self, result_format)
 
     def to_html(self) -> str:
         """The report as one HTML page that needs nothing else."""
