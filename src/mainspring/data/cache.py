@@ -35,6 +35,11 @@ class Cache:
         self._folder = folder
         self._limit = limit
 
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self._folder
+
     def find(self, digest: str) -> Path | None:
         """The file of a blob, just checked, or None. A damaged file is removed."""
         path = self._path(digest)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -21,20 +21,22 @@ from mainspring.data.local_tree import LocalFile, LocalTree
 from mainspring.data.machine import Files, open_files
 from mainspring.data.scanning import list_folder, scan
 from mainspring.data.sources import Source, gather
-from mainspring.data.tabular import is_table, scan_files, summarise, table_files
+from mainspring.data.tabular import format_of, scan_files, summarise, table_files
 from mainspring.data.transfer import send, send_nodes
 from mainspring.data.trees import Tree, build
 from mainspring.data.types import Commit, DatasetVersion, Progress
 from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, NotFound, StorageError
+from mainspring.kernel.hashing import digest_bytes
 from mainspring.kernel.hooks import AFTER_COMMIT, COMMIT_GATES, load
 from mainspring.kernel.names import check_name
+from mainspring.lineage.types import File
 
 if TYPE_CHECKING:
     import polars as pl
 
     from mainspring.data.service_files import FileWork
 
-__all__ = ["Proposal", "commit_source", "take_in"]
+__all__ = ["Proposal", "commit_file", "commit_source", "submit", "take_in"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 3
@@ -50,11 +52,15 @@ class Proposal(msgspec.Struct, frozen=True):
     tree: Tree | LocalTree
     local: list[LocalFile]
     """Its files, where they make a table."""
+    frame: Any = None
+    """Its table, where that is not made of its files."""
 
     def scan(self) -> pl.LazyFrame | None:
         """The table that its files make, None where they make none."""
-        if self.frame is not None or not self.commit.schema:
-            return self.frame
+        if self.frame is not None:
+            return cast("pl.LazyFrame", self.frame)
+        if not self.commit.schema:
+            return None
         files = table_files([each.file for each in self.local])
         places = {each.file.path: each.location for each in self.local}
         return scan_files(files, [places[file.path] for file in files])
@@ -82,19 +88,46 @@ def commit_source(
     with take_in(data, source, progress=progress, dvc=dvc) as taken:
         rows, schema = summarise([each.file for each in taken.local], [each.location for each in taken.local])
         proposal = Proposal(name, msgspec.structs.replace(commit, rows=rows, schema=schema), taken.tree, taken.local)
-        for address in COMMIT_GATES.values():
-            load(address)(data, proposal)
-        newest = _newest(data, name)
-        version = _record(data, proposal, taken.again)
+        return submit(data, proposal, taken.again)
+
+
+def commit_file(
+    data: FileWork, name: str, path: str, content: bytes, commit: Commit, *, scratch: Path, frame: Any = None
+) -> DatasetVersion:
+    """Make a version of one file whose content is in memory; `frame` is the table that it stands for."""
+    check_name(name)
+    location = scratch / "content"
+    location.write_bytes(content)
+    file = File(path, len(content), digest_bytes(content))
+    tree = build([file])
+
+    def again() -> None:
+        send(data, data.storage, [LocalFile(file, location)])
+        send_nodes(data, data.storage, tree)
+
+    again()
+    return submit(data, Proposal(name, commit, tree, [], frame), again)
+
+
+def submit(data: FileWork, proposal: Proposal, again: Callable[[], None]) -> DatasetVersion:
+    """Ask the gates, record what is stored, tell the followers.
+
+    Args:
+        data: The data room's service.
+        proposal: What is to become a version.
+        again: Sends once more what the store lacks; called when a collection of garbage took it.
+    """
+    for address in COMMIT_GATES.values():
+        load(address)(data, proposal)
+    newest = _newest(data, proposal.name)
+    version = _record(data, proposal, again)
     if newest is None or version.version > newest:
         _tell(data, version)
     return version
 
 
 @contextmanager
-def take_in(
-    data: FileWork, source: Source, *, progress: Progress | None = None, dvc: bool = False
-) -> Iterator[Taken]:
+def take_in(data: FileWork, source: Source, *, progress: Progress | None = None, dvc: bool = False) -> Iterator[Taken]:
     """Hash a source, and store what the store lacks of it; it stays readable inside of the block."""
     if isinstance(source, str | os.PathLike) and Path(source).is_dir():
         with open_files(data.machine_folder()) as files:
@@ -114,9 +147,7 @@ def take_in(
         yield Taken(tree, local, again)
 
 
-def _take_folder(
-    data: FileWork, top: Path, files: Files, *, progress: Progress | None, dvc: bool
-) -> Taken:
+def _take_folder(data: FileWork, top: Path, files: Files, *, progress: Progress | None, dvc: bool) -> Taken:
     total = _size_below(str(top)) if progress is not None else 0
     with _intake(data, progress=progress, total=total) as intake:
         tree = scan(top, files.cache, files.clock, taker=intake, dvc=dvc)
@@ -130,9 +161,20 @@ def _take_folder(
             send_rest(data, data.storage, tree, once_more)
 
     local: list[LocalFile] = []
-    if tree.files <= _TABLE_FILES and is_table(each.file.path for each in tree.walk()):
+    if tree.files <= _TABLE_FILES and _is_table(tree):
         local = list(tree.walk())
     return Taken(tree, local, again)
+
+
+def _is_table(tree: LocalTree) -> bool:
+    """Whether all files are of one tabular format."""
+    kind = ""
+    for each in tree.walk():
+        found = format_of(each.file.path)
+        if not found or found != (kind or found):
+            return False
+        kind = found
+    return True
 
 
 def _intake(data: FileWork, *, progress: Progress | None = None, total: int = 0) -> Intake:

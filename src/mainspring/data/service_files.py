@@ -116,7 +116,17 @@ class FileWork(VersionOperations):
         """The store's own operations, over the same connection."""
         return Storage(self._backend)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the store is on this machine, and not behind a server."""
+        return getattr(self._backend, "store", None) is not None
+
     def cache(self) -> Cache:
         """In the store's folder when it is here, in the user's cache folder otherwise."""
         store = getattr(self._backend, "store", None)
         return Cache(store.path("cache") if store is not None else default_folder())
+
+    def machine_folder(self) -> Path:
+        """Where this client keeps what it knows of files and folders of this machine; see `machine`."""
+        store = getattr(self._backend, "store", None)
+        return Path(store.path("machine")) if store is not None else default_folder() / "machine"

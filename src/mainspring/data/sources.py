@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from mainspring.data.frames import as_frame
+from mainspring.data.local_tree import LocalFile
 from mainspring.data.parquet import write_parquet
+from mainspring.data.scanning import LEFT_OUT, Taker, read_file
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.hashing import hasher
 from mainspring.lineage.types import File
@@ -29,23 +29,16 @@ FRAME_PATH = "data.parquet"
 Source = Any
 """A frame (polars, pandas, Arrow, DuckDB, a dictionary of columns), a path, or a list of paths."""
 
-_LEFT_OUT = {".git", ".mainspring"}
 _PIECE = 1 << 20
 
 
-class LocalFile(msgspec.Struct, frozen=True):
-    """A file on this machine, and what it is called in the dataset."""
-
-    file: File
-    location: Path
-
-
-def gather(source: Source, scratch: Path) -> list[LocalFile]:
+def gather(source: Source, scratch: Path, *, taker: Taker | None = None) -> list[LocalFile]:
     """The files of a source, by path, hashed.
 
     Args:
         source: What to commit.
         scratch: A folder for a frame's Parquet file; it must live until the files are sent.
+        taker: Takes in what is read, when it is to be stored.
 
     Raises:
         NotFound: A path does not exist.
@@ -59,7 +52,7 @@ def gather(source: Source, scratch: Path) -> list[LocalFile]:
         found = [(FRAME_PATH, write_parquet(as_frame(source), scratch / FRAME_PATH))]
     if not found:
         raise InvalidInput(f"there is no file in {source}")
-    return _named(found)
+    return _named(found, taker)
 
 
 def origin_of(source: Source) -> str:
@@ -108,7 +101,7 @@ def _walk(path: Path) -> Iterator[tuple[str, Path]]:
 
 def _files_below(folder: Path) -> Iterator[Path]:
     for here, subfolders, names in os.walk(folder, onerror=_unreadable):
-        subfolders[:] = sorted(set(subfolders) - _LEFT_OUT)
+        subfolders[:] = sorted(set(subfolders) - LEFT_OUT)
         for name in subfolders:
             if Path(here, name).is_symlink():
                 raise InvalidInput(f"{Path(here, name)} is a link to a folder", hint="commit the folder it leads to")
@@ -123,16 +116,13 @@ def _unreadable(error: OSError) -> None:
     raise InvalidInput(f"the folder {error.filename} cannot be read: {error.strerror}") from error
 
 
-def _named(found: Iterable[tuple[str, Path]]) -> list[LocalFile]:
+def _named(found: Iterable[tuple[str, Path]], taker: Taker | None) -> list[LocalFile]:
     """Hash the files; names are brought into Unicode's NFC form, so that a dataset is the same on every system."""
     files: dict[str, LocalFile] = {}
     for name, location in found:
         path = unicodedata.normalize("NFC", check_object_name(name))
         if path in files:
             raise InvalidInput(f"two files would be called {path!r}: {files[path].location} and {location}")
-        try:
-            digest, size = hash_file(location)
-        except OSError as error:
-            raise InvalidInput(f"{location} cannot be read: {error.strerror}") from error
-        files[path] = LocalFile(file=File(path=path, size=size, digest=digest), location=location)
+        digest, size = read_file(str(location), taker)
+        files[path] = LocalFile(file=File(path=path, size=size, digest=digest.hex()), location=location)
     return [files[path] for path in sorted(files)]
