@@ -66,12 +66,24 @@ class PolarsTable:
         self, predicate: Predicate, *, where: Predicate | None = None, limit: int, columns: Sequence[str] = ()
     ) -> list[dict[str, Any]]:
         """The first `limit` rows of which `predicate` holds, each with its number in the table."""
+        (found,) = self.samples([(predicate, where, limit)], columns=columns)
+        return found
+
+    def samples(
+        self, asked: Sequence[tuple[Predicate, Predicate | None, int]], *, columns: Sequence[str] = ()
+    ) -> list[list[dict[str, Any]]]:
+        """`rows` of several predicates, each with its `where` and limit, collected together."""
         scope = self._scope()
-        numbered = scope.with_flags(self.frame.with_row_index("__row__"), [predicate, where])
-        kept = narrowed(numbered, where, scope).filter(expression(predicate, scope)).head(limit)
         names = dict.fromkeys(known(name, scope) for name in columns) or list(scope)
-        (found,) = _collect([kept.select("__row__", *names)])
-        return [{name: json_value(value) for name, value in row.items()} for row in found.iter_rows(named=True)]
+        plans = []
+        for predicate, where, limit in asked:
+            numbered = scope.with_flags(self.frame.with_row_index("__row__"), [predicate, where])
+            kept = narrowed(numbered, where, scope).filter(expression(predicate, scope)).head(limit)
+            plans.append(kept.select("__row__", *names))
+        return [
+            [{name: json_value(value) for name, value in row.items()} for row in found.iter_rows(named=True)]
+            for found in _collect(plans)
+        ]
 
     def split(self, reasons: Mapping[str, tuple[Predicate, Predicate | None]]) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Rows without a reason, and rows with the list of theirs in `__reasons__`, both in the table's order."""

@@ -58,7 +58,9 @@ def is_null(kind: ColumnType) -> bool:
 def is_aware(kind: ColumnType) -> bool:
     """Whether the moments of the column are instants, and not the reading of some clock."""
     name = kind.dtype.lower()
-    return kind.kind == "datetime" and ("time_zone=" in name or "with time zone" in name or name == "timestamp_ltz")
+    return kind.kind == "datetime" and (
+        "time_zone='" in name or 'time_zone="' in name or "with time zone" in name or name == "timestamp_ltz"
+    )
 
 
 def check_number(column: str, schema: Schema) -> ColumnType:

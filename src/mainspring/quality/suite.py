@@ -14,7 +14,7 @@ import msgspec
 from mainspring.engines.tables import Scalar
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
-from mainspring.quality.expectations.kinds import compile_expectation
+from mainspring.quality.expectations.kinds import compile_expectation, is_parametrised, kind_of
 from mainspring.quality.types import Expectation, Severity, Suite
 
 __all__ = ["ColumnExpectations", "Options", "SuiteBuilder", "as_suite", "expect"]
@@ -43,14 +43,22 @@ def expect(name: str) -> SuiteBuilder:
     return SuiteBuilder(check_name(name, what="suite"))
 
 
-def as_suite(suite: Suite | SuiteBuilder | ColumnExpectations | Iterable[Expectation]) -> Suite:
-    """The suite behind a builder, a list of expectations, or a suite; every line is checked."""
+def as_suite(
+    suite: Suite | SuiteBuilder | ColumnExpectations | Iterable[Expectation], *, complete: bool = False
+) -> Suite:
+    """The suite behind a builder, a list of expectations, or a suite; every line is checked.
+
+    A line with parameters that a validation gives values is checked then, or now when it should be `complete`.
+    """
     if isinstance(suite, SuiteBuilder | ColumnExpectations):
         return suite.suite
     if not isinstance(suite, Suite):
         suite = Suite(name="unnamed", expectations=tuple(suite))
     for expectation in suite.expectations:
-        compile_expectation(expectation)
+        if complete or not is_parametrised(expectation.arguments):
+            compile_expectation(expectation)
+        else:
+            kind_of(expectation.kind)
     return suite
 
 

@@ -1,42 +1,58 @@
 """Validation: a suite against a table.
 
-The whole suite becomes one set of metrics, answered together; only what failed is looked at a second
-time, for its most frequent unexpected values and a few of its rows. `quarantine` divides the rows.
+The whole suite becomes one set of metrics, answered together. A check that must know something first (a mean before
+z-scores) asks for it in that scan and goes on in the next, in which what failed before is looked at, too: for its most
+frequent unexpected values and a few of its rows. `quarantine` divides the rows.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
-from mainspring.engines.tables import All, AnyPredicate, Count, Frequent, Metric, Predicate, Table, open_table
+from mainspring.engines.tables import Predicate, Table, open_table
 from mainspring.kernel import clock
-from mainspring.kernel.errors import CheckFailed, MainspringError
-from mainspring.quality.expectations.base import Check, Judgement, RowCheck, Schema, Target
-from mainspring.quality.expectations.kinds import compile_expectation, described
+from mainspring.kernel.errors import CheckFailed, InvalidInput
+from mainspring.quality.expectations.base import RowCheck
+from mainspring.quality.expectations.jobs import Job, Scans, run_jobs
+from mainspring.quality.expectations.kinds import described, is_parametrised
+from mainspring.quality.expectations.programs import ProgramCheck
 from mainspring.quality.suite import ColumnExpectations, SuiteBuilder, as_suite
-from mainspring.quality.types import Expectation, ExpectationResult, Suite, ValidationReport
+from mainspring.quality.types import Expectation, Suite, ValidationReport
 
 __all__ = ["quarantine", "require", "validate_table"]
 
 _SAMPLE = 20
-_WHOLE = Count()
 
 Suitable = Suite | SuiteBuilder | ColumnExpectations | Iterable[Expectation]
 """Whatever can be read as a suite."""
 
+T = TypeVar("T")
 
-def validate_table(source: Any, suite: Suitable, *, dataset: str = "", sample: int = _SAMPLE) -> ValidationReport:
+
+def validate_table(
+    source: Any,
+    suite: Suitable,
+    *,
+    dataset: str = "",
+    sample: int | None = _SAMPLE,
+    others: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    explain_passed: bool = False,
+) -> ValidationReport:
     """Check a table against a suite.
 
     Args:
-        source: A polars frame, Parquet paths, an Arrow or pandas table.
+        source: Whatever `open_table` opens: frames, Arrow, files, tables of a database.
         suite: A suite, a builder, or a list of expectations.
         dataset: What to call the table in the report.
-        sample: How many failing rows, and how many distinct unexpected values, to keep for each failure.
+        sample: How many failing rows, and how many distinct unexpected values, to keep for each failure; None for all.
+        others: Other tables by name, for the checks that compare: any source, or None for one that there is not (yet),
+            such as the `previous` version of the first.
+        parameters: Values of the `{"$PARAMETER": name}` in the suite.
+        explain_passed: Whether unexpected rows are kept of checks that passed because of `mostly`, too.
 
     Example:
         >>> import polars as pl
@@ -46,21 +62,16 @@ def validate_table(source: Any, suite: Suitable, *, dataset: str = "", sample: i
         ('failed', 1, ({'__row__': 2, 'x': 300},))
     """
     started_at, began = clock.now(), clock.monotonic()
-    checked = as_suite(suite)
-    table = open_table(source)
-    schema = table.schema()
-    jobs = [_Job(expectation, schema) for expectation in checked.expectations]
-    wanted = dict.fromkeys([_WHOLE, *(metric for job in jobs for metric in job.metrics)])
-    answers, refused = _answer(table, list(wanted))
-    for job in jobs:
-        job.judge(answers, refused, schema)
-    results = _explain(table, jobs, answers, sample)
+    checked = _with_values(as_suite(suite), parameters or {})
+    scans = _scans(source, others)
+    jobs = [Job(expectation, scans.schema) for expectation in checked.expectations]
+    run_jobs(jobs, scans, sample=sample, explain_passed=explain_passed)
     return ValidationReport(
         suite=checked.name,
-        results=tuple(results),
+        results=tuple(job.result(scans.rows) for job in jobs),
         dataset=dataset,
-        rows=answers[_WHOLE],
-        columns=len(schema),
+        rows=scans.rows,
+        columns=len(scans.schema),
         started_at=started_at,
         seconds=clock.monotonic() - began,
     )
@@ -80,7 +91,13 @@ def require(report: ValidationReport) -> ValidationReport:
     )
 
 
-def quarantine(source: Any, suite: Suitable) -> tuple[Any, Any]:
+def quarantine(
+    source: Any,
+    suite: Suitable,
+    *,
+    others: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> tuple[Any, Any]:
     """Divide the rows of a table: those that hold, and the others with the reasons why not.
 
     Every row check of the suite divides, whether or not its `mostly` was reached; checks of aggregates have no
@@ -94,119 +111,49 @@ def quarantine(source: Any, suite: Suitable) -> tuple[Any, Any]:
         >>> good.height, bad.get_column("__reasons__").to_list()
         (1, [['values of x are expected to be there']])
     """
-    table = open_table(source)
-    schema = table.schema()
-    reasons: dict[str, tuple[Predicate, Predicate | None]] = {}
-    for expectation in as_suite(suite).expectations:
-        check, target = compile_expectation(expectation)
-        if isinstance(check, RowCheck):
-            check.check_target(target, schema)
-            sentence = described(msgspec.structs.replace(expectation, mostly=1.0))
-            reasons[sentence] = (check.unexpected(target), target.where)
-    return table.split(reasons)
-
-
-class _Job:
-    """One expectation on its way from a sentence to a result."""
-
-    def __init__(self, expectation: Expectation, schema: Schema) -> None:
-        self.expectation = expectation
-        self.check: Check
-        self.target: Target
-        self.check, self.target = compile_expectation(expectation)
-        self.judgement: Judgement | None = None
-        self.error = ""
-        self.metrics: tuple[Metric, ...] = ()
-        try:
-            self.check.check_target(self.target, schema)
-            self.metrics = (_WHOLE, *self.check.metrics(self.target))
-        except MainspringError as error:
-            self.error = _sentence(error)
-
-    def judge(self, answers: Mapping[Metric, Any], refused: Mapping[Metric, MainspringError], schema: Schema) -> None:
-        """Turn the answers into a judgement, or say why they could not be had."""
-        if self.error:
-            return
-        refusal = next((refused[metric] for metric in self.metrics if metric in refused), None)
-        if refusal is not None:
-            self.error = _sentence(refusal)
-            return
-        try:
-            self.judgement = self.check.judge(self.target, answers, schema)
-        except MainspringError as error:
-            self.error = _sentence(error)
-
-    @property
-    def unexpected(self) -> AnyPredicate | None:
-        """The rows to show, when rows failed."""
-        judgement = self.judgement
-        if isinstance(self.check, RowCheck) and judgement is not None and not judgement.passed:
-            return self.check.unexpected(self.target)
-        return None
-
-    @property
-    def values(self) -> Frequent | None:
-        """The metric that counts the unexpected values of a failed column."""
-        if self.unexpected is None or not self.target.column:
-            return None
-        bad = self.unexpected if self.target.where is None else All((self.target.where, self.unexpected))
-        return Frequent(column=self.target.column, where=bad, limit=_SAMPLE)
-
-    def result(
-        self,
-        answers: Mapping[Metric, Any],
-        values: Sequence[Sequence[Any]] = (),
-        rows: Sequence[dict[str, Any]] = (),
-    ) -> ExpectationResult:
-        """The record."""
-        judgement = self.judgement
-        verdict = "error" if judgement is None else "passed" if judgement.passed else "failed"
-        return ExpectationResult(
-            expectation=self.expectation,
-            verdict=verdict,  # type: ignore[arg-type]  # one of the three literals
-            expected=self.check.expected(),
-            observed=_plain(judgement.observed) if judgement else None,
-            message=judgement.message if judgement else self.error,
-            rows=answers.get(_WHOLE, 0),
-            evaluated=judgement.evaluated if judgement else None,
-            missing=judgement.missing if judgement else None,
-            unexpected=judgement.unexpected if judgement else None,
-            values=tuple((value, count) for value, count in values),
-            sample=tuple(rows),
-        )
-
-
-def _answer(table: Table, metrics: Sequence[Metric]) -> tuple[dict[Metric, Any], dict[Metric, MainspringError]]:
-    """Answer all metrics at once; when one cannot be asked, find it by halving and answer the others."""
-    try:
-        return table.compute(metrics), {}
-    except MainspringError as error:
-        if len(metrics) == 1:
-            return {}, {metrics[0]: error}
-    half = len(metrics) // 2
-    left, right = _answer(table, metrics[:half]), _answer(table, metrics[half:])
-    return left[0] | right[0], left[1] | right[1]
-
-
-def _explain(table: Table, jobs: Sequence[_Job], answers: Mapping[Metric, Any], sample: int) -> list[ExpectationResult]:
-    """The second wave: values and rows of what failed, and of nothing else."""
-    wanted = [metric for job in jobs if sample and (metric := job.values) is not None]
-    counted = table.compute(wanted) if wanted else {}
-    results = []
+    scans = _scans(source, others)
+    jobs = [Job(each, scans.schema) for each in _with_values(as_suite(suite), parameters or {}).expectations]
     for job in jobs:
-        bad, metric = job.unexpected if sample else None, job.values
-        rows = table.rows(bad, where=job.target.where, limit=sample) if bad is not None else []
-        results.append(job.result(answers, counted[metric][:sample] if metric in counted else [], rows))
-    return results
+        if isinstance(job.check, ProgramCheck):
+            raise InvalidInput(
+                f"{job.expectation.kind} looks at rows with a program, which cannot divide them",
+                hint="say it with predicates (RowCheck) or in SQL (rows_to_satisfy)",
+            )
+    run_jobs(jobs, scans, sample=0, only_inform=True)
+    reasons: dict[str, tuple[Predicate, Predicate | None]] = {}
+    for job in jobs:
+        if job.error is not None and isinstance(job.check, RowCheck):
+            raise job.error
+        if isinstance(job.check, RowCheck):
+            sentence = described(msgspec.structs.replace(job.expectation, mostly=1.0))
+            reasons[sentence] = (job.check.unexpected(job.target), job.target.where)
+    return scans.table.split(reasons)
 
 
-def _plain(observed: Any) -> Any:
-    """What was observed as JSON, which has no infinities."""
-    if isinstance(observed, list):
-        return [_plain(each) for each in observed]
-    return str(observed) if isinstance(observed, float) and not math.isfinite(observed) else observed
+def _scans(source: Any, others: Mapping[str, Any] | None) -> Scans:
+    opened: dict[str, Table | None] = {
+        name: None if other is None else open_table(other) for name, other in (others or {}).items()
+    }
+    there = {name: table for name, table in opened.items() if table is not None}
+    return Scans(open_table(source, others=there), opened)
 
 
-def _sentence(error: MainspringError) -> str:
-    known = f"; known: {', '.join(error.known)}" if error.known else ""
-    return f"{error.message}{known}"
+def _with_values(suite: Suite, parameters: Mapping[str, Any]) -> Suite:
+    if not any(is_parametrised(each.arguments) for each in suite.expectations):
+        return suite
+    given = tuple(
+        msgspec.structs.replace(each, arguments=_filled(each.arguments, parameters)) for each in suite.expectations
+    )
+    return as_suite(msgspec.structs.replace(suite, expectations=given), complete=True)
+
+
+def _filled(value: T, parameters: Mapping[str, Any]) -> T:
+    if isinstance(value, dict):
+        if "$PARAMETER" in value:
+            name = value["$PARAMETER"]
+            if name not in parameters:
+                raise InvalidInput(f"the parameter {name!r} of the suite has no value", known=sorted(parameters))
+            found: T = parameters[name]
+            return found
+        return {key: _filled(each, parameters) for key, each in value.items()}  # type: ignore[return-value]  # a dict again
+    return [_filled(each, parameters) for each in value] if isinstance(value, list) else value  # type: ignore[return-value]

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from mainspring.engines.tables import Aggregate, Count, Distinct, Frequent, Metric, Missing, Quantile, Scalar
+import msgspec
+
+from mainspring.engines.tables import Aggregate, Count, Distinct, Metric, Missing, Moments, Quantile, Scalar
 from mainspring.kernel.errors import InvalidInput
-from mainspring.quality.expectations.base import Answers, Check, Judgement, Schema, Target, in_range, range_text
+from mainspring.quality.expectations.base import (
+    Answers,
+    Check,
+    Judgement,
+    Schema,
+    Target,
+    in_range,
+    moment,
+    range_text,
+    short,
+)
 
 __all__ = [
-    "DistinctInSet",
     "MaxBetween",
+    "MaxLengthBetween",
     "MeanBetween",
     "MedianBetween",
     "MinBetween",
-    "MostCommonInSet",
+    "MinLengthBetween",
+    "NumberCheck",
     "ProportionNonNull",
     "ProportionUnique",
     "QuantilesBetween",
     "StdBetween",
     "SumBetween",
     "UniqueCountBetween",
+    "VarianceBetween",
 ]
 
-_SET_LIMIT = 10_000  # distinct values that a set is compared with; more is no set that a person wrote
 
-
-class _RangeCheck(Check, frozen=True, kw_only=True):
-    """One number of the column lies in a range."""
+class NumberCheck(Check, frozen=True, kw_only=True):
+    """One number lies in a range. Without a range any number will do, so that it is only written down."""
 
     what: ClassVar[str] = ""
     min_value: Scalar | None = None
@@ -35,12 +47,8 @@ class _RangeCheck(Check, frozen=True, kw_only=True):
     strict_min: bool = False
     strict_max: bool = False
 
-    def __post_init__(self) -> None:
-        if self.min_value is None and self.max_value is None:
-            raise InvalidInput("a range needs min_value, max_value or both")
-
     def value(self, target: Target, answers: Answers) -> Any:
-        """The number."""
+        """The number; None when there is none, for example without rows."""
         return answers[self.metrics(target)[0]]
 
     def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
@@ -48,14 +56,18 @@ class _RangeCheck(Check, frozen=True, kw_only=True):
         observed = self.value(target, answers)
         if observed is None:
             return Judgement(passed=False, message=f"there is no {self.what}: every value is missing")
-        for end in (self.min_value, self.max_value):
-            if end is not None and isinstance(end, str) != isinstance(observed, str):
+        column = schema.get(target.column)
+        compared: Any = observed
+        low: Any = self.min_value
+        high: Any = self.max_value
+        if isinstance(observed, str) and column is not None and column.is_moment:
+            compared, low, high = (None if each is None else moment(each) for each in (observed, low, high))
+        for end in (low, high):
+            if end is not None and isinstance(end, str) != isinstance(compared, str):
                 raise InvalidInput(f"the {self.what} is {observed!r}, which cannot be compared with {end!r}")
-        passed = in_range(
-            observed, self.min_value, self.max_value, strict_low=self.strict_min, strict_high=self.strict_max
-        )
+        passed = in_range(compared, low, high, strict_low=self.strict_min, strict_high=self.strict_max)
         return Judgement(
-            passed=passed, observed=observed, message="" if passed else f"the {self.what} is {_short(observed)}"
+            passed=passed, observed=observed, message="" if passed else f"the {self.what} is {short(observed)}"
         )
 
     def expected(self) -> str:
@@ -64,8 +76,8 @@ class _RangeCheck(Check, frozen=True, kw_only=True):
         return f"to have a {self.what} {text}"
 
 
-class _AggregateBetween(_RangeCheck, frozen=True, kw_only=True):
-    function: ClassVar[Literal["min", "max", "sum", "mean", "std"]] = "min"
+class _AggregateBetween(NumberCheck, frozen=True, kw_only=True):
+    function: ClassVar[Literal["min", "max", "sum", "mean", "std", "min_length", "max_length"]] = "min"
 
     def metrics(self, target: Target) -> tuple[Metric, ...]:
         """The aggregate."""
@@ -100,14 +112,54 @@ class SumBetween(_AggregateBetween, frozen=True, kw_only=True):
     function = "sum"
 
 
-class StdBetween(_AggregateBetween, frozen=True, kw_only=True):
-    """The standard deviation (dividing by n - 1) lies in a range."""
+class MinLengthBetween(_AggregateBetween, frozen=True, kw_only=True):
+    """The least number of characters lies in a range."""
+
+    what = "least length"
+    function = "min_length"
+
+
+class MaxLengthBetween(_AggregateBetween, frozen=True, kw_only=True):
+    """The greatest number of characters lies in a range."""
+
+    what = "greatest length"
+    function = "max_length"
+
+
+class VarianceBetween(NumberCheck, frozen=True, kw_only=True):
+    """The variance lies in a range; it divides by n - 1, or by n for the `population`."""
+
+    what = "variance"
+    population: bool = False
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """The moments, or the deviation."""
+        if self.population:
+            return (Moments(where=target.where, column=target.column),)
+        return (Aggregate(where=target.where, column=target.column, function="std"),)
+
+    def value(self, target: Target, answers: Answers) -> Any:
+        """The variance; None without values."""
+        answer = answers[self.metrics(target)[0]]
+        if not self.population:
+            return None if answer is None else answer**2
+        return answer[2] / answer[0] if answer[0] else None
+
+
+class StdBetween(VarianceBetween, frozen=True, kw_only=True):
+    """The standard deviation lies in a range; it divides by n - 1, or by n for the `population`."""
 
     what = "standard deviation"
-    function = "std"
+
+    def value(self, target: Target, answers: Answers) -> Any:
+        """The deviation; None without values."""
+        if not self.population:
+            return answers[self.metrics(target)[0]]
+        variance = super().value(target, answers)
+        return None if variance is None else variance**0.5
 
 
-class MedianBetween(_RangeCheck, frozen=True, kw_only=True):
+class MedianBetween(NumberCheck, frozen=True, kw_only=True):
     """The median lies in a range."""
 
     what = "median"
@@ -117,7 +169,7 @@ class MedianBetween(_RangeCheck, frozen=True, kw_only=True):
         return (Quantile(where=target.where, column=target.column, q=0.5),)
 
 
-class UniqueCountBetween(_RangeCheck, frozen=True, kw_only=True):
+class UniqueCountBetween(NumberCheck, frozen=True, kw_only=True):
     """The number of distinct values lies in a range."""
 
     what = "number of distinct values"
@@ -127,7 +179,7 @@ class UniqueCountBetween(_RangeCheck, frozen=True, kw_only=True):
         return (Distinct(where=target.where, columns=(target.column,)),)
 
 
-class ProportionUnique(_RangeCheck, frozen=True, kw_only=True):
+class ProportionUnique(NumberCheck, frozen=True, kw_only=True):
     """Distinct values divided by values that are not missing lies in a range."""
 
     what = "proportion of distinct values"
@@ -146,7 +198,7 @@ class ProportionUnique(_RangeCheck, frozen=True, kw_only=True):
         return distinct / (rows - missing) if rows > missing else None
 
 
-class ProportionNonNull(_RangeCheck, frozen=True, kw_only=True):
+class ProportionNonNull(NumberCheck, frozen=True, kw_only=True):
     """The share of rows whose value is not missing lies in a range."""
 
     what = "proportion of values that are there"
@@ -161,99 +213,74 @@ class ProportionNonNull(_RangeCheck, frozen=True, kw_only=True):
         return (rows - missing) / rows if rows else 1.0
 
 
-class QuantilesBetween(Check, frozen=True, kw_only=True):
-    """Each quantile lies in its range: `quantiles` and `value_ranges` have the same length."""
-
+class _QuantileRanges(msgspec.Struct, frozen=True):
     quantiles: tuple[float, ...]
     value_ranges: tuple[tuple[float | None, float | None], ...]
 
+
+class QuantilesBetween(Check, frozen=True, kw_only=True):
+    """Each quantile lies in its range.
+
+    `quantiles` and `value_ranges` have the same length; Great Expectations puts both into `quantile_ranges`.
+
+    A quantile between two values is interpolated linearly. `allow_relative_error` says otherwise by the name of an
+    interpolation; False is the lower value, which Great Expectations takes when nothing is said.
+    """
+
+    quantiles: tuple[float, ...] = ()
+    value_ranges: tuple[tuple[float | None, float | None], ...] = ()
+    quantile_ranges: _QuantileRanges | None = None
+    allow_relative_error: bool | float | Literal["linear", "lower", "higher", "midpoint", "nearest"] | None = None
+
     def __post_init__(self) -> None:
-        if not self.quantiles or len(self.quantiles) != len(self.value_ranges):
+        if self.quantile_ranges is not None and (self.quantiles or self.value_ranges):
+            raise InvalidInput("give quantile_ranges, or quantiles and value_ranges")
+        quantiles, ranges = self._wanted
+        if not quantiles or len(quantiles) != len(ranges):
             raise InvalidInput("quantiles and value_ranges must have the same length, at least one")
-        if not all(0 <= q <= 1 for q in self.quantiles):
-            raise InvalidInput(f"quantiles lie between 0 and 1, not {self.quantiles}")
+        if not all(0 <= q <= 1 for q in quantiles):
+            raise InvalidInput(f"quantiles lie between 0 and 1, not {quantiles}")
+
+    @property
+    def _wanted(self) -> tuple[tuple[float, ...], tuple[tuple[float | None, float | None], ...]]:
+        given = self.quantile_ranges
+        return (self.quantiles, self.value_ranges) if given is None else (given.quantiles, given.value_ranges)
+
+    @property
+    def _interpolations(self) -> tuple[Literal["linear", "lower", "higher", "nearest"], ...]:
+        asked = self.allow_relative_error
+        if asked == "midpoint":
+            return "lower", "higher"
+        if isinstance(asked, str):
+            return (asked,)
+        gx = self.quantile_ranges is not None
+        return ("lower",) if asked is False or (gx and asked is None) else ("linear",)
 
     def metrics(self, target: Target) -> tuple[Metric, ...]:
         """The quantiles."""
-        return tuple(Quantile(where=target.where, column=target.column, q=q) for q in self.quantiles)
+        return tuple(
+            Quantile(where=target.where, column=target.column, q=q, interpolation=how)
+            for q in self._wanted[0]
+            for how in self._interpolations
+        )
 
     def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Every one is there and in its range."""
-        observed = [answers[metric] for metric in self.metrics(target)]
+        found = [answers[metric] for metric in self.metrics(target)]
+        step = len(self._interpolations)
+        observed = [None if found[k] is None else sum(found[k : k + step]) / step for k in range(0, len(found), step)]
+        quantiles, ranges = self._wanted
+        held = [value is not None and in_range(value, *ends) for value, ends in zip(observed, ranges, strict=True)]
         outside = [
-            f"the {q:g} quantile is {_short(value)}"
-            for q, value, ends in zip(self.quantiles, observed, self.value_ranges, strict=True)
-            if value is None or not in_range(value, *ends)
+            f"the {q:g} quantile is {short(value)}"
+            for q, value, holds in zip(quantiles, observed, held, strict=True)
+            if not holds
         ]
-        return Judgement(passed=not outside, observed=observed, message="; ".join(outside))
+        details = {"quantiles": list(quantiles), "success_details": held}
+        return Judgement(passed=not outside, observed=observed, message="; ".join(outside), details=details)
 
     def expected(self) -> str:
         """In words."""
-        ranges = zip(self.quantiles, self.value_ranges, strict=True)
-        return "to have " + "; ".join(f"a {q:g} quantile {range_text(*ends)}" for q, ends in ranges)
-
-
-class DistinctInSet(Check, frozen=True, kw_only=True):
-    """How the set of distinct values stands to a given set: `in` it, `contain` it, or `equal` it."""
-
-    value_set: tuple[Scalar, ...]
-    relation: ClassVar[Literal["in", "contain", "equal"]] = "in"
-
-    def metrics(self, target: Target) -> tuple[Metric, ...]:
-        """The distinct values."""
-        return (Frequent(where=target.where, column=target.column, limit=_SET_LIMIT),)
-
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
-        """The two sets stand as they should."""
-        found = {value for value, _ in answers[self.metrics(target)[0]]}
-        wanted = set(self.value_set)
-        extra = found - wanted if self.relation != "contain" else set()
-        absent = wanted - found if self.relation != "in" else set()
-        named = (("also", extra), ("without", absent))
-        parts = [f"{word} {sorted(map(str, each))[:10]}" for word, each in named if each]
-        shown = sorted(found, key=str)[:20]
-        return Judgement(passed=not (extra or absent), observed=shown, message="; ".join(parts))
-
-    def expected(self) -> str:
-        """In words."""
-        verb = {"in": "to lie in", "contain": "to contain", "equal": "to equal"}[self.relation]
-        return f"to have a set of distinct values {verb} {list(self.value_set)[:10]}"
-
-
-class DistinctContainSet(DistinctInSet, frozen=True, kw_only=True):
-    """Every member of the set occurs."""
-
-    relation = "contain"
-
-
-class DistinctEqualSet(DistinctInSet, frozen=True, kw_only=True):
-    """The members of the set occur, and nothing else."""
-
-    relation = "equal"
-
-
-class MostCommonInSet(Check, frozen=True, kw_only=True):
-    """The most frequent value is a member of a set; with ties, one of them (`ties_okay`) or all must be."""
-
-    value_set: tuple[Scalar, ...]
-    ties_okay: bool = False
-
-    def metrics(self, target: Target) -> tuple[Metric, ...]:
-        """The frequent values."""
-        return (Frequent(where=target.where, column=target.column, limit=100),)
-
-    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
-        """The mode is as expected."""
-        counted = answers[self.metrics(target)[0]]
-        top = [value for value, count in counted if count == counted[0][1]]
-        inside = [value in self.value_set for value in top]
-        passed = bool(top) and (any(inside) if self.ties_okay else all(inside))
-        return Judgement(passed=passed, observed=top, message="" if passed else f"the most common is {top[:5]}")
-
-    def expected(self) -> str:
-        """In words."""
-        return f"to have a most common value in {list(self.value_set)[:10]}"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+        return "to have " + "; ".join(
+            f"a {q:g} quantile {range_text(*ends)}" for q, ends in zip(*self._wanted, strict=True)
+        )

@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
-from mainspring.engines.tables import AnyOf, AnyPredicate, Compare, Count, Duplicated, Metric, Missing, Not, Sql
-from mainspring.kernel.errors import InvalidInput
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from mainspring.engines.tables import AnyPredicate, Count, Grouping, Metric, Sql, check_regex
 from mainspring.quality.expectations.base import (
     Answers,
     Check,
     Judgement,
+    Known,
     RowCheck,
     Schema,
     Target,
     in_range,
-    range_text,
 )
+from mainspring.quality.expectations.column_aggregates import NumberCheck
+from mainspring.quality.expectations.type_names import is_of_type
 
 __all__ = [
     "ColumnCountBetween",
+    "ColumnCountEquals",
     "ColumnExists",
+    "ColumnNamesMatch",
     "ColumnTypeIn",
     "ColumnTypeIs",
     "ColumnsMatchOrderedList",
     "ColumnsMatchSet",
-    "CompoundUnique",
-    "PairEqual",
-    "PairGreater",
+    "ComplianceBetween",
+    "DuplicateRowsBetween",
     "RowCountBetween",
+    "RowCountEquals",
     "RowsSatisfy",
 ]
 
 
-class RowCountBetween(Check, frozen=True, kw_only=True):
+class RowCountBetween(NumberCheck, frozen=True, kw_only=True):
     """The number of rows lies in a range."""
 
     subject = "table"
-    min_value: int | None = None
-    max_value: int | None = None
+    what = "number of rows"
 
-    def __post_init__(self) -> None:
-        if self.min_value is None and self.max_value is None:
-            raise InvalidInput("a range needs min_value, max_value or both")
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """The rows."""
+        return (Count(where=target.where),)
+
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
+        """As many as expected."""
+        found = super().judge(target, answers, schema)
+        return found if found.passed else msgspec.structs.replace(found, message=f"there are {found.observed} rows")
+
+
+class RowCountEquals(Check, frozen=True, kw_only=True):
+    """There are exactly so many rows."""
+
+    subject = "table"
+    value: int
 
     def metrics(self, target: Target) -> tuple[Metric, ...]:
         """The rows."""
@@ -48,12 +69,69 @@ class RowCountBetween(Check, frozen=True, kw_only=True):
     def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """As many as expected."""
         rows = answers[Count(where=target.where)]
-        passed = in_range(rows, self.min_value, self.max_value)
+        passed = rows == self.value
         return Judgement(passed=passed, observed=rows, message="" if passed else f"there are {rows} rows")
 
     def expected(self) -> str:
         """In words."""
-        return f"to have a number of rows {range_text(self.min_value, self.max_value)}"
+        return f"to have {self.value} rows"
+
+
+class ComplianceBetween(NumberCheck, frozen=True, kw_only=True):
+    """The share of the rows of which a condition in SQL holds lies in a range."""
+
+    subject = "table"
+    what = "share of rows of which the condition holds"
+    condition: str
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """The rows, and those of which it holds."""
+        return Count(where=target.where), Count(where=target.where, predicate=Sql(self.condition))
+
+    def value(self, target: Target, answers: Answers) -> Any:
+        """The share; None without rows."""
+        rows, found = (answers[metric] for metric in self.metrics(target))
+        return found / rows if rows else None
+
+    def expected(self) -> str:
+        """In words."""
+        return f"{super().expected()}: {self.condition}"
+
+
+class DuplicateRowsBetween(NumberCheck, frozen=True, kw_only=True):
+    """The number of rows that repeat another lies in a range: rows less distinct rows, of some columns or of all."""
+
+    subject = "table"
+    subjects = ("table", "columns", "column")
+    what = "number of rows that repeat another"
+
+    def before(self, target: Target) -> Mapping[str, tuple[Metric, ...]]:
+        """The schema, for a whole row."""
+        return {} if target.names else {"": ()}
+
+    def informed(self, target: Target, known: Known) -> Check:
+        """The same of every column."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        return _DuplicatesOf(**given, of=tuple(known.schema))
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """How the rows fall into groups."""
+        return (Grouping(where=target.where, columns=target.names),)
+
+    def value(self, target: Target, answers: Answers) -> Any:
+        """The repetitions."""
+        groups = answers[self.metrics(target)[0]]
+        return groups["rows"] - groups["groups"]
+
+
+class _DuplicatesOf(DuplicateRowsBetween, frozen=True, kw_only=True):
+    of: tuple[str, ...]
+
+    def before(self, target: Target) -> Mapping[str, tuple[Metric, ...]]:
+        return {}
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        return (Grouping(where=target.where, columns=self.of),)
 
 
 class _SchemaCheck(Check, frozen=True, kw_only=True):
@@ -93,9 +171,9 @@ class _TypeCheck(Check, frozen=True, kw_only=True):
         return ()
 
     def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
-        """Compare kinds and names without regard to case."""
+        """Compare kinds and names, those of other systems too, without regard to case."""
         found = schema[target.column]
-        passed = bool({found.kind, found.dtype.casefold()} & {name.casefold() for name in self.accepted()})
+        passed = any(is_of_type(found, name) for name in self.accepted())
         return Judgement(passed=passed, observed=found.dtype, message="" if passed else f"it is {found.dtype}")
 
     def expected(self) -> str:
@@ -114,7 +192,7 @@ class ColumnTypeIn(_TypeCheck, frozen=True, kw_only=True):
 
 
 class ColumnTypeIs(_TypeCheck, frozen=True, kw_only=True):
-    """The column's type is this one."""
+    """The column's type is this one: a kind (`integer`), the engine's name (`Int64`) or another's (`BIGINT`)."""
 
     type_: str
 
@@ -123,21 +201,56 @@ class ColumnTypeIs(_TypeCheck, frozen=True, kw_only=True):
         return (self.type_,)
 
 
-class ColumnCountBetween(_SchemaCheck, frozen=True, kw_only=True):
+class ColumnCountBetween(NumberCheck, frozen=True, kw_only=True):
     """The number of columns lies in a range."""
 
     subject = "table"
-    min_value: int | None = None
-    max_value: int | None = None
+    what = "number of columns"
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """The schema is enough."""
+        return ()
 
     def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Count them."""
-        passed = in_range(len(schema), self.min_value, self.max_value)
+        ends = {"strict_low": self.strict_min, "strict_high": self.strict_max}
+        passed = in_range(len(schema), self.min_value, self.max_value, **ends)
+        return Judgement(passed=passed, observed=len(schema), message="" if passed else f"there are {len(schema)}")
+
+
+class ColumnCountEquals(_SchemaCheck, frozen=True, kw_only=True):
+    """There are exactly so many columns."""
+
+    subject = "table"
+    value: int
+
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
+        """Count them."""
+        passed = len(schema) == self.value
         return Judgement(passed=passed, observed=len(schema), message="" if passed else f"there are {len(schema)}")
 
     def expected(self) -> str:
         """In words."""
-        return f"to have a number of columns {range_text(self.min_value, self.max_value)}"
+        return f"to have {self.value} columns"
+
+
+class ColumnNamesMatch(_SchemaCheck, frozen=True, kw_only=True):
+    """The name of every column matches a regular expression as a whole."""
+
+    subject = "table"
+    regex: str
+
+    def __post_init__(self) -> None:
+        check_regex(self.regex)
+
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
+        """Look at each name."""
+        odd = [name for name in schema if not re.fullmatch(self.regex, name)]
+        return Judgement(passed=not odd, observed=odd, message=f"these do not: {odd[:10]}" if odd else "")
+
+    def expected(self) -> str:
+        """In words."""
+        return f"to have columns whose names match {self.regex!r}"
 
 
 class ColumnsMatchOrderedList(_SchemaCheck, frozen=True, kw_only=True):
@@ -149,8 +262,11 @@ class ColumnsMatchOrderedList(_SchemaCheck, frozen=True, kw_only=True):
     def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Compare name by name."""
         names = list(schema)
-        passed = names == list(self.column_list)
-        return Judgement(passed=passed, observed=names, message="" if passed else f"the columns are {names}")
+        pairs = enumerate(itertools.zip_longest(self.column_list, names))
+        odd = [{"Expected Column Position": k, "Expected": a, "Found": b} for k, (a, b) in pairs if a != b]
+        details = {"mismatched": odd} if odd else {}
+        message = f"the columns are {names}" if odd else ""
+        return Judgement(passed=not odd, observed=names, message=message, details=details)
 
     def expected(self) -> str:
         """In words."""
@@ -162,78 +278,22 @@ class ColumnsMatchSet(_SchemaCheck, frozen=True, kw_only=True):
 
     subject = "table"
     column_set: tuple[str, ...]
-    exact_match: bool = True
+    exact_match: bool | None = True
 
     def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
         """Compare as sets."""
         absent = sorted(set(self.column_set) - set(schema))
-        extra = sorted(set(schema) - set(self.column_set)) if self.exact_match else []
-        parts = [f"{word} {names}" for word, names in (("missing", absent), ("unexpected", extra)) if names]
-        return Judgement(passed=not parts, observed=list(schema), message="; ".join(parts))
+        extra = sorted(set(schema) - set(self.column_set))
+        odd = {word: names for word, names in (("missing", absent), ("unexpected", extra)) if names}
+        passed = not absent and not (extra and self.exact_match)
+        message = "" if passed else "; ".join(f"{word} {names}" for word, names in odd.items())
+        return Judgement(
+            passed=passed, observed=list(schema), message=message, details={"mismatched": odd} if odd else {}
+        )
 
     def expected(self) -> str:
         """In words."""
         return f"to have {'exactly' if self.exact_match else 'at least'} the columns {sorted(self.column_set)}"
-
-
-class CompoundUnique(RowCheck, frozen=True, kw_only=True):
-    """No two rows have the same values in all the columns; rows where one of them is missing are not asked."""
-
-    subject = "columns"
-
-    def ignored(self, target: Target) -> AnyPredicate | None:
-        """Rows where any part of the key is missing."""
-        return AnyOf(tuple(Missing(name) for name in target.columns))
-
-    def holds(self, target: Target) -> AnyPredicate:
-        """No other row has these values."""
-        return Not(Duplicated(target.columns))
-
-    def expected(self) -> str:
-        """In words."""
-        return "to be unique together"
-
-
-class _PairCheck(RowCheck, frozen=True, kw_only=True):
-    subject = "columns"
-
-    def ignored(self, target: Target) -> AnyPredicate | None:
-        """Rows where either value is missing."""
-        return AnyOf(tuple(Missing(name) for name in target.columns))
-
-    def pair(self, target: Target) -> tuple[str, str]:
-        """The two columns."""
-        if len(target.columns) != 2:
-            raise InvalidInput(f"a pair is two columns, not {list(target.columns)}")
-        return target.columns[0], target.columns[1]
-
-
-class PairGreater(_PairCheck, frozen=True, kw_only=True):
-    """The first column is greater than the second, or equal with `or_equal`."""
-
-    or_equal: bool = False
-
-    def holds(self, target: Target) -> AnyPredicate:
-        """Compare within the row."""
-        left, right = self.pair(target)
-        return Compare(left, ">=" if self.or_equal else ">", right)
-
-    def expected(self) -> str:
-        """In words."""
-        return f"to be greater {'or equal ' if self.or_equal else ''}in the first column than in the second"
-
-
-class PairEqual(_PairCheck, frozen=True, kw_only=True):
-    """The two columns are equal."""
-
-    def holds(self, target: Target) -> AnyPredicate:
-        """Compare within the row."""
-        left, right = self.pair(target)
-        return Compare(left, "==", right)
-
-    def expected(self) -> str:
-        """In words."""
-        return "to be equal in both columns"
 
 
 class RowsSatisfy(RowCheck, frozen=True, kw_only=True):
