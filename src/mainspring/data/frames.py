@@ -17,27 +17,28 @@ TableForm = Literal["polars", "arrow", "pandas", "duckdb"]
 """The libraries whose tables a version can become."""
 
 
-def as_frame(source: Any) -> pl.LazyFrame:
-    """A lazy frame over a polars, pandas, Arrow or DuckDB table, or a dictionary of columns.
+def as_frame(source: Any, scratch: Path) -> pl.LazyFrame:
+    """A lazy frame over a polars, pandas, Arrow or DuckDB table, a dictionary of columns, or the answer of a query.
+
+    Args:
+        source: The table, or a `SqlTable`.
+        scratch: A folder for the answer of a query, which may be larger than memory.
 
     Raises:
         InvalidInput: It is none of these, or it has no columns.
 
     Example:
-        >>> as_frame({"n": [1, 2]}).collect().height
+        >>> as_frame({"n": [1, 2]}, Path()).collect().height
         2
     """
-    import polars as pl
+    from mainspring.engines.tables_sources import SqlTable, to_lazy
 
-    if isinstance(source, pl.LazyFrame):
-        frame = source
-    elif isinstance(source, pl.DataFrame):
-        frame = source.lazy()
-    elif type(source).__module__.partition(".")[0] == "pandas":
-        frame = pl.from_pandas(source).lazy()
-    elif hasattr(source, "__arrow_c_stream__") or isinstance(source, dict):
-        frame = pl.DataFrame(source).lazy()
-    else:
+    if isinstance(source, SqlTable):
+        from mainspring.data.external.queries import read_query
+
+        return read_query(source, scratch)
+    frame = to_lazy(source)
+    if frame is None:
         raise InvalidInput(
             f"a {type(source).__name__} cannot be committed as a dataset",
             hint="give a frame (polars, pandas, Arrow, DuckDB), a path, a list of paths, or a query: data.sql(...)",

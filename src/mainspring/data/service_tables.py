@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from mainspring.data.differences import diff_schema, without_common
 from mainspring.data.frames import TableForm, as_table
 from mainspring.data.row_diff import diff_rows, no_rows_differ
-from mainspring.data.service_files import FileWork
+from mainspring.data.service_external import ExternalWork
 from mainspring.data.streaming import open_file
 from mainspring.data.tabular import is_plain_parquet, scan_files, table_files
 from mainspring.data.trees import find, walk
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["TableWork"]
 
 
-class TableWork(FileWork):
+class TableWork(ExternalWork):
     """Tables and their differences."""
 
     def scan(self, ref: str, *, path: str = "", progress: Progress | None = None) -> pl.LazyFrame:
@@ -36,6 +37,8 @@ class TableWork(FileWork):
             path: The file or folder of the dataset to read, where the whole is not one table.
             progress: Called as `progress(bytes done, bytes in all)`.
         """
+        if (external := self.external(ref)) is not None:
+            return self.scan_external(external, path=path)
         files = table_files(self.files(ref), path=path)
         return scan_files(files, self.local_copies(files, progress=progress))
 
@@ -89,12 +92,12 @@ class TableWork(FileWork):
             ...     client.data.load("numbers", as_="arrow").num_rows
             2
         """
-        files = table_files(self.files(ref), path=path)
-        copies = self.local_copies(files, progress=progress)
-        frame = scan_files(files, copies)
-        if columns is not None:
-            return as_table(frame.select(columns), as_)
-        return as_table(frame, as_, parquet=copies if is_plain_parquet(files) else ())
+        copies: list[Path] = []
+        if as_ == "duckdb" and columns is None and self.external(ref) is None:
+            files = table_files(self.files(ref), path=path)
+            copies = self.local_copies(files, progress=progress) if is_plain_parquet(files) else []
+        frame = self.scan(ref, path=path, progress=progress)
+        return as_table(frame if columns is None else frame.select(columns), as_, parquet=copies)
 
     def batches(
         self, ref: str, *, rows: int = 100_000, path: str = "", columns: Sequence[str] | None = None
@@ -118,11 +121,14 @@ class TableWork(FileWork):
             if version.files != 1:
                 raise InvalidInput(f"{version.ref} has {version.files} files", hint='name one: open(ref, "a/b.png")')
             (file,) = walk(self.nodes, version.digest)
+            self.bring([file])
             return open_file(self.storage, file)
         entry = find(self.nodes, version.digest, path)
         if entry.is_folder:
             raise InvalidInput(f"{path} is a folder of {version.ref}", hint="name a file in it")
-        return open_file(self.storage, File(path, entry.size, entry.digest))
+        file = File(path, entry.size, entry.digest)
+        self.bring([file])
+        return open_file(self.storage, file)
 
     def diff(self, before: str, after: str, *, depth: Depth = "rows", key: Sequence[str] = (), sample: int = 5) -> Diff:
         """What differs between two versions: files, then columns, then rows, as far as both are tables.
@@ -146,6 +152,8 @@ class TableWork(FileWork):
 
     def _diff_rows(self, old: DatasetVersion, new: DatasetVersion, *, key: Sequence[str], sample: int) -> RowsDiff:
         """Compare the rows of those files that differ; all others are unchanged and are not even fetched."""
+        if any(self.external(each.id) is not None for each in (old, new)):
+            return diff_rows(self.scan(old.id), self.scan(new.id), key=key, sample=sample)
         before, after = without_common(table_files(self.files(old.id)), table_files(self.files(new.id)))
         if not before and not after:
             return no_rows_differ(key=key, unchanged=old.rows or 0)

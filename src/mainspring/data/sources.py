@@ -49,7 +49,7 @@ def gather(source: Source, scratch: Path, *, taker: Taker | None = None) -> list
     elif isinstance(source, list | tuple):
         found = list(_walk_all([Path(each) for each in source]))
     else:
-        found = [(FRAME_PATH, write_parquet(as_frame(source), scratch / FRAME_PATH))]
+        found = [(FRAME_PATH, write_parquet(as_frame(source, scratch), scratch / FRAME_PATH))]
     if not found:
         raise InvalidInput(f"there is no file in {source}")
     return _named(found, taker)

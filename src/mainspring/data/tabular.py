@@ -12,7 +12,7 @@ from mainspring.lineage.types import File
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["is_plain_parquet", "scan_files", "schema_of", "summarise", "table_files"]
+__all__ = ["format_of", "is_plain_parquet", "scan_files", "schema_of", "summarise", "table_files"]
 
 _FORMATS = {
     ".parquet": "parquet",

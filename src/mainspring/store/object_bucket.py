@@ -6,24 +6,16 @@ An object store's own `PUT` is atomic and durable when it answers, so there is n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from typing import Any, NoReturn
 
-from mainspring.kernel.errors import InvalidInput, MissingDependency, NotFound, ReadOnlyStore, StorageError, Unavailable
+from mainspring.kernel.errors import NotFound, ReadOnlyStore, StorageError, Unavailable
 from mainspring.kernel.hashing import Buffer
 from mainspring.store.buckets import Stored, check_object_name
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore, S3Config
+from mainspring.store.object_stores import RETRIES, open_object_store, split_options
 
 __all__ = ["ObjectBucket"]
 
-_SECRET = ("secret", "password", "token", "account_key", "access_key", "sas", "credential")
-_RETRIES = 6
-_PATIENCE = timedelta(seconds=60)
-_TIMEOUT = timedelta(seconds=120)
 _PART = 16 << 20
 
 
@@ -40,28 +32,12 @@ class ObjectBucket:
     An `http://` endpoint is allowed when it is written out; the path style is used with every custom endpoint.
     """
 
-    def __init__(self, url: str, *, options: dict[str, str] | None = None, retries: int = _RETRIES) -> None:
-        try:
-            import obstore
-            from obstore.store import from_url
-        except ImportError:
-            raise MissingDependency("obstore", extra="s3") from None
-        bare, settings = _split_options(url)
-        settings |= options or {}
-        endpoint = settings.get("endpoint", settings.get("aws_endpoint", ""))
-        if endpoint and bare.startswith(("s3://", "s3a://")):
-            settings.setdefault("virtual_hosted_style_request", "false")
-        self.url = bare
+    def __init__(self, url: str, *, options: dict[str, str] | None = None, retries: int = RETRIES) -> None:
+        self._store = open_object_store(url, options=options, retries=retries)
+        import obstore
+
+        self.url = split_options(url)[0]
         self._api = obstore
-        try:
-            self._store: ObjectStore = from_url(
-                bare,
-                config=cast("S3Config", settings),  # one type for each cloud; obstore checks the keys by the URL
-                client_options={"allow_http": endpoint.startswith("http://"), "timeout": _TIMEOUT},
-                retry_config={"max_retries": retries, "retry_timeout": _PATIENCE},
-            )
-        except (obstore.exceptions.BaseError, ValueError) as error:
-            raise InvalidInput(f"{bare} cannot be opened as a bucket: {_first_line(error)}") from error
 
     def __repr__(self) -> str:
         return f"ObjectBucket({self.url!r})"
@@ -127,6 +103,42 @@ class ObjectBucket:
         except Exception as error:  # noqa: BLE001
             self._raise(error, f"deleting {name}", writing=True)
 
+    def swap(self, name: str, data: Buffer, *, expected: bytes | None) -> bool:
+        """See `SharedBucket.swap`: a conditional request, so the store decides between two that come at once.
+
+        A store that knows no conditional requests is asked first and written then; between the two another may come.
+        """
+        check_object_name(name)
+        known = self._api.exceptions
+        try:
+            mode: Any = "create"
+            if expected is not None:
+                found = self._api.get(self._store, name)
+                if bytes(found.bytes()) != expected:
+                    return False
+                mode = {key: value for key in ("e_tag", "version") if (value := found.meta[key]) is not None}
+            self._api.put(self._store, name, data, mode=mode, use_multipart=False)
+        except (known.AlreadyExistsError, known.PreconditionError):
+            return False
+        except Exception as error:  # noqa: BLE001
+            gone = isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error)
+            if "ConditionalRequestConflict" in str(error) or gone:
+                return False
+            if isinstance(error, known.NotSupportedError | NotImplementedError):
+                return self._swap_unconditionally(name, data, expected)
+            self._raise(error, f"writing {name}", writing=True)
+        return True
+
+    def _swap_unconditionally(self, name: str, data: Buffer, expected: bytes | None) -> bool:
+        try:
+            now: bytes | None = self.get(name)
+        except NotFound:
+            now = None
+        if now != expected:
+            return False
+        self.put(name, data)
+        return True
+
     def _raise(self, error: Exception, doing: str, *, writing: bool = False) -> NoReturn:
         """The driver's error as ours."""
         known = self._api.exceptions
@@ -142,18 +154,6 @@ class ObjectBucket:
         if isinstance(error, known.BaseError | OSError):
             raise Unavailable(f"the object store failed while {where}: {_first_line(error)}") from error
         raise error
-
-
-def _split_options(url: str) -> tuple[str, dict[str, str]]:
-    parts = urlsplit(url)
-    settings = dict(parse_qsl(parts.query, keep_blank_values=True))
-    for key in settings:
-        if any(word in key.lower() for word in _SECRET):
-            raise InvalidInput(
-                f"the bucket's URL holds the setting {key!r}, which is a secret; URLs end up in logs",
-                hint="set it in the environment, for example AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            )
-    return urlunsplit(parts._replace(query="", fragment="")), settings
 
 
 def _first_line(error: Any) -> str:
