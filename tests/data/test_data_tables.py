@@ -34,7 +34,7 @@ def test_what_one_library_holds_is_committed_and_comes_back_in_it(any_client, fo
 
 def test_a_relation_of_duckdb_reads_the_files_by_itself(client):
     client.data.commit("cities", FRAME)
-    assert client.data.load("cities", as_="duckdb").filter("id > 1").count("*").fetchone() == (2,)
+    assert client.data.load("cities", as_="duckdb").filter("id > 1").count("*").fetchall() == [(2,)]
 
 
 def test_an_unknown_form_names_those_there_are(client):

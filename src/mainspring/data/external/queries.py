@@ -140,7 +140,7 @@ def _typed(path: Path, columns: list[tuple[str, int]]) -> pl.LazyFrame:
             made.append(text)
     if path.stat().st_size == 0:
         return pl.LazyFrame(schema=schema).with_columns(made)
-    rows = pl.scan_csv(path, has_header=False, schema=schema, null_values=_NULL, missing_utf8_is_empty_string=True)
+    rows = pl.scan_csv(path, has_header=False, schema=schema, null_values=_NULL, empty_string_is_null=False)
     return rows.with_columns(made)
 
 
