@@ -43,6 +43,11 @@ class _StoredFile(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
+    def readall(self) -> bytes:  # the one of io asks for 8 kB at a time
+        rest = bytearray(max(0, self._file.size - self._at))
+        self.readinto(rest)
+        return bytes(rest)
+
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
         wanted = min(len(view), max(0, self._file.size - self._at))
