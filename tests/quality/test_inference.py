@@ -88,7 +88,7 @@ def test_a_pair_of_columns_is_found_as_the_key():
     frame = pl.DataFrame({"place": ["a", "b"] * 50, "hour": [k // 2 for k in range(100)], "x": [1] * 100})
     keys = [each for each in infer_suite(frame, name="k").expectations if each.kind == "compound_columns_to_be_unique"]
     assert [set(each.columns) for each in keys] == [{"place", "hour"}]
-    assert not [each for each in infer_suite(frame, name="k", keys=False).expectations if "unique" in each.kind]
+    assert not [each for each in infer_suite(frame, name="k", relations=False).expectations if "unique" in each.kind]
 
 
 def test_few_rows_promise_little():
@@ -151,3 +151,61 @@ def test_an_inferred_suite_gains_lines_for_new_columns():
     assert {each.column for each in added} == {"y"}
     plain = Suite(name="t", expectations=(Expectation(kind="column_to_exist", column="x"),))
     assert update_suite(plain, pl.DataFrame({"x": [1], "y": [1]})).proposals == ()
+
+
+def test_order_and_dependencies_are_found_where_chance_would_not_make_them():
+    draw = random.Random(5)
+    rows = 600
+    airports = {f"A{k}": (f"city {k % 7}", "EU" if k % 7 < 3 else "US") for k in range(20)}
+    picked = [draw.choice(list(airports)) for _ in range(rows)]
+    frame = pl.DataFrame(
+        {
+            "tick": [k // 2 for k in range(rows)],
+            "airport": picked,
+            "city": [airports[each][0] for each in picked],
+            "region": [airports[each][1] for each in picked],
+            "noise": [draw.choice("xyz") for _ in range(rows)],
+        }
+    )
+    found = {each.kind: [] for each in infer_suite(frame, name="f").expectations}
+    for each in infer_suite(frame, name="f").expectations:
+        found[each.kind].append(each)
+    assert [each.column for each in found["column_values_to_be_increasing"]] == ["tick"]
+    determined = {each.column: each.arguments["dependent"] for each in found["columns_to_determine"]}
+    assert determined == {"airport": ["city"], "city": ["region"]}  # airport -> region goes without saying
+    assert all(each.severity == "warning" and 0.5 < each.confidence < 1 for each in found["columns_to_determine"])
+    assert validate_table(frame, infer_suite(frame, name="f")).verdict == "passed"
+    broken = frame.with_columns(city=pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("?")).otherwise("city"))
+    failed = {each.expectation.kind for each in validate_table(broken, infer_suite(frame, name="f")).failures}
+    assert "columns_to_determine" in failed
+
+
+def test_what_one_half_does_not_keep_for_the_other_loses_its_confidence():
+    # Every other row is far out, so that the range of one half says nothing of the other.
+    frame = pl.DataFrame({"x": [float(k) if k % 2 else 1e6 + k * 1000.0 for k in range(600)]})
+    doubted = lines(infer_suite(frame, name="t", confidence=0.0), "x")["column_values_to_be_between"]
+    plain = lines(infer_suite(frame, name="t", confidence=0.0, held_out=False), "x")["column_values_to_be_between"]
+    assert doubted.arguments == plain.arguments
+    assert doubted.confidence < 0.5 < plain.confidence
+    assert "the other half broke it" in doubted.reason
+    assert "column_values_to_be_between" not in lines(infer_suite(frame, name="t"), "x")
+
+
+def test_newer_data_may_be_told_more_narrowly_and_each_line_is_taken_by_itself():
+    suite = expect("t").column("x").between(0, 1000).column("s").in_set(["a", "b", "c"]).not_null(mostly=0.5).suite
+    frame = pl.DataFrame({"x": [k % 100 for k in range(400)], "s": ["a", "b"] * 200})
+    update = update_suite(suite, frame)
+    assert [each.action for each in update.proposals] == ["tighten"] * 3
+    assert update.apply() == suite  # nothing had to give way
+    one = update.apply([0]).expectations
+    assert one[0].arguments == {"min_value": 0, "max_value": 109}
+    assert one[1:] == suite.expectations[1:]
+    assert update.apply([1, 2]).expectations[1].arguments == {"value_set": ["a", "b"]}
+    assert update.diff().splitlines()[:3] == [
+        "@@ 0: tighten (0 to 99 were seen, 10% are added)",
+        "- values of x are expected to be at least 0 and at most 1000",
+        "+ values of x are expected to be at least 0 and at most 109",
+    ]
+    assert update_suite(suite, frame, tighten=False).proposals == ()
+    with pytest.raises(InvalidInput, match="no proposal 7"):
+        update.apply([7])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+import msgspec
 
 from mainspring.cli.output import ago, echo_json, json_option, show_table, store_options, use_client
+from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.types import Suite
 
 __all__ = ["suite"]
@@ -12,7 +16,7 @@ __all__ = ["suite"]
 
 @click.group()
 def suite() -> None:
-    """Suites of expectations; check data against one with `mainspring data check`."""
+    """Suites of expectations; check data against one with `mainspring check`."""
 
 
 @suite.command("list")
@@ -80,6 +84,89 @@ def infer(ref: str, name: str, store: str, url: str, *, save: bool, as_json: boo
         _show(found)
     if saved:
         click.echo(f"saved as {saved}", err=True)
+
+
+@suite.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--format", "form", default="", help="gx, dqdl, deequ, tfdv, yaml or json.  [default: by the suffix]")
+@click.option("--name", default="", help="What to call it.  [default: as the file says, or is called]")
+@json_option
+@store_options
+def load(file: Path, form: str, name: str, store: str, url: str, *, as_json: bool) -> None:
+    """Save the suite in a file, of Great Expectations, Deequ, TFDV or our own.
+
+    \b
+    mainspring suite load expectations.json --format gx --name flights
+    mainspring suite load rules.dqdl
+    """
+    from mainspring.quality.suites_files import read_suite
+
+    found = read_suite(file, form)
+    if name:
+        found = msgspec.structs.replace(found, name=name)
+    with use_client(store, url, create=True) as client:
+        saved = client.quality.save_suite(found)
+    if as_json:
+        echo_json(saved)
+    else:
+        click.echo(f"saved as {saved.ref}: {len(found.expectations)} expectations", err=True)
+
+
+@suite.command()
+@click.argument("ref")
+@click.option("--format", "form", default="yaml", show_default=True, help="gx, dqdl, deequ, tfdv, yaml or json.")
+@store_options
+def export(ref: str, form: str, store: str, url: str) -> None:
+    """Write a suite in another form to standard output.
+
+    \b
+    mainspring suite export flights --format gx > expectations.json
+    """
+    from mainspring.quality.suites_files import suite_text
+
+    with use_client(store, url) as client:
+        click.echo(suite_text(client.quality.suite(ref), form), nl=False)
+
+
+@suite.command()
+@click.argument("ref")
+@click.argument("dataset")
+@click.option(
+    "--accept",
+    default="",
+    metavar="N,N,...",
+    help="Save it with these proposals; 'asked' for all but to tighten.",
+)
+@click.option("--tighten/--no-tighten", default=True, help="Propose narrower lines, too.")
+@json_option
+@store_options
+def update(ref: str, dataset: str, accept: str, store: str, url: str, *, tighten: bool, as_json: bool) -> None:
+    """What a suite would loosen, gain or tighten after newer data, line by line; nothing changes without --accept.
+
+    \b
+    mainspring suite update flights flights@4
+    mainspring suite update flights flights@4 --accept 0,2
+    """
+    with use_client(store, url) as client:
+        found = client.quality.propose(ref, dataset, tighten=tighten)
+        saved = ""
+        if accept:
+            saved = client.quality.save_suite(found.apply(_places(accept))).ref
+    if as_json:
+        echo_json(found.proposals)
+    else:
+        click.echo(found.diff() or "nothing to change", err=not found.proposals)
+    if saved:
+        click.echo(f"saved as {saved}", err=True)
+
+
+def _places(text: str) -> list[int] | None:
+    if text == "asked":
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise InvalidInput(f"{text!r} is no list of numbers", hint="--accept 0,2 or --accept asked")
+    return [int(part) for part in parts]
 
 
 def _show(found: Suite) -> None:

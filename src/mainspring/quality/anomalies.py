@@ -283,11 +283,11 @@ def strategy_of(given: Any) -> AnyStrategy:
     try:
         found: AnyStrategy = msgspec.convert(
             msgspec.to_builtins(plain) if isinstance(plain, Strategy) else plain,
-            AnyStrategy,  # type: ignore[arg-type]  # a union is a type to msgspec
+            AnyStrategy,
             strict=False,
         )
-    except msgspec.ValidationError as error:
-        cause = error.__cause__
+    except (msgspec.ValidationError, InvalidInput) as error:
+        cause = error if isinstance(error, InvalidInput) else error.__cause__
         known = ["robust", "threshold", "change", "relative-change", "online-normal", "batch-normal", "holt-winters"]
         reason = cause.message if isinstance(cause, InvalidInput) else str(error)
         raise InvalidInput(f"this is not a strategy: {reason}", known=known) from None

@@ -39,7 +39,12 @@ PERIODS = ("day", "week", "month", "quarter", "year")
 
 
 def validate_parts(
-    table: Table, suite: Suite, by: str, *, names: Mapping[str, AnyPredicate] | None = None
+    table: Table,
+    suite: Suite,
+    by: str,
+    *,
+    others: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> tuple[PartResult, ...]:
     """The result of each part of a table; `by` is a column, or `column:month`.
 
@@ -47,19 +52,20 @@ def validate_parts(
         table: One that keeps answers for as long as it lives: all parts are asked at once, and then judged.
         suite: What is asked.
         by: How the table is divided.
-        names: The parts, where they are known already.
+        others: Other tables by name.
+        parameters: Values that the suite leaves open.
 
     Raises:
         NotFound, InvalidInput: There is no such column, it has no periods, or it has more than a thousand parts.
     """
-    parts = parts_of_column(table, by) if names is None else names
-    asked = _asked(table, suite)
+    parts = parts_of_column(table, by)
+    asked = _asked(table, suite, parameters)
     wanted = [narrowed(metric, part) for part in parts.values() for metric in (Count(), *asked)]
     with suppress(MainspringError):  # what cannot be asked is found, and said, in the part itself
         table.compute(wanted)
     found = []
     for name, part in parts.items():
-        report = validate_table(NarrowedTable(table, part), suite, sample=0)
+        report = validate_table(NarrowedTable(table, part), suite, sample=0, others=others, parameters=parameters)
         if report.rows:
             found.append(without_rows(name, report))
     return tuple(found)
@@ -195,9 +201,9 @@ class _Asking:
         return None, None
 
 
-def _asked(table: Table, suite: Suite) -> Sequence[Metric]:
+def _asked(table: Table, suite: Suite, parameters: Mapping[str, Any] | None) -> Sequence[Metric]:
     try:
-        validate_table(_Asking(table.schema), suite, sample=0)
+        validate_table(_Asking(table.schema), suite, sample=0, parameters=parameters)
     except _Captured as captured:
         return captured.metrics
     return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mainspring.data.service import Data
 from mainspring.data.types import DatasetVersion
 from mainspring.engines.tables import open_table
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage import listing
@@ -23,7 +24,7 @@ from mainspring.quality.partitions import validate_parts, without_rows
 from mainspring.quality.service_series import SeriesOperations
 from mainspring.quality.service_states import StateOperations, StoredMemory
 from mainspring.quality.service_suites import SuiteOperations
-from mainspring.quality.sources import known_proposal, known_version
+from mainspring.quality.sources import known_proposal, known_version, other_names
 from mainspring.quality.states_memory import LocalMemory
 from mainspring.quality.states_table import KnownTable
 from mainspring.quality.suite import as_suite
@@ -35,6 +36,15 @@ __all__ = ["ValidationOperations"]
 
 _HISTORY = 60  # earlier values that a number is judged by, unless an expectation brings its own
 _FOREIGN = {"training-set", "model", "predictions", "feature-view"}
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What a validation was asked to do."""
+
+    suite: Suite
+    sample: int
+    by: str
+    parameters: dict[str, Any]
 
 
 class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
@@ -88,6 +98,8 @@ class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
         record: bool | None = None,
         sample: int = 20,
         by: str = "",
+        others: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> ValidationReport:
         """Check a dataset version or a frame against a suite.
 
@@ -100,6 +112,9 @@ class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
             record: Whether to keep the report; by default when `data` is a reference.
             sample: How many failing rows to keep for each failure.
             by: Give a result for each part, too: `file`, a column, or `column:month` (day, week, quarter, year).
+            others: Other tables that the suite names, each a reference or a frame. `previous` is the version before,
+                and any other name is that dataset's newest version, where nothing else is given.
+            parameters: Values of the `{"$PARAMETER": name}` in the suite.
 
         Example:
             >>> import polars as pl, tempfile
@@ -113,14 +128,18 @@ class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
         saved = suite if isinstance(suite, str) else ""
         checked = self.suite(suite) if isinstance(suite, str) else as_suite(suite)
         version = self._version(data) if isinstance(data, str) else None
+        asked = _Asked(checked, sample, by, dict(parameters or {}))
         if version is not None:
-            table = known_version(Data(self._backend), version, StoredMemory(self))
-            report = self._validated(table, checked, version.name, before=version.version, sample=sample, by=by)
+            tables = self._others(checked, others or {}, version.name, before=version.version)
+            memory = StoredMemory(self)
+            table = known_version(Data(self._backend), version, memory, others=lambda: _sources(tables))
+            report = self._validated(table, asked, tables, version.name, before=version.version)
             report = msgspec.structs.replace(report, dataset=version.ref)
         else:
-            source = open_table(str(data) if isinstance(data, Path) else data)
+            tables = self._others(checked, others or {}, "", before=0)
+            source = open_table(str(data) if isinstance(data, Path) else data, others=_sources(tables))
             table = KnownTable(lambda: source, content="frame", memory=LocalMemory())
-            report = self._validated(table, checked, "", before=0, sample=sample, by=by)
+            report = self._validated(table, asked, tables, "", before=0)
             report = msgspec.structs.replace(report, dataset=dataset, scan=None)
         if not (version is not None if record is None else record):
             return report
@@ -129,21 +148,43 @@ class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
 
     def validate_proposal(self, proposal: Proposal, suite: Suite) -> ValidationReport:
         """Check what is about to become a version of a dataset; nothing is kept but what was learnt of its content."""
-        table = known_proposal(proposal, StoredMemory(self))
-        report = self._validated(table, suite, proposal.name, before=0, sample=20, by="")
+        tables = self._others(suite, {}, proposal.name, before=0)
+        table = known_proposal(proposal, StoredMemory(self), others=lambda: _sources(tables))
+        report = self._validated(table, _Asked(suite, 20, "", {}), tables, proposal.name, before=0)
         return msgspec.structs.replace(report, dataset=proposal.name)
 
     def _validated(
-        self, table: KnownTable, suite: Suite, name: str, *, before: int, sample: int, by: str
+        self, table: KnownTable, asked: _Asked, others: Mapping[str, Any], name: str, *, before: int
     ) -> ValidationReport:
-        informed = self._with_history(suite, name, before=before) if name else suite
-        report = validate_table(table, informed, sample=sample)
-        if by == "file":
+        suite = self._with_history(asked.suite, name, before=before) if name else asked.suite
+        given: dict[str, Any] = {"parameters": asked.parameters, "others": others}
+        report = validate_table(table, suite, sample=asked.sample, **given)
+        if asked.by == "file":
             each = [(part, table.part(part)) for part in table.parts]
-            parts = tuple(without_rows(part.name, validate_table(one, informed, sample=0)) for part, one in each)
+            parts = tuple(without_rows(part.name, validate_table(one, suite, sample=0, **given)) for part, one in each)
         else:
-            parts = validate_parts(table, informed, by) if by else ()
-        return msgspec.structs.replace(report, scan=table.scan, parted_by=by, parts=parts)
+            parts = validate_parts(table, suite, asked.by, **given) if asked.by else ()
+        return msgspec.structs.replace(report, scan=table.scan, parted_by=asked.by, parts=parts)
+
+    def _others(self, suite: Suite, given: Mapping[str, Any], name: str, *, before: int) -> dict[str, Any]:
+        """The other tables that a suite names: as they are given, the version before, or a dataset of that name."""
+        data = Data(self._backend)
+        found: dict[str, Any] = {}
+        for each in dict.fromkeys([*other_names(suite), *given]):
+            source = given.get(each, each)
+            if each == "previous" and each not in given:
+                earlier = self._earlier(name, before) if name else None
+                found[each] = earlier and known_version(data, earlier, StoredMemory(self))
+            else:
+                found[each] = data.scan(source) if isinstance(source, str) else source
+        return found
+
+    def _earlier(self, name: str, before: int) -> DatasetVersion | None:
+        data = Data(self._backend)
+        try:
+            return next(iter(data.versions(name, limit=1, before=before)), None)
+        except NotFound:
+            return None  # what is committed first has nothing before it
 
     def _with_history(self, suite: Suite, name: str, *, before: int) -> Suite:
         """The suite, its expectations about what is normal told what was before, as far as they do not say it."""
@@ -174,3 +215,8 @@ class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
             return (str(data) if isinstance(data, Path) else data), ""
         version = self._version(data)
         return Data(self._backend).scan(version.id), version.ref
+
+
+def _sources(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables that an engine can look into; the version before is only compared with."""
+    return {name: each for name, each in tables.items() if each is not None and not isinstance(each, KnownTable)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,19 @@ from mainspring.data.types import DatasetVersion
 from mainspring.engines.tables import Table, open_table
 from mainspring.kernel.hashing import digest_value
 from mainspring.lineage.types import File
+from mainspring.quality.expectations.kinds import compile_expectation
 from mainspring.quality.states_memory import Memory
 from mainspring.quality.states_table import KnownTable, Part
+from mainspring.quality.types import Suite
 
-__all__ = ["content_of", "known_proposal", "known_version"]
+__all__ = ["Others", "content_of", "known_proposal", "known_version", "other_names"]
 
 
-def known_version(data: Data, version: DatasetVersion, memory: Memory) -> KnownTable:
+Others = Callable[[], Mapping[str, Any]]
+"""Other tables by name, asked for when the whole is scanned."""
+
+
+def known_version(data: Data, version: DatasetVersion, memory: Memory, *, others: Others = dict) -> KnownTable:
     """The table that a version is; files are fetched when they are scanned."""
 
     def parts() -> list[Part]:
@@ -28,7 +34,7 @@ def known_version(data: Data, version: DatasetVersion, memory: Memory) -> KnownT
         return [Part(file.path, content_of(file), partial(_open_stored, data, file)) for file in files]
 
     return KnownTable(
-        lambda: open_table(data.scan(version.id)),
+        lambda: open_table(data.scan(version.id), others=others()),
         content=version.digest,
         memory=memory,
         parts=parts,
@@ -36,7 +42,7 @@ def known_version(data: Data, version: DatasetVersion, memory: Memory) -> KnownT
     )
 
 
-def known_proposal(proposal: Proposal, memory: Memory) -> KnownTable:
+def known_proposal(proposal: Proposal, memory: Memory, *, others: Others = dict) -> KnownTable:
     """The table that a version will be, from the files where they are."""
     places = {each.file.path: each.location for each in proposal.local}
     files = table_files([each.file for each in proposal.local])
@@ -44,7 +50,9 @@ def known_proposal(proposal: Proposal, memory: Memory) -> KnownTable:
     def parts() -> list[Part]:
         return [Part(file.path, content_of(file), _opener([file], [places[file.path]])) for file in files]
 
-    whole: Callable[[], Table] = _opener(files, [places[file.path] for file in files])
+    def whole() -> Table:
+        return open_table(scan_files(files, [places[file.path] for file in files]), others=others())
+
     return KnownTable(whole, content=proposal.tree.root, memory=memory, parts=parts, files=len(files))
 
 
@@ -61,6 +69,16 @@ def content_of(file: File) -> str:
 
 def _open_stored(data: Data, file: File) -> Table:
     return open_table(scan_files([file], data.local_copies([file])))
+
+
+def other_names(suite: Suite) -> list[str]:
+    """The other tables that the expectations of a suite compare with, by the name that they have there."""
+    found: dict[str, None] = {}
+    for expectation in suite.expectations:
+        check, _ = compile_expectation(expectation)
+        names = (getattr(check, "table", ""), getattr(check, "other_table_name", ""))
+        found |= dict.fromkeys(name for name in names if isinstance(name, str) and name)
+    return list(found)
 
 
 def _opener(files: Sequence[File], locations: Sequence[Path]) -> Callable[[], Any]:

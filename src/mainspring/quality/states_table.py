@@ -154,6 +154,18 @@ class KnownTable:
         self._scanned_whole = True
         return self._open().split(reasons)
 
+    @property
+    def frame(self) -> Any:
+        """The lazy frame behind the whole, for checks that are programs and read every row; None without one."""
+        self._scanned_whole = True
+        return getattr(self._open(), "frame", None)
+
+    @property
+    def batches(self) -> Any:
+        """What gives the rows of the whole in batches, where the engine has no lazy frame."""
+        self._scanned_whole = True
+        return getattr(self._open(), "batches", None)
+
     # -- what is remembered of the whole
 
     def _recall(self, metrics: Sequence[Metric]) -> None:

@@ -8,19 +8,20 @@ constant, the range of dates, the mean.
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from mainspring.engines.tables import Count, Distinct, Frequent, Table, open_table
+from mainspring.engines.tables import Frequent, Table, open_table
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
 from mainspring.quality.evaluation.intervals import wilson
+from mainspring.quality.inference.held_out import doubted
 from mainspring.quality.inference.patterns import pattern_of
+from mainspring.quality.inference.relations import dependencies, keys, orders, sure
 from mainspring.quality.profiles.build import profile_frame
-from mainspring.quality.profiles.types import ColumnProfile, Profile
+from mainspring.quality.profiles.types import ColumnProfile
 from mainspring.quality.types import Expectation, Suite
 
 __all__ = ["infer_column", "infer_suite", "share_kept"]
@@ -29,12 +30,18 @@ _SET_LIMIT = 60  # values of a set that is proposed
 _ONCE = 0.01  # share of values seen once above which a set is not closed yet
 _EXAMPLES = 5000  # distinct texts from which a pattern is read
 _FAR = 20.0  # a value this many times further from the median than the 1 % quantile is an accident, not the range
-_PAIRS = 15  # pairs of columns tried as a key
 _GREATEST = sys.float_info.max
-_KEY_ROWS = 20  # fewer rows say nothing of a key
 
 
-def infer_suite(source: Any, *, name: str, margin: float = 0.1, confidence: float = 0.5, keys: bool = True) -> Suite:
+def infer_suite(
+    source: Any,
+    *,
+    name: str,
+    margin: float = 0.1,
+    confidence: float = 0.5,
+    relations: bool = True,
+    held_out: bool = True,
+) -> Suite:
     """Propose a suite that the table passes.
 
     Args:
@@ -42,7 +49,8 @@ def infer_suite(source: Any, *, name: str, margin: float = 0.1, confidence: floa
         name: Of the suite, usually that of the dataset.
         margin: Ranges are widened by this share of their width.
         confidence: Lines less sure than this are left out.
-        keys: Whether to look for columns, and pairs of columns, that identify a row.
+        relations: Whether to look for keys, for order, and for columns that determine others.
+        held_out: Whether to try on one half of the rows what is read from the other; what breaks loses confidence.
 
     Example:
         >>> import polars as pl
@@ -53,6 +61,15 @@ def infer_suite(source: Any, *, name: str, margin: float = 0.1, confidence: floa
     check_name(name, what="suite")
     if margin < 0 or not 0 <= confidence <= 1:
         raise InvalidInput(f"margin {margin} must not be negative and confidence {confidence} must lie in 0..1")
+    rows, found = _lines(source, margin=margin, relations=relations)
+    if held_out:
+        found = doubted(found, source, lambda half: _lines(half, margin=margin, relations=relations)[1])
+    kept = tuple(each for each in found if (each.confidence or 0.0) >= confidence)
+    return Suite(name=name, expectations=kept, meta={"inferred": True, "rows": rows, "margin": margin})
+
+
+def _lines(source: Any, *, margin: float, relations: bool) -> tuple[int, list[Expectation]]:
+    """How many rows there are, and all that can be said of them."""
     profile = profile_frame(source)
     table = open_table(source)
     found = [
@@ -65,10 +82,9 @@ def infer_suite(source: Any, *, name: str, margin: float = 0.1, confidence: floa
     ]
     for column in profile.columns:
         found += infer_column(column, table, margin=margin)
-    if keys:
-        found += _keys(profile, table)
-    kept = tuple(each for each in found if (each.confidence or 0.0) >= confidence)
-    return Suite(name=name, expectations=kept, meta={"inferred": True, "rows": profile.rows, "margin": margin})
+    if relations:
+        found += [*keys(profile, table), *orders(profile, table), *dependencies(profile, table)]
+    return profile.rows, found
 
 
 def infer_column(column: ColumnProfile, table: Table, *, margin: float = 0.1) -> list[Expectation]:
@@ -97,11 +113,6 @@ def share_kept(bad: int, total: int) -> float:
     return max(0.0, math.floor((1.0 - allowed) * 1000) / 1000)
 
 
-def _sure(total: int, bad: int = 0) -> float:
-    """How sure a rule is that failed `bad` times in `total`: Wilson's lower bound of the share that holds."""
-    return round(wilson(total - bad, total, 0.95)[0], 4)
-
-
 def _type(column: ColumnProfile, table: Table) -> Iterator[Expectation]:
     kind = table.schema()[column.name].kind
     if kind == "other":
@@ -125,7 +136,7 @@ def _completeness(column: ColumnProfile) -> Iterator[Expectation]:
             kind="column_values_to_not_be_null",
             column=column.name,
             mostly=mostly,
-            confidence=_sure(column.count, 0 if column.missing == 0 else column.missing) if mostly == 1.0 else 0.9,
+            confidence=sure(column.count, 0 if column.missing == 0 else column.missing) if mostly == 1.0 else 0.9,
             reason=f"{column.missing} of {column.count} were missing",
             severity="critical" if mostly == 1.0 else "warning",
         )
@@ -150,7 +161,7 @@ def _range(column: ColumnProfile, margin: float) -> Iterator[Expectation]:
         column=column.name,
         arguments={"min_value": least, "max_value": most},
         mostly=share_kept(outside, column.present),
-        confidence=_sure(column.present, outside),
+        confidence=sure(column.present, outside),
         reason=f"{column.minimum:.6g} to {column.maximum:.6g} were seen, {margin:.0%} are added"
         + (f"; {outside} values far outside are taken for accidents" if outside else ""),
     )
@@ -195,7 +206,7 @@ def _set(column: ColumnProfile) -> list[Expectation]:
             column=column.name,
             arguments={"value_set": [value for value, _ in sorted(values.values)]},
             mostly=share_kept(once, column.present),
-            confidence=_sure(column.present, once),
+            confidence=sure(column.present, once),
             reason=f"{len(values.values)} values in {column.present} rows, {once} of them seen once",
         )
     ]
@@ -212,7 +223,7 @@ def _texts(column: ColumnProfile, table: Table) -> Iterator[Expectation]:
             column=column.name,
             arguments={"regex": regex},
             mostly=share_kept(bad, sum(counted.values())),
-            confidence=_sure(len(counted), bad if bad <= len(counted) else 0),
+            confidence=sure(len(counted), bad if bad <= len(counted) else 0),
             reason=f"the shape of {len(counted)} distinct values",
         )
     elif column.minimum is not None and column.maximum is not None:
@@ -220,51 +231,6 @@ def _texts(column: ColumnProfile, table: Table) -> Iterator[Expectation]:
             kind="column_value_lengths_to_be_between",
             column=column.name,
             arguments={"min_value": min(1, int(column.minimum)), "max_value": math.ceil(column.maximum * 2)},
-            confidence=_sure(column.present),
+            confidence=sure(column.present),
             reason=f"{column.minimum:.0f} to {column.maximum:.0f} characters were seen",
         )
-
-
-def _keys(profile: Profile, table: Table) -> list[Expectation]:
-    if profile.rows < _KEY_ROWS:
-        return []
-    types = table.schema()
-    able = [
-        each for each in profile.columns
-        if each.family != "other" and types[each.name].kind not in {"float", "bool", "duration"} and not each.missing
-    ]  # fmt: skip
-    single = [each for each in able if each.distinct >= each.present * 0.93]
-    exact = table.compute([Distinct(columns=(each.name,)) for each in single])
-    found = [
-        Expectation(
-            kind="column_values_to_be_unique",
-            column=each.name,
-            confidence=_sure(profile.rows),
-            reason="no value occurs twice",
-        )
-        for each in single
-        if exact[Distinct(columns=(each.name,))] == profile.rows
-    ]
-    if found:
-        return found
-    pair = _pair(able, table, profile.rows)
-    if pair is None:
-        return []
-    reason = "no two rows agree in both, and no single column tells rows apart"
-    return [
-        Expectation(
-            kind="compound_columns_to_be_unique", columns=pair, confidence=min(0.9, _sure(profile.rows)), reason=reason
-        )
-    ]
-
-
-def _pair(columns: Sequence[ColumnProfile], table: Table, rows: int) -> tuple[str, str] | None:
-    """The pair of columns that tells all rows apart with the fewest combinations to spare."""
-    pairs = [(a, b) for a, b in itertools.combinations(columns, 2) if a.distinct * b.distinct >= rows]
-    pairs.sort(key=lambda pair: pair[0].distinct * pair[1].distinct)
-    for a, b in pairs[:_PAIRS]:
-        metric = Distinct(columns=(a.name, b.name))
-        answers = table.compute([metric, Count()])
-        if answers[metric] == answers[Count()]:
-            return a.name, b.name
-    return None

@@ -7,33 +7,21 @@ the reason, and somebody says which to take.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from mainspring.engines.tables import Aggregate, Table, open_table
+from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.expectations.kinds import described
 from mainspring.quality.inference.infer import infer_column, share_kept
+from mainspring.quality.inference.proposals import Proposal
+from mainspring.quality.inference.tighten import tightened
 from mainspring.quality.profiles.build import profile_frame
 from mainspring.quality.types import Expectation, ExpectationResult, Suite
 from mainspring.quality.validation import validate_table
 
 __all__ = ["Proposal", "SuiteUpdate", "update_suite"]
-
-
-class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of a suite. `before` is None for a new line, `after` for one to drop."""
-
-    action: Literal["loosen", "add", "remove"]
-    before: Expectation | None = None
-    after: Expectation | None = None
-    reason: str = ""
-
-    def __str__(self) -> str:
-        old = described(self.before) if self.before else ""
-        new = described(self.after) if self.after else ""
-        lines = {"loosen": f"{old} -> {new}", "add": new, "remove": old}
-        return f"{self.action}: {lines[self.action]} ({self.reason})"
 
 
 class SuiteUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,17 +31,44 @@ class SuiteUpdate(msgspec.Struct, frozen=True, kw_only=True):
     proposals: tuple[Proposal, ...]
 
     def apply(self, accepted: Iterable[int] | None = None) -> Suite:
-        """The suite with the accepted proposals, by their places in the list; with all of them by default."""
-        taken = self.proposals if accepted is None else [self.proposals[place] for place in accepted]
+        """The suite with the accepted proposals, by their places in the list.
+
+        By default with all that the data asks for; what it would only allow, to tighten, is taken when it is named.
+
+        Raises:
+            InvalidInput: There is no proposal at a place.
+        """
+        if accepted is None:
+            taken = [each for each in self.proposals if each.action != "tighten"]
+        else:
+            places = list(accepted)
+            if wrong := [place for place in places if not 0 <= place < len(self.proposals)]:
+                raise InvalidInput(f"there is no proposal {wrong[0]}; there are {len(self.proposals)}, from 0")
+            taken = [self.proposals[place] for place in places]
         swapped = {each.before.key: each.after for each in taken if each.before is not None}
         kept = [swapped.get(each.key, each) for each in self.suite.expectations]
         added = [each.after for each in taken if each.before is None]
         lines = tuple(each for each in [*kept, *added] if each is not None)
         return msgspec.structs.replace(self.suite, expectations=lines)
 
+    def diff(self) -> str:
+        """Every proposal as lines that go and lines that come, with its number and the reason."""
+        lines = []
+        for place, each in enumerate(self.proposals):
+            lines.append(f"@@ {place}: {each.action} ({each.reason})")
+            lines += [f"- {described(each.before)}"] if each.before else []
+            lines += [f"+ {described(each.after)}"] if each.after else []
+        return "\n".join(lines)
 
-def update_suite(suite: Suite, source: Any, *, margin: float = 0.1) -> SuiteUpdate:
-    """Propose the changes with which a suite would pass on a table.
+
+def update_suite(suite: Suite, source: Any, *, margin: float = 0.1, tighten: bool = True) -> SuiteUpdate:
+    """Propose the changes with which a suite would pass on a table, and those that the table would allow.
+
+    Args:
+        suite: What is expected now.
+        source: Newer data.
+        margin: Ranges get this share of their width to spare.
+        tighten: Whether to propose narrower lines, too, where the data stays well within.
 
     Example:
         >>> import polars as pl
@@ -64,7 +79,7 @@ def update_suite(suite: Suite, source: Any, *, margin: float = 0.1) -> SuiteUpda
     """
     report = validate_table(source, suite, sample=20)
     table = open_table(source)
-    proposals = [_proposal(result, table, margin) for result in report.failures]
+    proposals: list[Proposal] = [_proposal(result, table, margin) for result in report.failures]
     spoken = {name for each in suite.expectations for name in (each.column, *each.columns)}
     fresh = [name for name in table.schema() if name not in spoken]
     if suite.meta.get("inferred") and fresh:
@@ -73,6 +88,8 @@ def update_suite(suite: Suite, source: Any, *, margin: float = 0.1) -> SuiteUpda
                 Proposal(action="add", after=each, reason="the column is new")
                 for each in infer_column(column, table, margin=margin)
             ]
+    if tighten:
+        proposals += tightened(report.results, source, margin=margin)
     return SuiteUpdate(suite=suite, proposals=tuple(proposals))
 
 
