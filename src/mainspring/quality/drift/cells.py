@@ -7,20 +7,22 @@ categories that it did not have: those are where data breaks first, and equal-wi
 *Is it an accident?* Cells at the quantiles of both samples together. Chosen without knowing which row is
 whose, they leave the test its law however small or unlike in size the samples are, and however heavy the tail.
 
-Both sketches are brought to one level first, and cells end where buckets end, so every count is exact.
+Both sketches are brought to the narrowest buckets they share first, and cells end where buckets end, so every
+count is exact.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import msgspec
 
-from mainspring.quality.profiles.numbers import Sketch
+from mainspring.quality.profiles.numbers import Sketch, aligned, leaf_edges
 from mainspring.quality.profiles.types import ColumnProfile
 
-__all__ = ["Cell", "cells_of", "cells_to_test", "greatest_distance", "out_of_range", "rare_categories"]
+__all__ = ["Cell", "Common", "cells_of", "cells_to_test", "common_of", "rare_categories"]
 
 _CATEGORIES = 50  # of the reference, each with a cell; the others share one
 _ATOMS = 32  # a column of numbers with no more distinct values than this is compared value by value
@@ -36,36 +38,77 @@ class Cell(msgspec.Struct, frozen=True):
     high: float | None = None
 
 
-def cells_of(reference: ColumnProfile, current: ColumnProfile, *, bins: int = 10) -> list[Cell]:
-    """All cells of a column, together holding every row of both."""
+class Common(msgspec.Struct, frozen=True):
+    """Two sketches over common buckets: their levels and numbers, and the counts of both, in order."""
+
+    buckets: tuple[tuple[int, int], ...]
+    reference: tuple[int, ...]
+    current: tuple[int, ...]
+    atoms: bool
+    """Whether the reference holds a few distinct values, each of which is compared by itself."""
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """How many values both together have in the first and in the last bucket."""
+        return self.reference[0] + self.current[0], self.reference[-1] + self.current[-1]
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """Values in each."""
+        return sum(self.reference), sum(self.current)
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The first and the last bucket in which the reference has something; (0, -1) when it has nothing."""
+        held = [place for place, count in enumerate(self.reference) if count]
+        return (held[0], held[-1]) if held else (0, -1)
+
+    @property
+    def out_of_range(self) -> tuple[int, int]:
+        """How many current values lie below and above everything the reference had, at least."""
+        first, last = self.range
+        return (sum(self.current[:first]), sum(self.current[last + 1 :])) if last >= 0 else (0, 0)
+
+    @property
+    def distance(self) -> float:
+        """Kolmogorov-Smirnov's at the bucket edges: exact for exact sketches, else at most the true one."""
+        n, m = self.totals
+        if not n or not m:
+            return 0.0
+        above = itertools.accumulate(a * m - b * n for a, b in zip(self.reference, self.current, strict=True))
+        return max(map(abs, above)) / (n * m)
+
+
+def common_of(reference: Sketch, current: Sketch) -> Common:
+    """Bring two sketches together."""
+    found = aligned(reference, current)
+    return Common(
+        buckets=tuple((level, key) for level, key, _, _ in found),
+        reference=tuple(a for _, _, a, _ in found),
+        current=tuple(b for *_, b in found),
+        atoms=reference.is_exact and len(reference.counts) <= _ATOMS,
+    )
+
+
+def cells_of(
+    reference: ColumnProfile, current: ColumnProfile, common: Common | None = None, *, bins: int = 10
+) -> list[Cell]:
+    """All cells of a column, together holding every row of both; `common` where it is known already."""
     if reference.family == "text":
         cells = _categories(reference, current)
-    elif reference.family == "other":
-        cells = [Cell("present", reference.present, current.present)]
-    else:
-        cells = _bins(reference, current, bins)
+    elif reference.family in {"number", "moment"}:
+        cells = _bins(common or common_of(reference.sketch, current.sketch), bins)
         cells.append(Cell("infinite", reference.infinities, current.infinities))
+    elif reference.family == "list":
+        cells = _bins(common or common_of(reference.lengths, current.lengths), bins)
+    else:
+        cells = [Cell("present", reference.present, current.present)]
     cells.append(Cell("missing", reference.missing, current.missing))
     return [cell for cell in cells if cell.reference or cell.current]
 
 
-def greatest_distance(reference: Sketch, current: Sketch) -> float:
-    """The Kolmogorov-Smirnov distance at the bucket edges: exact for exact sketches, else at most the true one."""
-    level = max(reference.level, current.level)
-    left, right = _counted(reference, level), _counted(current, level)
-    n, m = reference.n, current.n
-    if not n or not m:
-        return 0.0
-    distance, below_left, below_right = 0.0, 0, 0
-    for key in sorted({*left, *right}):
-        below_left += left.get(key, 0)
-        below_right += right.get(key, 0)
-        distance = max(distance, abs(below_left / n - below_right / m))
-    return distance
-
-
 def cells_to_test(
-    reference: ColumnProfile, current: ColumnProfile, *, bins: int, least: float
+    reference: ColumnProfile, current: ColumnProfile, common: Common | None = None, *, bins: int, least: float
 ) -> list[tuple[int, int]]:
     """Counts in cells chosen from both samples together, each with at least `least` expected in the smaller one."""
     n, m = reference.count, current.count
@@ -74,24 +117,13 @@ def cells_to_test(
     needed = least * (n + m) / min(n, m)
     if reference.family == "text":
         cells = _common_categories(reference, current, needed)
-    elif reference.family == "other":
-        cells = [(reference.present, current.present)]
-    else:
-        cells = _common_bins(reference.sketch, current.sketch, needed, bins)
+    elif common is not None:
+        cells = _common_bins(common, needed, bins)
         cells.append((reference.infinities, current.infinities))
+    else:
+        cells = [(reference.present, current.present)]
     cells.append((reference.missing, current.missing))
     return [cell for cell in cells if sum(cell)]
-
-
-def out_of_range(reference: ColumnProfile, current: ColumnProfile) -> tuple[int, int]:
-    """How many finite current values lie below and above everything the reference had, at least."""
-    if not reference.sketch.counts:
-        return 0, 0
-    level = max(reference.sketch.level, current.sketch.level)
-    keys, right = reference.sketch.at_level(level).keys, _counted(current.sketch, level)
-    low, high = keys[0], keys[-1]
-    below = sum(count for key, count in right.items() if key < low)
-    return below, sum(count for key, count in right.items() if key > high)
 
 
 def rare_categories(reference: ColumnProfile, current: ColumnProfile, *, least: float) -> list[tuple[int, int]]:
@@ -105,26 +137,36 @@ def rare_categories(reference: ColumnProfile, current: ColumnProfile, *, least: 
     return [pair for pair in pairs if 1 < sum(pair) < least * (n + m) / min(n, m)]
 
 
-def _counted(sketch: Sketch, level: int) -> dict[int, int]:
-    wide = sketch.at_level(level)
-    return dict(zip(wide.keys, wide.counts, strict=True))
+def _bins(common: Common, bins: int) -> list[Cell]:
+    first, last = common.range
+    if last < 0:
+        return [Cell("new", 0, sum(common.current))]
+    below, above = common.out_of_range
+    inside = _atoms(common) if common.atoms else _quantile_cells(common, first, _quantile_ends(common, bins))
+    return [Cell("below", 0, below), *inside, Cell("above", 0, above)]
 
 
-def _bins(reference: ColumnProfile, current: ColumnProfile, bins: int) -> list[Cell]:
-    level = max(reference.sketch.level, current.sketch.level)
-    left, right = _counted(reference.sketch, level), _counted(current.sketch, level)
-    keys = sorted(left)
-    if not keys:
-        return [Cell("new", 0, sum(right.values()))]
-    ends = keys if len(keys) <= _ATOMS else _quantile_ends(keys, [left[key] for key in keys], bins)
-    shape = Sketch(level)
-    cells = [Cell("below", 0, sum(count for key, count in right.items() if key < keys[0]))]
-    starts = [keys[0], *(end + 1 for end in ends[:-1])]
-    for low, high in zip(starts, ends, strict=True):
-        before, after = (sum(count for key, count in part.items() if low <= key <= high) for part in (left, right))
-        lowest, highest = shape.edges(low)[0], shape.edges(high)[1]
-        cells.append(Cell(_span(lowest, highest), before, after, lowest, highest))
-    cells.append(Cell("above", 0, sum(count for key, count in right.items() if key > keys[-1])))
+def _atoms(common: Common) -> list[Cell]:
+    first, last = common.range
+    cells, new = [], 0
+    for place in range(first, last + 1):
+        if common.reference[place]:
+            low, high = leaf_edges(*common.buckets[place])
+            cells.append(Cell(_span(low, high), common.reference[place], common.current[place], low, high))
+        else:
+            new += common.current[place]
+    return [*cells, Cell("new", 0, new)]
+
+
+def _quantile_cells(common: Common, first: int, ends: Sequence[int]) -> list[Cell]:
+    cells: list[Cell] = []
+    start, low = first, leaf_edges(*common.buckets[first])[0]
+    for end in ends:
+        high = leaf_edges(*common.buckets[end])[1]
+        inside = slice(start, end + 1)
+        cells.append(Cell(_span(low, high), sum(common.reference[inside]), sum(common.current[inside]), low, high))
+        # A cell begins where the one before ended, so that it means the same whatever the next sample holds.
+        start, low = end + 1, math.nextafter(high, math.inf)
     return cells
 
 
@@ -132,16 +174,17 @@ def _span(low: float, high: float) -> str:
     return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
 
 
-def _quantile_ends(keys: Sequence[int], counts: Sequence[int], bins: int) -> list[int]:
+def _quantile_ends(common: Common, bins: int) -> list[int]:
     """The last bucket of each bin, so that bins hold about equal shares of the reference; heavy buckets stay alone."""
-    total = sum(counts)
+    total = common.totals[0]
     ends, target = [], total / bins
-    for key, below in zip(keys, itertools.accumulate(counts), strict=True):
-        if below >= target - 0.5:
-            ends.append(key)
+    last = common.range[1]
+    for place, below in enumerate(itertools.accumulate(common.reference[: last + 1])):
+        if common.reference[place] and below >= target - 0.5:
+            ends.append(place)
             target = total * (int(below * bins / total) + 1) / bins
-    if ends[-1] != keys[-1]:
-        ends.append(keys[-1])
+    if ends[-1] != last:
+        ends.append(last)
     return ends
 
 
@@ -171,14 +214,12 @@ def _categories(reference: ColumnProfile, current: ColumnProfile) -> list[Cell]:
     return cells
 
 
-def _common_bins(reference: Sketch, current: Sketch, needed: float, bins: int) -> list[tuple[int, int]]:
-    level = max(reference.level, current.level)
-    left, right = _counted(reference, level), _counted(current, level)
-    full = max(needed, (reference.n + current.n) / bins - 0.5)
+def _common_bins(common: Common, needed: float, bins: int) -> list[tuple[int, int]]:
+    full = max(needed, sum(common.totals) / bins - 0.5)
     cells: list[tuple[int, int]] = []
     a = b = 0
-    for key in sorted({*left, *right}):
-        a, b = a + left.get(key, 0), b + right.get(key, 0)
+    for one, two in zip(common.reference, common.current, strict=True):
+        a, b = a + one, b + two
         if a + b >= full:
             cells.append((a, b))
             a = b = 0

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 __all__ = [
+    "TURNOVER_LEAST",
     "adjusted",
     "beyond",
     "chi2_tail",
@@ -21,6 +22,9 @@ __all__ = [
     "smoothed",
     "turnover",
 ]
+
+TURNOVER_LEAST = 30
+"""Rare categories, of which so many make their test normal."""
 
 
 def smoothed(counts: Sequence[int]) -> list[float]:
@@ -129,7 +133,7 @@ def turnover(cells: Sequence[tuple[int, int]], n: int, m: int) -> float:
     normal variable. One-sided: categories that come and go (identifiers, dates) deviate too much. At least thirty
     categories are needed for the normal law, otherwise the answer is 1.
     """
-    if len(cells) < 30:
+    if len(cells) < TURNOVER_LEAST:
         return 1.0
     p = n / (n + m)
     spread = p * (1 - p)

@@ -11,7 +11,7 @@ import pytest
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.quality import DriftLimits, drift
 from mainspring.quality.drift import statistics
-from mainspring.quality.drift.cells import cells_of, greatest_distance
+from mainspring.quality.drift.cells import cells_of, common_of
 from mainspring.quality.profiles.build import profile_frame
 
 
@@ -144,7 +144,7 @@ def test_distance_and_laws_are_those_of_scipy():
     draw = random.Random(9)
     a, b = [draw.gauss(0, 1) for _ in range(1500)], [draw.gauss(0.1, 1) for _ in range(500)]
     exact = stats.ks_2samp(a, b, method="asymp")
-    distance = greatest_distance(profile(x=a).columns[0].sketch, profile(x=b).columns[0].sketch)
+    distance = common_of(profile(x=a).columns[0].sketch, profile(x=b).columns[0].sketch).distance
     assert distance == pytest.approx(exact.statistic)
     assert statistics.kolmogorov_tail(distance, 1500, 500) == pytest.approx(exact.pvalue, rel=0.15)
     for value, degrees in ((0.1, 1), (5, 3), (50, 40), (400, 300), (1e-5, 9), (30, 200), (1500, 20)):

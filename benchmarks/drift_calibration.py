@@ -1,0 +1,208 @@
+"""How often is nothing called drift, and how often is something: the tables of `docs/concepts/drift-calibration.md`.
+
+    python benchmarks/drift_calibration.py            2,000 draws for every size, about half an hour on two cores
+    python benchmarks/drift_calibration.py --draws 200
+
+Both samples are drawn from one law, and the share of draws that are flagged is counted: by the p-value of the default
+rules at 5 %, by their verdicts, and by the test that Evidently's rules choose. Samples of more than 20,000 rows are
+drawn as counts over 20,000 atoms at the quantiles of the law, which is the same as drawing from the law that they make.
+Evidently's figures are those of its rules as `rules="evidently"` has them, which the tests hold to its own answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mainspring.quality.drift.columns import compare_column
+from mainspring.quality.drift.methods import score_columns
+from mainspring.quality.drift.types import ColumnDrift, DriftLimits
+from mainspring.quality.profiles.build import profile_frame
+from mainspring.quality.profiles.numbers import weighted_sketch
+from mainspring.quality.profiles.types import ColumnProfile
+from mainspring.quality.profiles.values import Frequent, frequent_of
+
+__all__ = ["LAWS", "SIZES", "Rate", "drawn", "rate"]
+
+SIZES = (50, 100, 200, 500, 1_000, 10_000, 100_000, 1_000_000)
+ATOMS = 20_000
+RESULTS = Path(__file__).resolve().parent.parent / "build" / "bench" / "drift-calibration.json"
+
+Quantiles = Callable[[np.ndarray], np.ndarray]
+
+
+def _normal(shares: np.ndarray) -> np.ndarray:
+    from scipy import stats
+
+    return stats.norm.ppf(shares)
+
+
+@dataclass(frozen=True)
+class Law:
+    """What is drawn from: a quantile function, or shares of values."""
+
+    quantiles: Quantiles | None = None
+    shares: tuple[float, ...] = ()
+    categories: bool = False
+
+
+def _zipf(count: int) -> tuple[float, ...]:
+    weights = [1 / (k + 1) for k in range(count)]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+LAWS = {
+    "normal": Law(_normal),
+    "lognormal": Law(lambda u: np.exp(_normal(u))),
+    "heavy tail": Law(lambda u: (1 - u) ** -2.0),
+    "15 integers": Law(shares=(1 / 15,) * 15),
+    "mostly zero": Law(shares=(0.8, *((0.2 / 40,) * 40))),
+    "5 categories": Law(shares=(0.4, 0.3, 0.15, 0.1, 0.05), categories=True),
+    "30 categories, Zipf": Law(shares=_zipf(30), categories=True),
+    "yes or no, 10 %": Law(shares=(0.9, 0.1), categories=True),
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The share of draws that were flagged."""
+
+    law: str
+    n: int
+    m: int
+    draws: int
+    significant: float
+    """By the p-value of the default rules, at 5 %."""
+    drift: float
+    """By the default verdict: `drift`."""
+    warn: float
+    """By the default verdict: `drift` or `warn`."""
+    evidently: float
+    """By the test that Evidently's rules choose."""
+
+
+def drawn(law: Law, size: int, draw: np.random.Generator, *, shift: float = 0.0) -> pl.Series:
+    """A sample; `shift` moves a quantile law by so much, and shares from the last value to the first."""
+    if law.quantiles is not None:
+        if size > ATOMS:
+            places = (np.arange(ATOMS) + 0.5) / ATOMS
+            counts = draw.multinomial(size, np.full(ATOMS, 1 / ATOMS))
+            return pl.Series("x", np.repeat(law.quantiles(places) + shift, counts))
+        return pl.Series("x", law.quantiles(draw.random(size)) + shift)
+    shares = np.array(law.shares)
+    shares[0] += min(shift, 1 - shares[0])
+    counts = draw.multinomial(size, shares / shares.sum())
+    values = np.repeat(np.arange(len(shares)), counts)
+    return pl.Series("x", values).cast(pl.String) if law.categories else pl.Series("x", values.astype(float))
+
+
+def profile(law: Law, size: int, draw: np.random.Generator, *, shift: float = 0.0) -> ColumnProfile:
+    """The profile of a sample; of a large one straight from the counts of its values."""
+    if size <= ATOMS:
+        return profile_frame(drawn(law, size, draw, shift=shift).to_frame(), correlations=False).columns[0]
+    if law.quantiles is not None:
+        values = law.quantiles((np.arange(ATOMS) + 0.5) / ATOMS) + shift
+        counts = draw.multinomial(size, np.full(ATOMS, 1 / ATOMS))
+    else:
+        shares = np.array(law.shares)
+        shares[0] += min(shift, 1 - shares[0])
+        values, counts = np.arange(len(shares)), draw.multinomial(size, shares / shares.sum())
+    pairs = [(float(value), int(count)) for value, count in zip(values, counts, strict=True) if count]
+    if law.categories:
+        frequent: Frequent = frequent_of({str(int(value)): count for value, count in pairs})
+        return ColumnProfile(name="x", family="text", dtype="String", count=size, frequent=frequent)
+    return ColumnProfile(name="x", family="number", dtype="Float64", count=size, sketch=weighted_sketch(pairs))
+
+
+def verdict(found: ColumnDrift, limits: DriftLimits) -> str:
+    """What the report would say of a table of this column alone."""
+    if found.verdict != "ok" or found.p_value > limits.q or found.effect < limits.warn:
+        return found.verdict
+    return "drift" if found.effect >= limits.drift else "warn"
+
+
+def evidently(law: Law, n: int, m: int, draw: np.random.Generator, *, shift: float = 0.0) -> bool:
+    """Whether the test flags that Evidently's rules choose."""
+    values = 5 if law.quantiles is not None else len(law.shares)
+    numeric = not law.categories
+    few = law.quantiles is None and values <= 5
+    if n <= 1000:
+        name = "z" if few and values == 2 else "chisquare" if not numeric or few else "ks"
+    else:
+        name = "wasserstein" if numeric and not few else "jensenshannon"
+    one, two = drawn(law, n, draw), drawn(law, m, draw, shift=shift)
+    return score_columns(name, one, two, kind="num" if numeric else "cat").drifted
+
+
+def rate(name: str, n: int, m: int, draws: int, *, shift: float = 0.0, beside: bool = True) -> Rate:
+    """The share of draws that are flagged."""
+    law, limits = LAWS[name], DriftLimits()
+    draw = np.random.default_rng([n, m, len(name), round(shift * 1000)])
+    counts = {"significant": 0, "drift": 0, "warn": 0, "evidently": 0}
+    theirs = min(draws, 200 if max(n, m) > 10_000 else draws) if beside else 0
+    for turn in range(draws):
+        one, two = profile(law, n, draw), profile(law, m, draw, shift=shift)
+        found = compare_column(one, two, limits, None)
+        said = verdict(found, limits)
+        counts["significant"] += found.p_value <= limits.q
+        counts["drift"] += said == "drift"
+        counts["warn"] += said in {"warn", "drift"}
+        counts["evidently"] += turn < theirs and evidently(law, n, m, draw, shift=shift)
+    shares = {key: count / draws for key, count in counts.items()}
+    shares["evidently"] = counts["evidently"] / theirs if theirs else math.nan
+    return Rate(name, n, m, draws, **shares)
+
+
+def sizes() -> Iterator[tuple[int, int]]:
+    """Reference and current rows: equal, and a large reference with a small current sample."""
+    for size in SIZES:
+        yield size, size
+    for size in (50, 100, 500, 10_000):
+        yield 10_000 if size < 10_000 else 1_000_000, size
+
+
+def _work(task: tuple[str, int, int, int, float]) -> Rate:
+    name, n, m, draws, shift = task
+    return rate(name, n, m, draws, shift=shift)
+
+
+def main() -> None:
+    """Draw, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--draws", type=int, default=2000)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    null = [(name, n, m, arguments.draws, 0.0) for n, m in sizes() for name in LAWS]
+    power = [
+        (name, n, n, max(arguments.draws // 10, 50), shift)
+        for name, shifts in {"normal": (0.01, 0.1, 0.3, 1.0), "5 categories": (0.01, 0.05, 0.2, 0.6)}.items()
+        for shift in shifts
+        for n in (100, 500, 10_000, 100_000)
+    ]
+    start = time.perf_counter()
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        tasks = [*null, *power]
+        found = list(pool.map(_work, tasks, chunksize=1))
+    rows = [asdict(each) | {"shift": task[4]} for task, each in zip(tasks, found, strict=True)]
+    print(f"{'law':22}{'n':>9}{'m':>9}{'shift':>7}{'p<=5%':>8}{'drift':>8}{'warn+':>8}{'Evidently':>11}")
+    for row in rows:
+        shares = "".join(f"{row[key]:>{width}.1%}" for key, width in
+                         (("significant", 8), ("drift", 8), ("warn", 8), ("evidently", 11)))  # fmt: skip
+        print(f"{row['law']:22}{row['n']:>9,}{row['m']:>9,}{row['shift']:>7}{shares}")
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps({"draws": arguments.draws, "rows": rows}, indent=1) + "\n", "utf-8")
+    print(f"{time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
