@@ -113,10 +113,10 @@ def test_the_interval_of_an_average_of_areas_is_that_of_the_bootstrap():
     found = evaluate_multiclass(codes, scores, replicates=2)
     for name, kind in (("auc_ovr_macro", "ovr"), ("auc_ovo_macro", "ovo")):
         draws = []
-        for _ in range(150):
+        for _ in range(100):
             rows = random.integers(0, 400, 400)
             draws.append(sk.roc_auc_score(codes[rows], scores[rows], multi_class=kind))
-        assert found[name].standard_error == pytest.approx(np.std(draws), rel=0.2)
+        assert found[name].standard_error == pytest.approx(np.std(draws), rel=0.25)
 
 
 def test_several_labels(heavy):

@@ -69,7 +69,7 @@ def test_delong_is_the_bootstrap_and_its_interval_holds():
     found = evaluate_binary(labels, scores)["auc"]
     random = np.random.default_rng(0)
     draws = []
-    for _ in range(400):
+    for _ in range(250):
         rows = random.integers(0, labels.size, labels.size)
         draws.append(metrics.roc_auc_score(labels[rows], scores[rows]))
     assert found.standard_error == pytest.approx(np.std(draws), rel=0.12)
@@ -259,7 +259,6 @@ def test_a_worse_candidate_and_a_metric_without_value_do_not_pass():
         ((Condition(metric="auc"),), "exactly one bound"),
         ((Condition(metric="auc", at_least=0.5, at_most=0.9),), "exactly one bound"),
         ((Condition(metric="prevalence", better_by=0.1),), "no better end"),
-        ((Condition(metric="auc", better_by=0.1, slice_column="x"),), "slices"),
     ],
 )
 def test_a_gate_that_means_nothing_is_refused(conditions, words):
