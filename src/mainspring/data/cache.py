@@ -40,6 +40,10 @@ class Cache:
         """Where it is."""
         return self._folder
 
+    def has(self, digest: str) -> bool:
+        """Whether a file of that name is there, checked or not."""
+        return self._path(digest).exists()
+
     def find(self, digest: str) -> Path | None:
         """The file of a blob, just checked, or None. A damaged file is removed."""
         path = self._path(digest)
@@ -59,6 +63,13 @@ class Cache:
         path = self._path(digest)
         write_checked(path, digest, pieces)
         return path
+
+    def remove(self, digests: Iterable[str]) -> int:
+        """Remove blobs that must not stay on this machine; how many were there."""
+        found = [path for digest in digests if (path := self._path(digest)).exists()]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
 
     def prune(self, *, keep: Iterable[str] = ()) -> int:
         """Remove what was not used for longest until the limit holds; how many files went. `keep` is never removed."""

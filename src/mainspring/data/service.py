@@ -7,11 +7,13 @@ composed of operations only, so it is the same on a folder and on a server.
 
 from __future__ import annotations
 
+from mainspring.data.remote_work import RemoteWork
+from mainspring.data.service_folders import FolderWork
 from mainspring.data.service_lfs import LfsOperations
 from mainspring.data.service_tables import TableWork
 
 __all__ = ["Data"]
 
 
-class Data(TableWork, LfsOperations, room="data"):
+class Data(TableWork, FolderWork, RemoteWork, LfsOperations, room="data"):
     """Dataset versions."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from mainspring.data.bundle import BUNDLED_BELOW, bundle, unbundle
 from mainspring.data.differences import diff_files
+from mainspring.data.erasures import check_not_erased
+from mainspring.data.remotes.partial import set_partial, set_whole
 from mainspring.data.tables import CONTENTS, Content
 from mainspring.data.trees import changes, walk
 from mainspring.data.types import KIND, Commit, DatasetVersion, FilesDiff, LogEntry, dataset_version
 from mainspring.data.versions import (
     artifact_metadata,
+    newest_versions,
     resolve_dataset,
     resolve_source,
     run_metadata,
@@ -16,14 +19,14 @@ from mainspring.data.versions import (
     versions_of,
     with_digest,
 )
-from mainspring.data.wholeness import NewTree, known_trees, look_below, make_whole
+from mainspring.data.wholeness import NewTree, known_trees, look_at, look_below, make_whole
 from mainspring.events.outbox import emit
 from mainspring.kernel.errors import Conflict, InvalidInput
 from mainspring.kernel.hashing import check_digest
 from mainspring.kernel.hooks import RECORD_GATES, load
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Download, Upload, operation
-from mainspring.lineage import graph, listing
+from mainspring.lineage import graph
 from mainspring.lineage.types import File
 from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
@@ -53,17 +56,23 @@ class VersionOperations(RoomService):
         commit = commit or Commit()
         check_name(name)
         check_digest(tree)
-        for _ in range(_LOOKS):
+        partial = bool(commit.partial)
+        for look in range(1, _LOOKS + 1):
             new = look_below(self.store, tree)
+            seen = look_at(self.store, new, partial=partial)
             with self.store.write() as tx:
-                if make_whole(tx, new):
+                if make_whole(tx, new, seen, partial=partial, surely=look == _LOOKS):
                     return self._record(tx, name, new, commit)
         raise Conflict(f"garbage was collected again and again while {name!r} was recorded", hint="commit it again")
 
     def _record(self, tx: Transaction, name: str, new: NewTree, commit: Commit) -> DatasetVersion:
+        check_not_erased(tx, new.root)
         known = None if commit.new_version else with_digest(tx, name, new.root)
-        if known is not None and not commit.run_id:
-            return dataset_version(known)
+        if known is not None:
+            if not commit.partial:
+                set_whole(tx, new.root)
+            if not commit.run_id:
+                return dataset_version(known)
         for address in RECORD_GATES.values():
             load(address)(tx, name, new.root, commit)
         run_id = commit.run_id or graph.start_run(tx, "commit", name, metadata=run_metadata(commit)).id
@@ -81,6 +90,10 @@ class VersionOperations(RoomService):
         )
         if known is None:
             tx.insert(CONTENTS, Content(made.id, made.workspace, new.root, new.files, new.size))
+            if commit.partial:
+                set_partial(tx, made.id, commit.partial)
+            else:
+                set_whole(tx, new.root)
             emit(tx, "dataset.version.created", subject=made.ref, data={"name": name, "version": made.version})
         if not commit.run_id:
             graph.finish_run(tx, run_id)
@@ -121,7 +134,7 @@ class VersionOperations(RoomService):
     def datasets(self) -> list[DatasetVersion]:
         """The newest version of every dataset, by name."""
         with self.store.read() as tx:
-            return [dataset_version(artifact) for artifact in listing.newest(tx, KIND)]
+            return [dataset_version(artifact) for artifact in newest_versions(tx)]
 
     @operation(permission="data:read")
     def versions(self, name: str, *, limit: int = 100, before: int = 0) -> list[DatasetVersion]:

@@ -7,9 +7,23 @@ from datetime import datetime
 import msgspec
 
 from mainspring.data.lfs import LfsLock, LfsObject
+from mainspring.data.remotes.types import Remote
 from mainspring.store.records import Table
 
-__all__ = ["CONTENTS", "LFS_LOCKS", "LFS_OBJECTS", "MIGRATIONS", "TREES", "Content", "WholeTree"]
+__all__ = [
+    "CONTENTS",
+    "DELETIONS",
+    "ERASED",
+    "LFS_LOCKS",
+    "LFS_OBJECTS",
+    "MIGRATIONS",
+    "REMOTES",
+    "TREES",
+    "Content",
+    "Deletion",
+    "Erased",
+    "WholeTree",
+]
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -23,6 +37,36 @@ class Content(msgspec.Struct, frozen=True):
     size: int
 
 
+class Deletion(msgspec.Struct, frozen=True):
+    """A version that is deleted; until its bytes are given up it can be restored."""
+
+    artifact_id: str
+    workspace: str
+    name: str
+    version: int
+    aliases: list[str]
+    """Those that pointed at it."""
+    at: datetime
+    by: str
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """That the content of a version was written again without what had to be forgotten."""
+
+    artifact_id: str
+    workspace: str
+    erasure_id: str
+    name: str
+    version: int
+    before: str
+    """The root of its tree as it was committed, which is not in the store any more."""
+    after: str
+    """The root as it is now; empty where nothing was left."""
+    rows: int
+    files: int
+    at: datetime
+
+
 class WholeTree(msgspec.Struct, frozen=True):
     """A node below which everything is known to be in the store; what a version names is."""
 
@@ -33,6 +77,9 @@ class WholeTree(msgspec.Struct, frozen=True):
 
 
 CONTENTS = Table("dataset_content", Content)
+DELETIONS = Table("dataset_deletion", Deletion)
+ERASED = Table("dataset_erased", Erased)
+REMOTES = Table("dataset_remote", Remote)
 TREES = Table("dataset_tree", WholeTree)
 LFS_OBJECTS = Table("lfs_object", LfsObject)
 LFS_LOCKS = Table("lfs_lock", LfsLock)
@@ -68,6 +115,49 @@ CREATE TABLE lfs_lock (
   locked_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX lfs_lock_by_path ON lfs_lock (workspace, repository, path);
+CREATE TABLE dataset_remote (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  url TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE dataset_partial (
+  artifact_id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  remote TEXT NOT NULL
+);
+CREATE TABLE dataset_deletion (
+  artifact_id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  aliases TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL
+);
+CREATE INDEX dataset_deletion_by_time ON dataset_deletion (at);
+CREATE TABLE dataset_retention (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  rule TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE dataset_erased (
+  artifact_id TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  erasure_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  before TEXT NOT NULL,
+  after TEXT NOT NULL,
+  rows BIGINT NOT NULL,
+  files BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (artifact_id, erasure_id)
+);
+CREATE INDEX dataset_erased_by_tree ON dataset_erased (before);
 CREATE TABLE dataset_tree (
   digest TEXT PRIMARY KEY,
   files BIGINT NOT NULL,

@@ -34,6 +34,10 @@ class Bundles(Protocol):
         """A bundle of files."""
         ...
 
+    def bring(self, files: Sequence[File]) -> None:
+        """See to it that files are in the store that may still be at a remote."""
+        ...
+
 
 def send(bundles: Bundles, storage: Storage, local: Sequence[LocalFile], *, progress: Progress | None = None) -> None:
     """Store the content of those files that the store does not have.
@@ -93,6 +97,7 @@ def receive(
         Damaged: A small file did not arrive as it should be. The pieces of a large one are for the taker to check.
     """
     meter = _Meter(progress, sum(file.size for file in files))
+    bundles.bring(files)
     small = [file for file in files if file.size < BUNDLED_BELOW]
     for start in range(0, len(small), _BUNDLE_FILES):
         batch = small[start : start + _BUNDLE_FILES]

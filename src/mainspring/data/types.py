@@ -12,6 +12,7 @@ from mainspring.lineage.types import Artifact, File
 
 __all__ = [
     "KIND",
+    "Birth",
     "Commit",
     "DatasetVersion",
     "Depth",
@@ -34,6 +35,19 @@ Depth = Literal["files", "schema", "rows"]
 """How deep two versions are compared."""
 
 
+class Birth(msgspec.Struct, frozen=True):
+    """Where a version that was pulled was first committed, as it says itself; the ledger says who pulled it."""
+
+    id: str
+    at: datetime
+    by: str
+    uses: list[str] = []
+    """References of what it was derived from, with the numbers of that place."""
+    tags: list[str] = []
+    erased: str = ""
+    """The erasure by which its content was last written again there."""
+
+
 class Commit(msgspec.Struct, frozen=True):
     """What a commit says of itself, beside its files."""
 
@@ -52,6 +66,10 @@ class Commit(msgspec.Struct, frozen=True):
     """The run that made the content; a run of kind `commit` is recorded when it is empty."""
     new_version: bool = False
     """Make a version even when one has this content already."""
+    born: Birth | None = None
+    """Of a version that is pulled or pushed: where it comes from."""
+    partial: str = ""
+    """The remote that has those of its files which are not in the store; empty when all have to be."""
 
 
 class DatasetVersion(msgspec.Struct, frozen=True):
@@ -77,6 +95,8 @@ class DatasetVersion(msgspec.Struct, frozen=True):
     """The run that made it."""
     created_at: datetime
     created_by: str
+    born: Birth | None = None
+    """Where it was first committed, when it was pulled; `created_at` and `created_by` are those of that moment."""
 
     @property
     def ref(self) -> str:
@@ -160,6 +180,7 @@ class Diff(msgspec.Struct, frozen=True):
 def dataset_version(artifact: Artifact) -> DatasetVersion:
     """The dataset version that an artifact of kind `dataset` is."""
     known = artifact.metadata
+    born = msgspec.convert(known["born"], Birth) if "born" in known else None
     return DatasetVersion(
         id=artifact.id,
         name=artifact.name,
@@ -173,6 +194,7 @@ def dataset_version(artifact: Artifact) -> DatasetVersion:
         origin=known.get("origin", ""),
         metadata=known.get("metadata", {}),
         run_id=artifact.run_id,
-        created_at=artifact.created_at,
-        created_by=artifact.created_by,
+        created_at=born.at if born else artifact.created_at,
+        created_by=born.by if born else artifact.created_by,
+        born=born,
     )

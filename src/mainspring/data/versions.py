@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from mainspring.data.deletions import deleted_among, is_deleted, newest_living
 from mainspring.data.types import KIND, Commit
 from mainspring.kernel.errors import NotFound
 from mainspring.kernel.names import check_name
@@ -13,6 +16,7 @@ from mainspring.store.transaction import Transaction
 
 __all__ = [
     "artifact_metadata",
+    "newest_versions",
     "resolve_dataset",
     "resolve_source",
     "run_metadata",
@@ -31,7 +35,7 @@ def run_metadata(commit: Commit) -> dict[str, Any]:
 
 def artifact_metadata(commit: Commit, files: int) -> dict[str, Any]:
     """What the artifact of a version says of itself; `types.dataset_version` reads it."""
-    return {
+    known = {
         "message": commit.message,
         "origin": commit.origin,
         "files": files,
@@ -39,14 +43,33 @@ def artifact_metadata(commit: Commit, files: int) -> dict[str, Any]:
         "schema": commit.schema,
         "metadata": commit.metadata,
     }
+    return known if commit.born is None else {**known, "born": msgspec.to_builtins(commit.born)}
 
 
 def resolve_dataset(tx: Transaction, ref: str) -> Artifact:
-    """The dataset version that a reference means."""
+    """The dataset version that a reference means; without a version the newest that is not deleted.
+
+    Raises:
+        NotFound: There is none, or it is deleted.
+    """
     found = graph.resolve(tx, ref, kind=KIND)
     if found.kind != KIND:
         raise NotFound(f"{found.ref} is not a dataset")
+    if is_deleted(tx, found.id):
+        living = None if "@" in ref or ref == found.id else newest_living(tx, found.name)
+        if living is None:
+            hint = f"mainspring data restore {found.name}@{found.version}"
+            raise NotFound(f"{found.ref} is deleted", hint=hint)
+        return living
     return found
+
+
+def newest_versions(tx: Transaction) -> list[Artifact]:
+    """The newest version that is not deleted of every dataset, by name."""
+    newest = (
+        newest_living(tx, found.name) if is_deleted(tx, found.id) else found for found in listing.newest(tx, KIND)
+    )
+    return [each for each in newest if each is not None]
 
 
 def resolve_source(tx: Transaction, ref: str) -> Artifact:
@@ -60,14 +83,23 @@ def resolve_source(tx: Transaction, ref: str) -> Artifact:
 
 
 def with_digest(tx: Transaction, name: str, digest: str) -> Artifact | None:
-    """The newest version of a dataset with this content, or None."""
-    return listing.with_digest(tx, digest, kind=KIND, name=name)
+    """The newest version of a dataset with this content, or None; one that is deleted does not count."""
+    found = listing.with_digest(tx, digest, kind=KIND, name=name)
+    return None if found is None or is_deleted(tx, found.id) else found
 
 
 def versions_of(tx: Transaction, name: str, *, limit: int, before: int) -> list[Artifact]:
-    """A page of the versions of a dataset, newest first."""
+    """A page of the versions of a dataset that are not deleted, newest first."""
     newest = resolve_dataset(tx, check_name(name.removeprefix(f"{KIND}/")))
-    return listing.versions(tx, KIND, newest.name, limit=max(1, min(limit, _PAGE)), before=before)
+    limit = max(1, min(limit, _PAGE))
+    found: list[Artifact] = []
+    while len(found) < limit and (page := listing.versions(tx, KIND, newest.name, limit=limit, before=before)):
+        gone = deleted_among(tx, [each.id for each in page])
+        found += [each for each in page if each.id not in gone]
+        before = page[-1].version
+        if len(page) < limit or before == 1:
+            break
+    return found[:limit]
 
 
 def sources_of(tx: Transaction, run_id: str) -> list[str]:

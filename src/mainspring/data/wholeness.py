@@ -1,30 +1,35 @@
 """That everything below a tree is stored before a version names it, and that the collection of garbage knows it.
 
 A node with a row in `dataset_tree` is *whole*: all that is below it is in the store, and stays, because a version names
-it. So recording a version looks only at the nodes that no version had before. Rows of nodes that no version reaches any
-more are taken away in the first step of a collection, before their bytes become garbage.
+it. So recording a version looks only at the nodes that no version had before. A collection of garbage takes away the
+rows of nodes that no version reaches, before it condemns what is below them; see `store.collect`.
+
+Looking takes as long as there are new files, so it is done outside of the transaction that records. Inside, the epoch
+of removals says in one row whether what was seen still holds; see `store.blob_changes`.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from mainspring.data.tables import CONTENTS, TREES, WholeTree
+from mainspring.data.tables import TREES, WholeTree
 from mainspring.data.trees import Entry, Node, decode
-from mainspring.kernel.errors import Conflict, InvalidInput
-from mainspring.store.blob_changes import keep
+from mainspring.kernel.errors import Conflict, Damaged, InvalidInput, NotFound
+from mainspring.store.blob_changes import current_epoch, keep
 from mainspring.store.blob_tables import batched
 from mainspring.store.buckets import check_object_name
 from mainspring.store.transaction import Transaction
 
 if TYPE_CHECKING:
+    from mainspring.store.reachable import Marks
     from mainspring.store.store import Store
 
-__all__ = ["NewTree", "known_trees", "look_below", "make_whole", "reach", "release_trees"]
+__all__ = ["NewTree", "Presence", "known_trees", "look_at", "look_below", "make_whole", "reach", "release_trees"]
 
 _BATCH = 500
 _LIVING = "WHERE artifact_id NOT IN (SELECT artifact_id FROM artifact_emptied)"
@@ -39,10 +44,18 @@ class NewTree(msgspec.Struct, frozen=True):
     size: int
     nodes: list[WholeTree]
     """The nodes that are not known to be whole."""
-    blobs: list[str]
-    """The files that they name."""
+    blobs: dict[str, int]
+    """The files that they name, with their sizes."""
     leans_on: list[str]
     """The whole nodes that they name."""
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """What was seen of the blobs of a new tree, and when: a later epoch says that something was removed since."""
+
+    epoch: int
+    condemned: list[str]
+    """Those that a collection of garbage would remove, if nothing referred to them."""
 
 
 def known_trees(tx: Transaction, digests: Iterable[str]) -> dict[str, WholeTree]:
@@ -58,11 +71,11 @@ def look_below(store: Store, root: str) -> NewTree:
     """Read every new node below a root, and check the names and sums in it.
 
     Raises:
-        Conflict: A node or a file is not in the store.
+        Conflict: A node is not in the store.
         InvalidInput: A name cannot be that of a file, or a node does not say the truth about what is below it.
     """
     nodes: dict[str, WholeTree] = {}
-    blobs: dict[str, tuple[str, int]] = {}
+    blobs: dict[str, int] = {}
     leans_on: dict[str, WholeTree] = {}
     told: dict[str, Entry] = {}
     level = {root: ""}
@@ -81,41 +94,89 @@ def look_below(store: Store, root: str) -> NewTree:
                 if entry.files:
                     below[entry.digest] = path if node.parted else check_object_name(path) + "/"
                     told[entry.digest] = entry
+                elif blobs.setdefault(entry.digest, entry.size) != entry.size:
+                    raise InvalidInput(f"two folders do not agree on how large {check_object_name(path)} is")
                 else:
-                    blobs.setdefault(entry.digest, (check_object_name(path), entry.size))
+                    check_object_name(path)
             nodes[digest] = WholeTree(digest, _files(node), sum(each.size for each in node.entries), moment)
         level = {digest: path for digest, path in below.items() if digest not in nodes}
-    sizes = store.blobs.sizes(blobs)
-    for digest, (path, size) in blobs.items():
-        if digest not in sizes:
-            raise Conflict(f"the content of {path} is not in the store", hint="`commit` stores it first")
-        if sizes[digest] != size:
-            raise InvalidInput(f"{path} has {sizes[digest]} bytes, and its folder says {size}")
     for digest, entry in told.items():
         found = nodes.get(digest) or leans_on[digest]
         if (found.files, found.size) != (entry.files, entry.size):
             raise InvalidInput(f"folder {digest} does not hold what its parent says of it")
     top = nodes.get(root) or leans_on[root]
-    return NewTree(root, top.files, top.size, list(nodes.values()), list(blobs), list(leans_on))
+    return NewTree(root, top.files, top.size, list(nodes.values()), blobs, list(leans_on))
 
 
-def make_whole(tx: Transaction, new: NewTree) -> bool:
-    """Write down that the nodes are whole; False when a node they lean on is not whole any more: look again.
+def look_at(store: Store, new: NewTree, *, partial: bool = False) -> Presence:
+    """See that what a new tree names is in the store; with `partial`, its folders, and of its files what there is.
+
+    Raises:
+        Conflict: Something is not.
+        InvalidInput: A folder does not say the truth about the size of a file.
+    """
+    with store.read() as tx:
+        epoch = current_epoch(tx)
+    condemned: list[str] = []
+    for batch in batched(chain((node.digest for node in new.nodes), new.blobs), _BATCH):
+        query = f"SELECT digest, size, damaged, condemned_at FROM blob_entry WHERE digest IN ({_marks(batch)})"  # noqa: S608
+        with store.read() as tx:
+            found = {str(digest): rest for digest, *rest in tx.rows(query, batch)}
+        for digest in batch:
+            size, damaged, condemned_at = found.get(digest, (0, True, 0))
+            if damaged:
+                if partial and digest in new.blobs:
+                    continue
+                raise Conflict(f"blob {digest} of the version is not in the store", hint="`commit` stores it first")
+            if new.blobs.get(digest, size) != size:
+                raise InvalidInput(f"file {digest} has {size} bytes, and its folder says {new.blobs[digest]}")
+            if condemned_at:
+                condemned.append(digest)
+    return Presence(epoch, condemned)
+
+
+def make_whole(tx: Transaction, new: NewTree, seen: Presence, *, partial: bool = False, surely: bool = False) -> bool:
+    """Write down that the nodes are whole; False when what was seen may not hold any more: look again.
+
+    Args:
+        tx: The transaction that records the version.
+        new: What `look_below` read.
+        seen: What `look_at` saw.
+        partial: Some of its files are not in the store, so its nodes are not whole.
+        surely: Look at every blob in this transaction, however long that takes.
 
     Raises:
         StorageError: A blob was removed since; it must be stored again.
     """
     if len(known_trees(tx, new.leans_on)) < len(new.leans_on):
         return False
-    keep(tx, [*(node.digest for node in new.nodes), *new.blobs])
-    tx.many(f"{TREES.insert_sql} ON CONFLICT DO NOTHING", [TREES.to_row(node) for node in new.nodes])
+    if surely and not partial:
+        keep(tx, chain((node.digest for node in new.nodes), new.blobs))
+    elif current_epoch(tx) != seen.epoch:
+        return False
+    for batch in batched(seen.condemned, _BATCH):
+        tx.execute(f"UPDATE blob_entry SET condemned_at = 0 WHERE digest IN ({_marks(batch)})", batch)  # noqa: S608
+    if new.nodes and not partial:
+        tx.many(f"{TREES.insert_sql} ON CONFLICT DO NOTHING", [TREES.to_row(node) for node in new.nodes])
     return True
 
 
 def reach(store: Store) -> Iterator[str]:
-    """Every blob that a version of a dataset needs: its nodes and its files."""
-    with store.read() as tx:
-        roots = [str(tree) for (tree,) in tx.rows(f"SELECT DISTINCT tree FROM dataset_content {_LIVING}")]  # noqa: S608 -- ours
+    """Every blob that a version of a dataset needs: its nodes and its files; some of them more than once."""
+    roots = _roots(store)
+    while True:
+        try:
+            yield from _below(store, roots)
+        except NotFound as error:
+            before, roots = roots, _roots(store)
+            if set(before) <= set(roots):
+                hint = "run `mainspring verify`; nothing was removed"
+                raise Damaged(f"a folder of a dataset is not in the store: {error.message}", hint=hint) from error
+            continue  # another collection removed what was given up since
+        return
+
+
+def _below(store: Store, roots: list[str]) -> Iterator[str]:
     seen: set[bytes] = set()
     level = roots
     while level:
@@ -132,19 +193,23 @@ def reach(store: Store) -> Iterator[str]:
                         yield entry.digest
 
 
-def release_trees(tx: Transaction, before: int, write: bool) -> int:  # noqa: FBT001 -- called as the hooks page says
-    """Where the bytes of versions were given up, forget which nodes are whole; a node in use is looked at anew."""
-    del before
-    emptied = "WHERE artifact_id IN (SELECT artifact_id FROM artifact_emptied)"
-    roots = tx.rows(f"SELECT DISTINCT tree FROM dataset_content {emptied}")  # noqa: S608 -- ours
-    if not roots:
-        return 0
-    gone = tx.fetch(CONTENTS, emptied)
-    if write:
-        # What is below a root only its nodes know. Forgetting too much costs a look, forgetting too little a file.
-        tx.execute("DELETE FROM dataset_tree")
-        tx.execute(f"DELETE FROM dataset_content {emptied}")  # noqa: S608 -- ours
-    return len(gone)
+def _roots(store: Store) -> list[str]:
+    with store.read() as tx:
+        rows = tx.rows(f"SELECT DISTINCT tree FROM dataset_content {_LIVING} ORDER BY tree")  # noqa: S608 -- ours
+    return [str(tree) for (tree,) in rows]
+
+
+def release_trees(store: Store, reached: Marks) -> None:
+    """Forget that nodes are whole which no version reaches: what is below them may become garbage."""
+    with store.read() as tx:
+        known = [str(digest) for (digest,) in tx.rows("SELECT digest FROM dataset_tree ORDER BY digest")]
+    for batch in batched((digest for digest in known if digest not in reached), _BATCH):
+        with store.bookkeeping() as tx:
+            tx.execute(f"DELETE FROM dataset_tree WHERE digest IN ({_marks(batch)})", batch)  # noqa: S608
+
+
+def _marks(batch: list[str]) -> str:
+    return ", ".join("?" * len(batch))
 
 
 def _files(node: Node) -> int:

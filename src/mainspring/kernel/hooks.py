@@ -20,9 +20,11 @@ __all__ = [
     "AUTOLOGGERS",
     "CODECS",
     "COMMIT_GATES",
+    "ERASERS",
     "HANDLERS",
     "MODEL_FORMATS",
     "PAYLOADS",
+    "PEER",
     "RECORD_GATES",
     "ROOMS",
     "TICKERS",
@@ -46,6 +48,9 @@ class Room(msgspec.Struct, frozen=True):
     otherwise; a text that is unique), ` WHERE ...` which rows count."""
     reach: str = ""
     """`module:function`, `(store) -> digests`: blobs that must be kept because blobs of the room name them."""
+    release: str = ""
+    """`module:function`, `(store, marks) -> None`: lets go of what leads to blobs that are not marked, before these are
+    condemned."""
     expire: str = ""
     """`module:function`, `(tx, before, write) -> how many`: gives up what was deleted before then (microseconds)."""
 
@@ -78,9 +83,13 @@ ROOMS: tuple[Room, ...] = (
         "data",
         1,
         "mainspring.data.service:Data",
-        blobs=("dataset_content.tree", "dataset_tree.digest", "lfs_object.digest"),
+        blobs=(
+            "dataset_content.tree BY artifact_id WHERE artifact_id NOT IN (SELECT artifact_id FROM artifact_emptied)",
+            "lfs_object.digest",
+        ),
         reach="mainspring.data.wholeness:reach",
-        expire="mainspring.data.wholeness:release_trees",
+        release="mainspring.data.wholeness:release_trees",
+        expire="mainspring.data.deletions:expire_deleted",
     ),
     Room(
         "tracking",
@@ -161,6 +170,14 @@ RECORD_GATES: dict[str, str] = {"contract": "mainspring.quality.contracts:check_
 
 AFTER_COMMIT: dict[str, str] = {"validation": "mainspring.quality.contracts_gate:settle_version"}
 """What is told of a version that is new, at who committed it: `(data service, version) -> None`."""
+
+
+ERASERS: dict[str, str] = {}
+"""What removes forgotten rows outside of datasets, and what was derived of versions that were written again:
+`(data service, data.forgetting.Forgotten) -> list of what was found`; it writes only where `Forgotten.apply` says so."""
+
+PEER = "mainspring.client.client:connect"
+"""How another Mainspring is reached, as a remote of datasets: `(address, token=...) -> client`."""
 
 
 CODECS: dict[str, str] = {

@@ -1,4 +1,5 @@
-"""What may change about artifacts that never change: what they are called, and whether their bytes are still kept.
+"""What may change about artifacts that never change: what they are called, whether their bytes are still kept, and, where
+the law wants it, what they hold.
 
 An artifact of which the bytes were given up stays in the graph with its digest and its list of files: what came from it
 can still be explained, and who has a copy can prove that it is one.
@@ -6,14 +7,17 @@ can still be explained, and who has a copy can prove that it is one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import AlreadyExists
+from mainspring.kernel.errors import AlreadyExists, NotFound
 from mainspring.kernel.names import check_name
 from mainspring.store.transaction import Transaction
 
-__all__ = ["empty", "is_emptied", "rename", "renamed"]
+__all__ = ["empty", "is_emptied", "rename", "renamed", "rewrite"]
 
 
 def rename(tx: Transaction, kind: str, name: str, to: str) -> None:
@@ -65,3 +69,23 @@ def empty(tx: Transaction, artifact_ids: Sequence[str]) -> None:
 def is_emptied(tx: Transaction, artifact_id: str) -> bool:
     """Whether the bytes of an artifact were given up."""
     return bool(tx.value("SELECT 1 FROM artifact_emptied WHERE artifact_id = ?", (artifact_id,)))
+
+
+def rewrite(tx: Transaction, artifact_id: str, *, digest: str, size: int, metadata: Mapping[str, Any]) -> None:
+    """Give an artifact another content, because a part of what it held must be forgotten; nothing else may ask for it.
+
+    Its id, its number, its aliases and its place in the graph stay. The ledger keeps both digests; who is the caller's
+    to say in `metadata`.
+    """
+    before = tx.row(
+        "SELECT kind, name, version, digest FROM artifact WHERE id = ? AND workspace = ?",
+        (artifact_id, caller().workspace),
+    )
+    if before is None:
+        raise NotFound(f"there is no artifact with the id {artifact_id}")
+    tx.execute(
+        "UPDATE artifact SET digest = ?, size = ?, metadata = ? WHERE id = ?",
+        (digest, size, msgspec.json.encode(dict(metadata)).decode(), artifact_id),
+    )
+    kind, name, version, was = before
+    tx.note(f"{kind}/{name}@{version}", rewritten_from=was, digest=digest)

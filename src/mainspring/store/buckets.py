@@ -26,7 +26,15 @@ import msgspec
 from mainspring.kernel.errors import InvalidName, MainspringError, NotFound, ReadOnlyStore, StorageError, StorageFull
 from mainspring.kernel.hashing import Buffer
 
-__all__ = ["Bucket", "LocalBucket", "Stored", "check_object_name", "open_bucket", "translate_os_error"]
+__all__ = [
+    "Bucket",
+    "LocalBucket",
+    "SharedBucket",
+    "Stored",
+    "check_object_name",
+    "open_bucket",
+    "translate_os_error",
+]
 
 TEMPORARY = "tmp"
 """The first segment of names that a folder keeps for unfinished files."""
@@ -80,7 +88,16 @@ class Bucket(Protocol):
         ...
 
 
-def open_bucket(location: str | Path, *, options: dict[str, str] | None = None) -> Bucket:
+@runtime_checkable
+class SharedBucket(Bucket, Protocol):
+    """A bucket in which many machines change one object, none of them undoing what another did."""
+
+    def swap(self, name: str, data: Buffer, *, expected: bytes | None) -> bool:
+        """Put `data` where the object is still `expected`, or, for None, where there is none; whether it was put."""
+        ...
+
+
+def open_bucket(location: str | Path, *, options: dict[str, str] | None = None) -> SharedBucket:
     """The bucket at a folder or at a URL (`s3://bucket/prefix`, `gs://...`, `az://...`).
 
     Args:
@@ -226,6 +243,27 @@ class LocalBucket:
                 _sync_folder(path.parent)
         except OSError as error:
             raise translate_os_error(error, f"deleting {name} in {self.root}") from error
+
+    def swap(self, name: str, data: Buffer, *, expected: bytes | None) -> bool:
+        """See `SharedBucket.swap`; who swaps the same object at the same time waits for a lock of the folder."""
+        folder = self._path(name).parent
+        try:
+            self._make_durable(folder)
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise translate_os_error(error, f"locking {folder}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                now: bytes | None = self.get(name)
+            except NotFound:
+                now = None
+            if now != expected:
+                return False
+            self.put(name, data)
+            return True
+        finally:
+            os.close(handle)
 
     def sweep(self) -> int:
         """Remove temporary files whose writer is dead; returns how many. Called when the bucket is opened."""

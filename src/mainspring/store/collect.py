@@ -85,6 +85,7 @@ class _Found(msgspec.Struct):
     pardon: list[str] = []
     waiting: int = 0
     waiting_bytes: int = 0
+    marks: Marks | None = None
 
 
 _watcher: ContextVar[Progress | None] = ContextVar("mainspring.collect.progress", default=None)
@@ -140,6 +141,7 @@ class _Collection:
         if dry_run:
             removed = self._would_remove(found)
         else:
+            self._release(found)
             self._condemn(found)
             removed = self._remove(found.remove if self._hold else self._look().remove)
             self._doom_strays()
@@ -178,7 +180,8 @@ class _Collection:
 
     def _look(self) -> _Found:
         """Mark what is referred to, and say of every blob what is to become of it."""
-        marks, found = Marks(), _Found()
+        marks = Marks()
+        found = _Found(marks=marks)
         columns = blob_columns()
         with self._database.read() as tx:
             found.now = now = tx.now_micros
@@ -201,6 +204,12 @@ class _Collection:
             self._progress("blobs", found.blobs, max(total, found.blobs))
             self._judge(row, found, reached=row.digest in marks, now=now)
         return found
+
+    def _release(self, found: _Found) -> None:
+        """Let the rooms let go of what leads to blobs that nothing refers to, before these count as absent."""
+        for room in ROOMS:
+            if room.release:
+                load(room.release)(self._store, found.marks)
 
     def _judge(self, row: BlobRow, found: _Found, *, reached: bool, now: int) -> None:
         if reached:
@@ -254,6 +263,8 @@ class _Collection:
                         f"UPDATE blob_entry SET condemned_at = ? WHERE digest IN ({marks}) {young}",  # noqa: S608 -- ours
                         (moment, *batch, found.now - self._grace if condemn else 0),
                     )
+                    if condemn:
+                        next_epoch(tx)  # who looked before must look again whether what it refers to stays
 
     def _would_remove(self, found: _Found) -> list[BlobRow]:
         if self._hold:
@@ -356,5 +367,3 @@ def _named(tx: Transaction, prefix: str, names: Sequence[str]) -> set[str]:
 
 def _silent(what: str, done: int, total: int) -> None:
     del what, done, total
-
-
