@@ -126,6 +126,44 @@ def neptune_export(path: str, files: str, step_multiplier: int, store: str, url:
     return _import(work, store, url, as_json=as_json)
 
 
+@imports.command()
+@click.argument("path")
+@click.option("--prefix", default=None, help="What stands before the paths in the names; the repository's by default.")
+@json_option
+@store_options
+def dvc(path: str, prefix: str | None, store: str, url: str, *, as_json: bool) -> int:
+    """A DVC repository with its history: its cache, `.dvc` files, `dvc.lock`, remotes; branches and tags as aliases.
+
+    \b
+    mainspring import dvc ~/cats
+    mainspring import dvc https://git.example.org/team/cats.git --prefix cats
+    """
+    from mainspring.importers.dvc import import_dvc
+
+    with use_client(store, url, create=True) as client:
+        report = import_dvc(client, path, prefix=prefix, progress=_commits if sys.stderr.isatty() else None)
+    if sys.stderr.isatty():
+        click.echo(err=True)
+    if as_json:
+        echo_json(dataclasses.asdict(report))
+        return int(bool(report.problems or report.missing))
+    show_fields(
+        [
+            ("from", report.source),
+            ("datasets", ", ".join(report.datasets) or "none"),
+            ("versions", f"{report.versions} imported, {report.unchanged} here already"),
+            ("objects", f"{report.files:,}, {bytes_text(report.bytes)}"),
+            ("aliases", report.aliases),
+        ]
+    )
+    for place, lost in report.missing.items():
+        more = f" and {len(lost) - 5:,} more" if len(lost) > 5 else ""
+        click.echo(f"not imported: {place}: no bytes of {', '.join(lost[:5])}{more}", err=True)
+    for problem in report.problems:
+        click.echo(f"not imported: {problem}", err=True)
+    return int(bool(report.problems or report.missing))
+
+
 def _import(work: Callable[[Client, Progress | None], ImportReport], store: str, url: str, *, as_json: bool) -> int:
     """Do it, tell what came, and leave with 1 when something could not be brought."""
     with use_client(store, url, create=True) as client:
@@ -153,3 +191,7 @@ def _import(work: Callable[[Client, Progress | None], ImportReport], store: str,
 
 def _counting(done: int, total: int) -> None:
     click.echo(f"\r{done:,} of {total:,} runs", nl=False, err=True)
+
+
+def _commits(done: int, total: int) -> None:
+    click.echo(f"\r{done:,} of {total:,} commits", nl=False, err=True)
