@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mainspring.engines.tables_types import ColumnType
+from mainspring.engines.tables_values import literal
 from mainspring.kernel.errors import InvalidInput, MissingDependency, NotFound, nearest
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
-__all__ = ["BATCH", "parse_condition", "parse_query"]
+__all__ = ["BATCH", "check_select", "literal_of", "parse_condition", "parse_query"]
 
 BATCH = "mainspring_batch"
 """What `{batch}` is called while a query is parsed."""
@@ -64,10 +65,31 @@ def parse_condition(text: str, schema: Mapping[str, ColumnType]) -> exp.Expressi
             raise InvalidInput(f"{text!r} is not a condition: a set is written out as values")
     if not _is_boolean(tree, schema):
         raise InvalidInput(f"{text!r} is not a condition: it says a value, not whether something holds")
+    _type_literals(tree, schema)
     return tree  # type: ignore[no-any-return]  # sqlglot's parser is typed loosely
 
 
-def parse_query(text: str, tables: Iterable[str]) -> exp.Expression:
+def literal_of(node: exp.Literal, schema: Mapping[str, ColumnType]) -> tuple[Any, ColumnType] | None:
+    """A text that is compared with a column of moments, as a moment; None for any other literal."""
+    column = node.meta.get("column")
+    return None if column is None else (literal(node.this, column, schema[column]), schema[column])
+
+
+def _type_literals(tree: Any, schema: Mapping[str, ColumnType]) -> None:
+    """Mark each text that is compared with a column of moments: engines differ in whether they read it as one."""
+    from sqlglot import exp
+
+    for node in tree.find_all(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.In, exp.Between):
+        sides = [node.this, node.args.get("expression"), node.args.get("low"), node.args.get("high"), *node.expressions]
+        names = [side.name for side in sides if isinstance(side, exp.Column)]
+        moments = [name for name in names if schema[name].kind in {"date", "datetime", "time"}]
+        for side in sides:
+            if moments and isinstance(side, exp.Literal) and side.is_string:
+                side.meta["column"] = moments[0]
+                literal_of(side, schema)
+
+
+def parse_query(text: str, tables: Iterable[str]) -> exp.Query:
     """The tree of a SELECT over `{batch}` and `tables`, in which the table is called `BATCH`.
 
     Raises:
@@ -91,6 +113,17 @@ def parse_query(text: str, tables: Iterable[str]) -> exp.Expression:
         elif isinstance(node, exp.Anonymous) or (isinstance(node, exp.Func) and _is_unsafe(node)):
             raise InvalidInput(f"{text!r} calls {node.sql()!r}, which is not a function that a query may call")
     return tree
+
+
+def check_select(text: str, dialect: str) -> str:
+    """The text of a query of an engine's own SQL, when it is one SELECT; `InvalidInput` otherwise."""
+    from sqlglot import exp
+
+    tree = _parse(text, lambda sqlglot: sqlglot.parse(text, read=dialect))
+    writes = (exp.DDL, exp.DML, exp.Command, exp.Into, exp.Lock)
+    if not isinstance(tree, exp.Query) or any(isinstance(node, writes) for node in tree.walk() if node is not tree):
+        raise InvalidInput(f"{text!r} is not a query", hint="write one SELECT")
+    return str(tree.sql(dialect=dialect))
 
 
 def _parse(text: str, parse: Callable[[Any], Any]) -> Any:

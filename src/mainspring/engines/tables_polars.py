@@ -8,19 +8,21 @@ reads each needed column once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from msgspec.structs import replace
 
-from mainspring.engines.metrics import Metric, Query
-from mainspring.engines.predicates import Predicate
+from mainspring.engines.metrics import Count, Metric, Quantile, Query
+from mainspring.engines.predicates import Missing, Not, Predicate
 from mainspring.engines.tables_groups import plan, predicates_of
 from mainspring.engines.tables_polars_groups import group_answer, group_plan
 from mainspring.engines.tables_polars_metrics import answer_of, metric_expression
 from mainspring.engines.tables_polars_rows import expression, narrowed, within
-from mainspring.engines.tables_polars_values import Scope
+from mainspring.engines.tables_polars_values import Scope, nullable
 from mainspring.engines.tables_types import ColumnType
-from mainspring.engines.tables_values import json_value, known
+from mainspring.engines.tables_values import interpolate, json_value, known
 from mainspring.kernel.errors import InvalidInput, MainspringError, NotFound, nearest
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class PolarsTable:
                 answers[metric] = group_answer(metric, result.get_column(str(index)).to_list()[0])
         for query in queries:
             answers[query] = self._query(query)
+        self._between_infinities(answers)
         return {metric: answers[metric] for metric in dict.fromkeys(metrics)}
 
     def rows(
@@ -101,10 +104,22 @@ class PolarsTable:
         clean = found.get_column("__reasons__").list.len() == 0
         return found.filter(clean).drop("__reasons__"), found.filter(~clean)
 
+    def _between_infinities(self, answers: dict[Metric, Any]) -> None:
+        """Quantiles for which Polars subtracted infinities, from the two values between which they lie."""
+        lost = [
+            m for m, found in answers.items() if isinstance(m, Quantile) and isinstance(found, float) and isnan(found)
+        ]
+        for metric in lost:
+            count = Count(where=metric.where, predicate=Not(Missing(metric.column)))
+            low, high = (replace(metric, interpolation=how) for how in ("lower", "higher"))
+            found = self.compute([low, high, count])
+            fraction = metric.q * (found[count] - 1) % 1
+            answers[metric] = interpolate(found[low], found[high], fraction)
+
     def keys(self, columns: Sequence[str]) -> pl.LazyFrame:
         """Columns whose values other tables refer to."""
         scope = self._scope()
-        return self.frame.select(pl.col(known(name, scope)).alias(f"key {place}") for place, name in enumerate(columns))
+        return self.frame.select(nullable(name, scope).alias(f"key {place}") for place, name in enumerate(columns))
 
     def _scope(self) -> Scope:
         if self._dtypes is None:

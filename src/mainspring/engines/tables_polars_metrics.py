@@ -102,7 +102,12 @@ def _comoments(metric: ir.Comoments, scope: Scope) -> pl.Expr:
 
 
 def _quantile(metric: ir.Quantile, scope: Scope) -> pl.Expr:
-    return number(metric.column, scope).quantile(metric.q, metric.interpolation)
+    value = number(metric.column, scope)
+    if metric.interpolation == "nearest":
+        # Polars rounds halves away from zero.
+        place = ((value.len().cast(pl.Float64) - 1) * metric.q).round(mode="half_to_even")
+        return value.sort().get(pl.when(value.len() > 0).then(place).cast(pl.Int64))
+    return value.quantile(metric.q, metric.interpolation)
 
 
 def _forms(metric: ir.TextForms, scope: Scope) -> pl.Expr:

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 from sqlglot import exp
 
-from mainspring.engines.tables_conditions import parse_condition
+from mainspring.engines.tables_conditions import literal_of, parse_condition
 from mainspring.engines.tables_polars_values import Scope, nullable
 from mainspring.engines.tables_regex import portable
 from mainspring.engines.tables_texts import like_regex
@@ -75,6 +75,9 @@ def _expr(node: Any, scope: Scope) -> pl.Expr:  # noqa: C901, PLR0911, PLR0912 -
         case exp.Column():
             return nullable(node.name, scope)
         case exp.Literal():
+            typed = literal_of(node, scope)
+            if typed is not None:
+                return pl.lit(typed[0])
             return pl.lit(node.this) if node.is_string else _number(node.this)
         case exp.Boolean():
             return pl.lit(node.this)

@@ -9,7 +9,7 @@ import polars as pl
 
 from mainspring.engines.predicates import All, AnyOf, InTable, Not, Predicate
 from mainspring.engines.tables_types import ColumnKind, ColumnType
-from mainspring.engines.tables_values import check_number, check_text, comparable, is_null, known, member
+from mainspring.engines.tables_values import check_number, check_text, comparable, is_aware, is_null, known, member
 from mainspring.kernel.errors import InvalidInput
 
 __all__ = ["Scope", "column_types", "members", "missing_values", "nullable", "number", "present", "text_of"]
@@ -24,12 +24,12 @@ class Scope(dict[str, ColumnType]):
     def __init__(self, schema: Mapping[str, pl.DataType], keys: Keys | None = None) -> None:
         super().__init__(column_types(schema))
         self.dtypes = dict(schema)
-        self.keys = keys
+        self._find = keys
         self._flags: dict[InTable, str] = {}
 
     def flag(self, predicate: InTable) -> str:
         """The name of the column that says which rows occur in another table: see `with_flags`."""
-        if self.keys is None or len(predicate.columns) != len(predicate.keys) or not predicate.columns:
+        if self._find is None or len(predicate.columns) != len(predicate.keys) or not predicate.columns:
             raise InvalidInput(f"{predicate!r} needs another table, and as many keys as columns")
         return self._flags.setdefault(predicate, f"__in_table_{len(self._flags)}__")
 
@@ -41,7 +41,7 @@ class Scope(dict[str, ColumnType]):
 
     def _joined(self, frame: pl.LazyFrame, predicate: InTable) -> pl.LazyFrame:
         flag = self.flag(predicate)
-        keys = self.keys(predicate.table, predicate.keys) if self.keys else pl.LazyFrame()
+        keys = self._find(predicate.table, predicate.keys) if self._find else pl.LazyFrame()
         schema = keys.collect_schema()
         other = Scope(schema)
         mine, theirs, names = [], [], []
@@ -75,7 +75,7 @@ def _meeting(left: pl.DataType, right: pl.DataType) -> pl.DataType:
     if "decimal" in kinds:
         return pl.Decimal(38, max(getattr(each, "scale", 0) for each in (left, right)))
     if kinds & {"date", "datetime"}:
-        return pl.Datetime("us", "UTC" if "time_zone=" in str(left) else None)
+        return pl.Datetime("us", "UTC" if is_aware(column_types({"": left})[""]) else None)
     if kinds == {"integer"}:
         wide = {pl.UInt64(), pl.Int128(), pl.UInt128()}
         return pl.Int128() if {left, right} & wide else pl.Int64()
@@ -83,7 +83,7 @@ def _meeting(left: pl.DataType, right: pl.DataType) -> pl.DataType:
 
 
 def _cast(value: pl.Expr, kind: ColumnType, dtype: pl.DataType) -> pl.Expr:
-    return value.dt.convert_time_zone("UTC").cast(dtype) if "time_zone=" in kind.dtype else value.cast(dtype)
+    return value.dt.convert_time_zone("UTC").cast(dtype) if is_aware(kind) else value.cast(dtype)
 
 
 def column_types(schema: Mapping[str, pl.DataType]) -> dict[str, ColumnType]:
@@ -109,6 +109,8 @@ def nullable(column: str, scope: Mapping[str, ColumnType]) -> pl.Expr:
     kind = scope[known(column, scope)]
     value = pl.col(column)
     match kind.kind:
+        case "datetime" if is_aware(kind) and "'UTC'" not in kind.dtype:
+            return value.dt.convert_time_zone("UTC")
         case "text" if kind.dtype != "String":
             return value.cast(pl.String)  # dictionary text is text
         case "float":
@@ -154,7 +156,7 @@ def _common(kind: ColumnType) -> Any:
     types: dict[str, Any] = {
         "bool": pl.Boolean, "text": pl.String, "date": pl.Date, "time": pl.Time, "float": pl.Float64,
         "duration": pl.Duration("us"), "integer": pl.Int128,
-        "datetime": pl.Datetime("us", "UTC" if "time_zone=" in kind.dtype else None),
+        "datetime": pl.Datetime("us", "UTC" if is_aware(kind) else None),
     }  # fmt: skip
     return types[kind.kind]
 

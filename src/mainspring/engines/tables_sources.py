@@ -138,7 +138,7 @@ def _scan(paths: list[str]) -> pl.LazyFrame:
     if what == "parquet":
         return pl.scan_parquet(paths)
     if what == "ipc":
-        return pl.scan_ipc(paths)  # type: ignore[arg-type]  # a list of paths is taken as well
+        return pl.scan_ipc(paths)
     if what == "jsonl":
         return pl.scan_ndjson(paths, infer_schema_length=100_000)
     separator = "\t" if what == "tsv" else ","

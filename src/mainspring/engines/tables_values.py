@@ -21,6 +21,7 @@ __all__ = [
     "check_ordered",
     "check_text",
     "comparable",
+    "interpolate",
     "is_aware",
     "is_null",
     "json_value",
@@ -172,6 +173,15 @@ def member(value: Any, column: str, kind: ColumnType) -> Any:
     if kind.kind == "decimal" and not isinstance(plain, Decimal):
         return None  # an infinity
     return plain
+
+
+def interpolate(low: float, high: float, fraction: float) -> float:
+    """The value between two neighbours; it is theirs where they are the same, infinite or not."""
+    if low == high or fraction == 0:
+        return low
+    return (
+        low * (1 - fraction) + high * fraction if math.isinf(low) or math.isinf(high) else low + (high - low) * fraction
+    )
 
 
 def json_value(value: Any) -> Any:  # noqa: PLR0911 -- one line for each type

@@ -1,0 +1,99 @@
+# ruff: noqa: E501 -- lists of what is asked
+"""Spark against the conformance suite, and beside DuckDB on the same rows."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mainspring.engines import tables as t
+
+pytestmark = pytest.mark.engines
+
+_spec = importlib.util.spec_from_file_location("table_conformance", Path(__file__).with_name("table_conformance.py"))
+conformance = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(conformance)
+
+
+@pytest.fixture(scope="module")
+def spark():
+    """One local session, in a time zone that is not ours."""
+    from pyspark.sql import SparkSession
+
+    session = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.sql.session.timeZone", "America/New_York")
+        .config("spark.sql.parquet.inferTimestampNTZ.enabled", "true")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+class TestSpark(conformance.TableConformance):
+    ordered = False
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def make(cls, spark, tmp_path_factory):
+        def made(frame, others):
+            folder = tmp_path_factory.mktemp("tables")
+            frames = {}
+            for name, each in {"table": frame, **others}.items():
+                each.write_parquet(folder / f"{name}.parquet")
+                frames[name] = spark.read.parquet(str(folder / f"{name}.parquet"))
+            return t.open_table(frames.pop("table"), others=frames)
+
+        return made
+
+
+def test_rows_keep_their_number_over_partitions(spark):
+    frame = spark.range(0, 1000, 1, 7).withColumnRenamed("id", "x")
+    rows = t.open_table(frame).rows(t.In("x", (3, 500, 999)), limit=10)
+    assert rows == [{"__row__": n, "x": n} for n in (3, 500, 999)]
+
+
+def test_one_job_answers_all_that_shares_a_scan(spark, monkeypatch):
+    from mainspring.engines import tables_spark
+
+    asked = []
+    run = tables_spark._SparkSession.run
+    monkeypatch.setattr(tables_spark._SparkSession, "run", lambda self, sql: asked.append(sql) or run(self, sql))
+    table = t.open_table(spark.range(100).withColumnRenamed("id", "x"))
+    metrics = [
+        t.Count(),
+        t.Aggregate(column="x", function="mean"),
+        t.Quantile(column="x", q=0.5),
+        t.Comoments(x="x", y="x"),
+    ]
+    assert table.compute(metrics)[metrics[1]] == 49.5
+    assert len(asked) == 1
+
+
+def test_spark_and_duckdb_say_the_same_of_the_same_rows(spark, tmp_path):
+    from mainspring.engines.tables_duckdb import DuckTable
+
+    n = 20_000
+    frame = pl.select(
+        x=pl.int_range(n) * 7919 % 10_007 / 8, k=pl.int_range(n) % 97, s=(pl.int_range(n) % 1013).cast(pl.String)
+    ).with_columns(x=pl.when(pl.col("k") != 3).then("x"))
+    frame.write_parquet(tmp_path / "t.parquet")
+    metrics = [
+        t.Count(), *(t.Aggregate(column="x", function=f) for f in ("min", "max", "sum", "mean", "std", "nulls")),
+        *(t.Quantile(column="x", q=q) for q in (0.01, 0.5, 0.99)), t.Distinct(columns=("s",)),
+        t.Frequent(column="k", limit=5), t.Moments(column="x"), t.Comoments(x="x", y="k"), t.Grouping(columns=("k", "s")),
+        t.Count(predicate=t.Matches("s", "^1[0-9]$")), t.Count(predicate=t.Between("x", 5, 100), where=t.In("k", (1, 2))),
+    ]  # fmt: skip
+    spark_says = t.open_table(spark.read.parquet(str(tmp_path / "t.parquet"))).compute(metrics)
+    duck_says = DuckTable.of_files([tmp_path / "t.parquet"]).compute(metrics)
+    for metric in metrics:
+        said = duck_says[metric]
+        exact = isinstance(said, int | list) and not isinstance(metric, t.Moments | t.Comoments)
+        close = said if exact else pytest.approx(said, rel=1e-9)
+        assert spark_says[metric] == close, metric
