@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["drift_text", "show", "validation_text"]
 
+_PARTS = 20
+
 _STYLES = {
     "passed": "green", "failed": "bold red", "error": "bold red", "ok": "green", "warn": "yellow", "drift": "bold red",
     "insufficient data": "dim",
@@ -28,22 +30,40 @@ def show(report: ValidationReport | DriftReport, *, file: TextIO | None = None) 
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     header, rows = _validation_rows(report) if isinstance(report, ValidationReport) else _drift_rows(report)
     table = Table(*header, title=_title(report), box=None, pad_edge=False, title_justify="left")
     for first, *rest in rows:
-        table.add_row(f"[{_STYLES.get(first, '')}]{first}[/]" if first in _STYLES else first, *rest)
-    Console(file=out).print(table)
+        table.add_row(Text(first, style=_STYLES.get(first, "")), *(Text(cell) for cell in rest))
+    console = Console(file=out)
+    console.print(table)
+    for line in _notes(report):
+        console.print(Text(line, style="dim"))
 
 
 def validation_text(report: ValidationReport) -> str:
     """The report as tab-separated lines under a title."""
-    return _plain(_title(report), *_validation_rows(report))
+    notes = "".join(f"{line}\n" for line in _notes(report))
+    return _plain(_title(report), *_validation_rows(report)) + notes
 
 
 def drift_text(report: DriftReport) -> str:
     """The report as tab-separated lines under a title."""
     return _plain(_title(report), *_drift_rows(report))
+
+
+def _notes(report: ValidationReport | DriftReport) -> list[str]:
+    """What is said below the table: the parts that did not pass, and how much was scanned."""
+    if not isinstance(report, ValidationReport):
+        return []
+    lines = []
+    if report.parts:
+        bad = [each for each in report.parts if each.verdict != "passed"]
+        named = ", ".join(f"{each.name} ({each.verdict})" for each in bad[:_PARTS])
+        more = f" and {len(bad) - _PARTS} more" if len(bad) > _PARTS else ""
+        lines.append(f"by {report.parted_by}: {len(bad)} of {len(report.parts)} parts did not pass: {named}{more}")
+    return [*lines, str(report.scan)] if report.scan else lines
 
 
 def _title(report: ValidationReport | DriftReport) -> str:
