@@ -30,6 +30,7 @@ __all__ = [
     "Schema",
     "Subject",
     "Target",
+    "ValueCheck",
     "check_range",
     "in_range",
     "listed",
@@ -110,6 +111,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     subjects: ClassVar[tuple[Subject, ...]] = ()
     needs_columns: ClassVar[bool] = True
 
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether it holds or not of each row."""
+        return False
+
     def before(self, target: Target) -> Mapping[str, tuple[Metric, ...]]:
         """What must be known before it can be asked: metrics of this table (under "") and of others by name."""
         return {}
@@ -142,6 +148,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class RowCheck(Check, frozen=True, kw_only=True):
     """A kind that holds or not of each row. Rows where the value is missing are not asked."""
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Of each row."""
+        return True
 
     def holds(self, target: Target) -> AnyPredicate:
         """What must be true of a row."""
@@ -180,6 +191,26 @@ class RowCheck(Check, frozen=True, kw_only=True):
             missing=missing,
             unexpected=bad,
         )
+
+
+class ValueCheck(RowCheck, frozen=True, kw_only=True):
+    """A kind about each value of a column.
+
+    What is missing is not asked, unless `missing` says that it is `unexpected`, or `expected`, so that it counts among
+    the values that hold.
+    """
+
+    missing: Literal["ignored", "expected", "unexpected"] = "ignored"
+
+    def ignored(self, target: Target) -> AnyPredicate | None:
+        """What is missing, unless it counts."""
+        return Missing(target.column) if self.missing == "ignored" else None
+
+    def unexpected(self, target: Target) -> AnyPredicate:
+        """The values that do not hold."""
+        if self.missing == "unexpected":
+            return AnyOf((Missing(target.column), Not(self.holds(target))))
+        return All((Not(Missing(target.column)), Not(self.holds(target))))
 
 
 def missing_rows(columns: tuple[str, ...], ignore: IgnoreRowIf) -> AnyPredicate | None:

@@ -73,7 +73,8 @@ class NumberCheck(Check, frozen=True, kw_only=True):
     def expected(self) -> str:
         """In words."""
         text = range_text(self.min_value, self.max_value, strict_low=self.strict_min, strict_high=self.strict_max)
-        return f"to have a {self.what} {text}"
+        article = "an" if self.what[0] in "aeiou" and not self.what.startswith("uni") else "a"
+        return f"to have {article} {self.what} {text}"
 
 
 class _AggregateBetween(NumberCheck, frozen=True, kw_only=True):

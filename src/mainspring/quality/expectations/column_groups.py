@@ -207,10 +207,11 @@ class ForeignKey(RowCheck, frozen=True, kw_only=True):
     subjects = ("column", "columns")
     table: str
     keys: tuple[str, ...] = ()
+    missing: Literal["ignored", "unexpected"] = "ignored"
 
     def ignored(self, target: Target) -> AnyPredicate | None:
-        """Rows where one of them is missing."""
-        return missing_rows(target.names, "any_value_is_missing")
+        """Rows where one of them is missing, unless that is unexpected."""
+        return missing_rows(target.names, "any_value_is_missing") if self.missing == "ignored" else None
 
     def check_subject(self, target: Target) -> None:
         """As many keys as columns."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from mainspring.engines.tables import (
@@ -13,13 +14,15 @@ from mainspring.engines.tables import (
     Length,
     Like,
     Matches,
+    Metric,
+    Missing,
     Not,
     Parses,
     check_regex,
 )
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.hashing import canonical_json
-from mainspring.quality.expectations.base import RowCheck, Target, check_range, listed, range_text
+from mainspring.quality.expectations.base import Check, Known, Target, ValueCheck, check_range, listed, range_text
 
 __all__ = [
     "LengthsBetween",
@@ -40,7 +43,7 @@ __all__ = [
 ]
 
 
-class ValuesMatchRegex(RowCheck, frozen=True, kw_only=True):
+class ValuesMatchRegex(ValueCheck, frozen=True, kw_only=True):
     """Texts contain a match of a regular expression; write ^ and $ to match the whole."""
 
     regex: str
@@ -57,7 +60,7 @@ class ValuesMatchRegex(RowCheck, frozen=True, kw_only=True):
         return f"to match {self.regex!r}"
 
 
-class ValuesNotMatchRegex(RowCheck, frozen=True, kw_only=True):
+class ValuesNotMatchRegex(ValueCheck, frozen=True, kw_only=True):
     """Texts contain no match of a regular expression."""
 
     regex: str
@@ -74,7 +77,7 @@ class ValuesNotMatchRegex(RowCheck, frozen=True, kw_only=True):
         return f"not to match {self.regex!r}"
 
 
-class ValuesMatchRegexList(RowCheck, frozen=True, kw_only=True):
+class ValuesMatchRegexList(ValueCheck, frozen=True, kw_only=True):
     """Texts contain a match of `any` of several regular expressions, or of `all` of them."""
 
     regex_list: tuple[str, ...]
@@ -95,7 +98,7 @@ class ValuesMatchRegexList(RowCheck, frozen=True, kw_only=True):
         return f"to match {self.match_on} of {listed(self.regex_list)}"
 
 
-class ValuesNotMatchRegexList(RowCheck, frozen=True, kw_only=True):
+class ValuesNotMatchRegexList(ValueCheck, frozen=True, kw_only=True):
     """Texts contain a match of none of several regular expressions."""
 
     regex_list: tuple[str, ...]
@@ -114,7 +117,7 @@ class ValuesNotMatchRegexList(RowCheck, frozen=True, kw_only=True):
         return f"to match none of {listed(self.regex_list)}"
 
 
-class ValuesMatchLike(RowCheck, frozen=True, kw_only=True):
+class ValuesMatchLike(ValueCheck, frozen=True, kw_only=True):
     """Whole texts match a pattern of SQL's LIKE."""
 
     like_pattern: str
@@ -144,7 +147,7 @@ class ValuesNotMatchLike(ValuesMatchLike, frozen=True, kw_only=True):
         return f"not to be like {self.like_pattern!r}"
 
 
-class ValuesMatchLikeList(RowCheck, frozen=True, kw_only=True):
+class ValuesMatchLikeList(ValueCheck, frozen=True, kw_only=True):
     """Whole texts match `any` of several patterns of SQL's LIKE, or `all` of them."""
 
     like_pattern_list: tuple[str, ...]
@@ -165,7 +168,7 @@ class ValuesMatchLikeList(RowCheck, frozen=True, kw_only=True):
         return f"to be like {self.match_on} of {listed(self.like_pattern_list)}"
 
 
-class ValuesNotMatchLikeList(RowCheck, frozen=True, kw_only=True):
+class ValuesNotMatchLikeList(ValueCheck, frozen=True, kw_only=True):
     """Whole texts match none of several patterns of SQL's LIKE."""
 
     like_pattern_list: tuple[str, ...]
@@ -185,7 +188,7 @@ class ValuesNotMatchLikeList(RowCheck, frozen=True, kw_only=True):
         return f"to be like none of {listed(self.like_pattern_list)}"
 
 
-class ValuesMatchStrftime(RowCheck, frozen=True, kw_only=True):
+class ValuesMatchStrftime(ValueCheck, frozen=True, kw_only=True):
     """Texts are moments written in a format of `strftime`."""
 
     strftime_format: str
@@ -203,7 +206,7 @@ class ValuesMatchStrftime(RowCheck, frozen=True, kw_only=True):
         return f"to be a moment written as {self.strftime_format}"
 
 
-class ValuesParseAsDate(RowCheck, frozen=True, kw_only=True):
+class ValuesParseAsDate(ValueCheck, frozen=True, kw_only=True):
     """Texts are moments in any of the forms that `dateutil` reads."""
 
     def holds(self, target: Target) -> AnyPredicate:
@@ -215,7 +218,7 @@ class ValuesParseAsDate(RowCheck, frozen=True, kw_only=True):
         return "to be a moment"
 
 
-class ValuesParseAsJson(RowCheck, frozen=True, kw_only=True):
+class ValuesParseAsJson(ValueCheck, frozen=True, kw_only=True):
     """Texts are JSON."""
 
     def holds(self, target: Target) -> AnyPredicate:
@@ -227,21 +230,53 @@ class ValuesParseAsJson(RowCheck, frozen=True, kw_only=True):
         return "to be JSON"
 
 
-class ValuesReadAs(RowCheck, frozen=True, kw_only=True):
-    """Texts read as a type: what Deequ's data type and DQDL's ColumnDataType ask."""
+class ValuesReadAs(ValueCheck, frozen=True, kw_only=True):
+    """Values are of a type, or are texts that read as it: what Deequ's data type and DQDL's ColumnDataType ask."""
 
-    form: Literal["integer", "number", "boolean", "datetime", "json"]
+    form: Literal["integer", "number", "boolean", "datetime", "json", "text"]
+
+    def before(self, target: Target) -> Mapping[str, tuple[Metric, ...]]:
+        """The type of the column."""
+        return {"": ()}
+
+    def informed(self, target: Target, known: Known) -> Check:
+        """A column of texts is read, one of another type is of the type or is not."""
+        kind = known.schema[target.column].kind
+        return _ReadAs(form=self.form, missing=self.missing, kind=kind)
 
     def holds(self, target: Target) -> AnyPredicate:
-        """The text reads."""
-        return Parses(target.column, self.form)
+        """Asked as a column of texts."""
+        return Not(Missing(target.column)) if self.form == "text" else Parses(target.column, self.form)
 
     def expected(self) -> str:
         """In words."""
         return f"to read as {self.form}"
 
 
-class ValuesFitJsonSchema(RowCheck, frozen=True, kw_only=True):
+class _ReadAs(ValuesReadAs, frozen=True, kw_only=True):
+    kind: str
+
+    def before(self, target: Target) -> Mapping[str, tuple[Metric, ...]]:
+        return {}
+
+    def holds(self, target: Target) -> AnyPredicate:
+        if self.kind == "text":
+            return super().holds(target)
+        return Not(Missing(target.column)) if self.kind in _OF_FORM[self.form] else Missing(target.column)
+
+
+_OF_FORM = {
+    "integer": {"integer"},
+    "number": {"integer", "float", "decimal"},
+    "boolean": {"bool"},
+    "datetime": {"date", "datetime"},
+    "json": {"struct", "list"},
+    "text": {"text"},
+}
+"""The kinds of columns that are of a form without being read."""
+
+
+class ValuesFitJsonSchema(ValueCheck, frozen=True, kw_only=True):
     """Texts are JSON that a JSON Schema accepts."""
 
     json_schema: dict[str, Any]
@@ -255,7 +290,7 @@ class ValuesFitJsonSchema(RowCheck, frozen=True, kw_only=True):
         return "to fit a JSON Schema"
 
 
-class LengthsBetween(RowCheck, frozen=True, kw_only=True):
+class LengthsBetween(ValueCheck, frozen=True, kw_only=True):
     """Texts have a number of characters in a range."""
 
     min_value: int | float | None = None
@@ -283,7 +318,7 @@ class LengthsBetween(RowCheck, frozen=True, kw_only=True):
         return f"to have a length {text}"
 
 
-class LengthsEqual(RowCheck, frozen=True, kw_only=True):
+class LengthsEqual(ValueCheck, frozen=True, kw_only=True):
     """Texts have one number of characters."""
 
     value: int

@@ -16,7 +16,7 @@ from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.expectations.base import Answers, Check, Judgement, Known, RowCheck, Schema, Target
 from mainspring.quality.types import Expectation
 
-__all__ = ["AllOf", "AnyOfThem", "NoneOf", "part"]
+__all__ = ["AllOf", "AnyOfThem", "NoneOf", "part", "within"]
 
 _Mode = Literal["all", "any", "none"]
 _WORDS = {"all": " and ", "any": " or ", "none": " nor "}
@@ -32,11 +32,16 @@ class _Combination(Check, frozen=True, kw_only=True):
         if not self.expectations:
             raise InvalidInput("a combination of no expectation expects nothing")
         for check, _ in self._parts(Target()):
-            if self.per_row and not isinstance(check, RowCheck):
+            if self.per_row and not check.is_of_rows:
                 raise InvalidInput("with per_row every part must be about rows", hint="leave per_row away")
 
+    @property
+    def is_of_rows(self) -> bool:
+        """With `per_row`."""
+        return self.per_row
+
     def _parts(self, target: Target) -> list[tuple[Check, Target]]:
-        return [_within(part(each), target) for each in self.expectations]
+        return [within(part(each), target) for each in self.expectations]
 
     def check_target(self, target: Target, schema: Schema) -> None:
         """Each part's columns must be there."""
@@ -132,7 +137,8 @@ def part(expectation: Expectation) -> tuple[Check, Target]:
     return compile_expectation(expectation)
 
 
-def _within(found: tuple[Check, Target], target: Target) -> tuple[Check, Target]:
+def within(found: tuple[Check, Target], target: Target) -> tuple[Check, Target]:
+    """A part that is asked only of the rows of which the whole is asked."""
     check, about = found
     if target.where is None:
         return check, about

@@ -22,7 +22,7 @@ from mainspring.quality.expectations import column_spread as spread
 from mainspring.quality.expectations import column_statistics as statistics
 from mainspring.quality.expectations import column_texts as texts
 from mainspring.quality.expectations import column_values as values
-from mainspring.quality.expectations import composite, other_tables, queries
+from mainspring.quality.expectations import composite, other_tables, queries, shares
 from mainspring.quality.expectations import table_shape as shape
 from mainspring.quality.expectations.base import Check, Target
 from mainspring.quality.types import Expectation
@@ -121,6 +121,11 @@ KINDS: dict[str, type[Check]] = {
     "table_column_names_to_match_regex": shape.ColumnNamesMatch,
     "table_compliance_to_be_between": shape.ComplianceBetween,
     "table_duplicate_row_count_to_be_between": shape.DuplicateRowsBetween,
+    "column_value_ages_to_be_between": values.AgesBetween,
+    "column_values_to_not_be_between": values.ValuesNotBetween,
+    "query_rows_share_to_be_between": queries.QueryRowsShareBetween,
+    "share_of_rows_to_be_between": shares.ShareBetween,
+    "table_schema_to_match_other": other_tables.SchemaMatches,
     # Keys, time, and the version before.
     "column_metric_to_be_near_other": other_tables.NearOther,
     "column_values_to_be_fresh": other_tables.FreshValues,

@@ -21,7 +21,9 @@ from mainspring.quality.expectations.base import (
     Schema,
     Subject,
     Target,
+    in_range,
     moment,
+    range_text,
     short,
 )
 from mainspring.quality.expectations.column_aggregates import (
@@ -39,7 +41,15 @@ from mainspring.quality.expectations.column_aggregates import (
 from mainspring.quality.expectations.table_shape import RowCountBetween
 from mainspring.quality.expectations.type_names import canonical
 
-__all__ = ["MEASURES", "FreshValues", "NearOther", "RowCountEqualsOther", "RowCountNearOther", "SchemaEvolves"]
+__all__ = [
+    "MEASURES",
+    "FreshValues",
+    "NearOther",
+    "RowCountEqualsOther",
+    "RowCountNearOther",
+    "SchemaEvolves",
+    "SchemaMatches",
+]
 
 MEASURES: dict[str, type[NumberCheck]] = {
     "completeness": ProportionNonNull,
@@ -236,6 +246,39 @@ class SchemaEvolves(_OfOther, frozen=True, kw_only=True):
     def expected(self) -> str:
         """In words."""
         return f"to have columns that changed as allowed since {self.table}"
+
+
+class SchemaMatches(_OfOther, frozen=True, kw_only=True):
+    """The share of the columns of another table that are here, of the same type, lies in a range."""
+
+    subject = "table"
+    table: str
+    min_value: float | None = 1.0
+    max_value: float | None = None
+    strict_min: bool = False
+    strict_max: bool = False
+
+    def before(self, target: Target) -> Mapping[str, tuple[Metric, ...]]:
+        """Both schemas."""
+        return {"": (), self.table: ()}
+
+    def informed(self, target: Target, known: Known) -> Check:
+        """Compare."""
+        other = known.other(self.table)
+        if other is None:
+            return self._first(self.table)
+        mine = known.schema
+        odd = [name for name, kind in other.schema.items() if name not in mine or mine[name].kind != kind.kind]
+        share = 1 - len(odd) / len(other.schema) if other.schema else 1.0
+        ends = {"strict_low": self.strict_min, "strict_high": self.strict_max}
+        passed = in_range(share, self.min_value, self.max_value, **ends)
+        message = "" if passed else f"{', '.join(odd[:10])} of {self.table} are not here"
+        return self._decided(Judgement(passed=passed, observed=share, message=message))
+
+    def expected(self) -> str:
+        """In words."""
+        text = range_text(self.min_value, self.max_value, strict_low=self.strict_min, strict_high=self.strict_max)
+        return f"to have a share of the columns of {self.table} {text}"
 
 
 class FreshValues(Check, frozen=True, kw_only=True):

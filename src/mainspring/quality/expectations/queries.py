@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mainspring.engines.tables import Metric, Query
+from mainspring.engines.tables import Count, Metric, Query
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.hashing import canonical_json
 from mainspring.quality.expectations.base import Answers, Check, Judgement, Known, Schema, Target
 from mainspring.quality.expectations.column_aggregates import NumberCheck
 from mainspring.quality.expectations.other_tables import _Decided
 
-__all__ = ["NoUnexpectedRows", "QueryValueBetween", "ResultsMatch"]
+__all__ = ["NoUnexpectedRows", "QueryRowsShareBetween", "QueryValueBetween", "ResultsMatch"]
 
 _ROWS = 200
 """As many rows of an answer to a query are compared or shown."""
@@ -61,6 +61,27 @@ class QueryValueBetween(NumberCheck, frozen=True, kw_only=True):
         if found["count"] != 1 or len(found["rows"][0]) != 1:
             raise InvalidInput("the query gives no single value", hint="select one expression, without GROUP BY")
         return next(iter(found["rows"][0].values()))
+
+    def expected(self) -> str:
+        """In words."""
+        return f"{super().expected()}: {self.query}"
+
+
+class QueryRowsShareBetween(NumberCheck, frozen=True, kw_only=True):
+    """The rows that a query gives, divided by the rows of the table, lie in a range."""
+
+    subject = "table"
+    what = "share of rows that the query gives"
+    query: str
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """The query, and the rows."""
+        return Query(sql=self.query, limit=1), Count(where=target.where)
+
+    def value(self, target: Target, answers: Answers) -> Any:
+        """The share; None without rows."""
+        found, rows = (answers[metric] for metric in self.metrics(target))
+        return found["count"] / rows if rows else None
 
     def expected(self) -> str:
         """In words."""

@@ -6,6 +6,7 @@ has no place for is kept in `meta` under the form's name and written back.
 
 from __future__ import annotations
 
+from mainspring.quality.formats.dqdl import read_dqdl, write_dqdl
 from mainspring.quality.formats.gx import read_gx, write_gx
 
-__all__ = ["read_gx", "write_gx"]
+__all__ = ["read_dqdl", "read_gx", "write_dqdl", "write_gx"]

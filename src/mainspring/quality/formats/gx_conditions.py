@@ -27,6 +27,8 @@ _ARITHMETIC: dict[type[ast.operator], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%",
 }  # fmt: skip
 _LOGIC = {"&": "and", "|": "or", "~": "not"}
+_TICKS = re.compile(r"""'(?:[^']|'')*'|`([^`]+)`""")
+"""Texts, which stay as they are, and names as Spark quotes them."""
 _TICKED = "mainspring_ticked_"
 
 
@@ -45,7 +47,7 @@ def condition_to_sql(condition: str | Mapping[str, Any], parser: str = "") -> st
     if isinstance(condition, Mapping):
         return _object(condition)
     if parser == "spark":
-        return re.sub(r"`((?:[^`]|``)+)`", lambda found: _name(found.group(1).replace("``", "`")), condition)
+        return _TICKS.sub(lambda found: found.group() if found.group(1) is None else _name(found.group(1)), condition)
     return _Python(condition).sql
 
 
