@@ -106,7 +106,7 @@ def test_checkout_never_overwrites_in_silence(client, tmp_path):
     with pytest.raises(Conflict, match="as b"):
         client.data.checkout("files", into=out)
     assert not (out / "a").exists()
-    client.data.checkout("files", into=out, overwrite=True)
+    client.data.checkout("files", into=out, force=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {"a": b"a", "b": b"b", "other": b"mine too"}
 
 
@@ -119,13 +119,13 @@ def test_checkout_does_not_follow_links_out_of_the_folder(client, tmp_path):
     outside.mkdir()
     (out / "sub").symlink_to(outside)
     with pytest.raises(InvalidInput, match="outside"):
-        client.data.checkout("files", into=out, overwrite=True)
+        client.data.checkout("files", into=out, force=True)
     assert list(outside.iterdir()) == []
     (out / "sub").unlink()
     (out / "sub").mkdir()
     (out / "sub" / "file").symlink_to(outside / "target")
     with pytest.raises(Conflict):
-        client.data.checkout("files", into=out, overwrite=True)
+        client.data.checkout("files", into=out, force=True)
     assert list(outside.iterdir()) == []
 
 
@@ -150,6 +150,9 @@ class Lying:
 
     def upload(self, body):
         return []
+
+    def bring(self, files):
+        pass
 
 
 @pytest.mark.parametrize("answer", [bundle([b"wrong"]), bundle([]), [b""]])

@@ -189,7 +189,7 @@ def checkout(ref: str, folder: Path, store: str, url: str, *, overwrite: bool, a
     mainspring data checkout flights@3 ./flights
     """
     with use_client(store, url) as client, progress_bar(f"checkout {ref}") as progress:
-        written = client.data.checkout(ref, into=folder, overwrite=overwrite, progress=progress)
+        written = client.data.checkout(ref, into=folder, force=overwrite, progress=progress)
     if as_json:
         echo_json([str(path) for path in written])
     else:

@@ -86,7 +86,7 @@ def commit_source(
     """Make a version of a source; see `Data.commit`."""
     check_name(name)
     with take_in(data, source, progress=progress, dvc=dvc) as taken:
-        rows, schema = summarise([each.file for each in taken.local], [each.location for each in taken.local])
+        rows, schema = _summary(taken.local)
         proposal = Proposal(name, msgspec.structs.replace(commit, rows=rows, schema=schema), taken.tree, taken.local)
         return submit(data, proposal, taken.again)
 
@@ -164,6 +164,12 @@ def _take_folder(data: FileWork, top: Path, files: Files, *, progress: Progress 
     if tree.files <= _TABLE_FILES and _is_table(tree):
         local = list(tree.walk())
     return Taken(tree, local, again)
+
+
+def _summary(local: list[LocalFile]) -> tuple[int | None, dict[str, str]]:
+    if not local or not format_of(local[0].file.path):
+        return None, {}
+    return summarise([each.file for each in local], [each.location for each in local])
 
 
 def _is_table(tree: LocalTree) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-__all__ = ["DVC_IGNORE", "IGNORE_FILE", "Rules", "read_rules"]
+__all__ = ["DVC_IGNORE", "IGNORE_FILE", "Rules", "glob_regex", "read_rules"]
 
 IGNORE_FILE = ".mainspringignore"
 """The name of the ignore files of datasets."""
@@ -83,7 +83,7 @@ def _rule(line: str) -> Rule | None:
     if not line:
         return None
     anchored = "/" in line
-    regex = _regex(line.removeprefix("/"))
+    regex = glob_regex(line.removeprefix("/"))
     if regex is None:
         return None
     return Rule(re.compile(regex if anchored else f"(?:.*/)?{regex}", re.DOTALL), takes_in, only_folders)
@@ -99,7 +99,7 @@ def _without_trailing_spaces(line: str) -> str:
     return line[:end]
 
 
-def _regex(glob: str) -> str | None:
+def glob_regex(glob: str) -> str | None:
     """A glob as a regular expression; None where it can match nothing."""
     made, at = "", 0
     while at < len(glob):

@@ -13,7 +13,7 @@ from typing import Protocol, Self
 
 from mainspring.data.bundle import bundle
 from mainspring.data.local_tree import LocalTree, changed
-from mainspring.data.scanning import hash_pieces, read_again
+from mainspring.data.reading import hash_pieces, read_again
 from mainspring.data.types import Progress
 from mainspring.kernel.operations import Download, Upload
 from mainspring.store.service import Storage

@@ -7,26 +7,34 @@ no second time. Memory holds one folder's names, and the pieces that are on thei
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 from blake3 import blake3
 
 from mainspring.data.bundle import BUNDLED_BELOW
 from mainspring.data.ignore import DVC_IGNORE, IGNORE_FILE, Rules, read_rules
-from mainspring.data.local_tree import Found, LocalTree, changed, entries_of, stored_name
+from mainspring.data.local_tree import Found, LocalTree, entries_of, stored_name
+from mainspring.data.reading import Row, Taker, read_large, read_small
 from mainspring.data.stat_cache import FileClock, Folder, Seen, StatCache
 from mainspring.data.trees import Entry, folder
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.store.buckets import check_object_name
 
-__all__ = ["LEFT_OUT", "TEMPORARY", "Taker", "hash_pieces", "list_folder", "read_again", "read_file", "scan"]
+__all__ = [
+    "LEFT_OUT",
+    "TEMPORARY",
+    "fingerprint",
+    "list_folder",
+    "scan",
+]
 
 LEFT_OUT = frozenset({".git", ".mainspring"})
 """Folders that are never a part of a dataset."""
@@ -39,31 +47,20 @@ _AT_ONCE = 32
 _AT_ONCE_BYTES = 2 << 20
 _PIECE = 4 << 20
 _TRIES = 3
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f\\/.\ud800-\udfff][^\x00-\x1f\x7f\\/\ud800-\udfff]{0,59}").fullmatch
+_SHORT = 225  # characters: never more than the bytes that a name may have
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-Row = tuple[str, int, int, int, int, int, int]
-"""Name, size, inode, device, time of modification, time of change, and that of the link itself or 0."""
-
-
-class Taker(Protocol):
-    """Takes in what is read; `transfer.Intake` is one."""
-
-    def small(self, digest: bytes, data: bytes) -> None:
-        """The content of a small file, or a node."""
-        ...
-
-    def large(self, location: str, pieces: Callable[[], Iterator[bytes]]) -> bytes:
-        """The content of a large file, as often as it is asked for; its digest."""
-        ...
-
-    def passed(self, size: int) -> None:
-        """So many bytes did not have to be read."""
-        ...
-
 
 def scan(
-    top: Path, cache: StatCache, clock: FileClock, *, taker: Taker | None = None, dvc: bool = False
+    top: Path,
+    cache: StatCache,
+    clock: FileClock,
+    *,
+    taker: Taker | None = None,
+    dvc: bool = False,
+    plain: bool = False,
 ) -> LocalTree | None:
     """The tree of a folder as it is now; None when there is no file in it.
 
@@ -73,6 +70,7 @@ def scan(
         clock: The clocks of file systems.
         taker: Takes in what is read, when it is to be stored.
         dvc: Honour `.dvcignore` files, too.
+        plain: See every plain file whatever ignore files say, and pass over links and all that cannot be committed.
 
     Raises:
         NotFound: There is no such folder.
@@ -83,13 +81,20 @@ def scan(
     if not os.path.isdir(place):  # noqa: PTH112
         raise NotFound(f"there is no folder {top}")
     with ThreadPoolExecutor(_READERS, thread_name_prefix="read-files") as pool:
-        scanner = _Scanner(cache, clock, taker, pool, (IGNORE_FILE, DVC_IGNORE) if dvc else (IGNORE_FILE,))
+        names = () if plain else (IGNORE_FILE, DVC_IGNORE) if dvc else (IGNORE_FILE,)
+        scanner = _Scanner(cache, clock, taker, pool, names, plain=plain)
         root = scanner.visit(place, "", Rules())
     cache.flush()
     return None if root is None else LocalTree(place, root, scanner.found, cache)
 
 
-def list_folder(place: str, prefix: str = "", rules: Rules = Rules()) -> tuple[list[Row], list[str]]:  # noqa: B008 -- frozen
+def list_folder(
+    place: str,
+    prefix: str = "",
+    rules: Rules = Rules(),  # noqa: B008 -- frozen
+    *,
+    plain: bool = False,
+) -> tuple[list[Row], list[str]]:
     """The files of a folder, each with what tells that it changed, and the names of its subfolders; both sorted."""
     rows: list[Row] = []
     folders: list[str] = []
@@ -102,6 +107,8 @@ def list_folder(place: str, prefix: str = "", rules: Rules = Rules()) -> tuple[l
                 if name[0] == "." and (name.startswith(TEMPORARY) or (is_folder and name in LEFT_OUT)):
                     continue
                 if rules and rules.leaves_out(f"{prefix}{stored_name(name)}", is_folder=is_folder):
+                    continue
+                if plain and not ((is_folder or entry.is_file(follow_symlinks=False)) and _may_be(name)):
                     continue
                 if is_folder:
                     folders.append(name)
@@ -117,6 +124,14 @@ def list_folder(place: str, prefix: str = "", rules: Rules = Rules()) -> tuple[l
     rows.sort()
     folders.sort()
     return rows, folders
+
+
+def _may_be(name: str) -> bool:
+    try:
+        _check_path("", stored_name(name))
+    except InvalidInput:
+        return False
+    return True
 
 
 def _behind(entry: os.DirEntry[str]) -> os.stat_result:
@@ -142,6 +157,8 @@ class _Scanner:
         taker: Taker | None,
         pool: ThreadPoolExecutor,
         ignore_files: Sequence[str],
+        *,
+        plain: bool,
     ) -> None:
         self.found = Found()
         self._cache = cache
@@ -149,20 +166,22 @@ class _Scanner:
         self._taker = taker
         self._pool = pool
         self._ignore_files = ignore_files
+        self._plain = plain
+        self._stamps: dict[int, int] = {}
 
     def visit(self, place: str, prefix: str, above: Rules) -> Entry | None:
         """The entry of a folder, its name left open; None when no file lies in it."""
         rules = self._rules(place, prefix, above)
-        rows, names = list_folder(place, prefix, rules)
+        rows, names = list_folder(place, prefix, rules, plain=self._plain)
         folders: list[Entry] = []
         for name in names:
             stored = check_object_name(stored_name(name))
             made = self.visit(f"{place}/{name}" if place != "/" else f"/{name}", f"{prefix}{stored}/", rules)
             if made is not None:
                 folders.append(msgspec.structs.replace(made, name=stored))
-        fingerprint, below = _digest(rows), _digest(folders)
+        now, below = fingerprint(rows), fingerprint(folders)
         known = self._cache.folder(place)
-        if known and fingerprint and known.fingerprint == fingerprint and known.below == below:
+        if known and now and known.fingerprint == now and known.below == below:
             entry = Entry("", known.size, known.digest.hex(), known.files)
             self.found.places[entry.digest] = place
             if self._taker:
@@ -190,13 +209,12 @@ class _Scanner:
         if self._taker:
             self._taker.passed(sum(each.size for each in seen if each is not None))
         if absent:
-            for row in (rows[each] for each in absent):
-                check_object_name(prefix + stored_name(row[0]))
-            stamps = {device: self._clock.now(device, place) for device in {rows[each][3] for each in absent}}
+            for each in absent:
+                _check_path(prefix, stored_name(rows[each][0]))
+                self._stamp(rows[each][3], place)
             read = self._read([(f"{place}/{rows[each][0]}", rows[each]) for each in absent])
             for at, (row, digest) in zip(absent, read, strict=True):
-                stamp = stamps.get(row[3], 0)
-                trusted = max(row[5], row[6]) < stamp
+                trusted = max(row[5], row[6]) < self._stamps.get(row[3], 0)
                 seen[at] = Seen(row[0], row[1], digest, row[2], row[3], row[4], row[5] if trusted else 0, row[6])
                 rows[at] = row
         files = [each for each in seen if each is not None]
@@ -209,7 +227,7 @@ class _Scanner:
                 self._cache.forget(f"{place}/{gone}")
         whole = all(each.changed for each in files)
         known = Folder(
-            _digest(rows) if whole else b"", _digest(folders), bytes.fromhex(top.digest), top.files, top.size
+            fingerprint(rows) if whole else b"", fingerprint(folders), bytes.fromhex(top.digest), top.files, top.size
         )
         self._cache.keep(place, known, files, folders)
         self.found.places[top.digest] = place
@@ -217,14 +235,19 @@ class _Scanner:
             self.found.fresh.add(top.digest)
         return top
 
+    def _stamp(self, device: int, place: str) -> None:
+        """Ask the clock of a file system once, before any file on it is read: what changes from then on is seen."""
+        if device not in self._stamps:
+            self._stamps[device] = self._clock.now(device, place)
+
     def _read(self, wanted: list[tuple[str, Row]]) -> Iterator[tuple[Row, bytes]]:
         """Digests of files, in their order, each with how the file was when it was read."""
         taker = self._taker
         for batch in _batches(wanted):
             if batch[0][1][1] >= BUNDLED_BELOW:
-                yield from (_read_large(location, row, taker) for location, row in batch)
+                yield from (read_large(location, row, taker) for location, row in batch)
             elif len(wanted) < _AT_ONCE:
-                for row, digest, data in _read_small(batch):
+                for row, digest, data in read_small(batch):
                     if taker:
                         taker.small(digest, data)
                     yield row, digest
@@ -232,33 +255,17 @@ class _Scanner:
                 yield from self._read_ahead(batch)
 
     def _read_ahead(self, small: list[tuple[str, Row]]) -> Iterator[tuple[Row, bytes]]:
-        for found in _ordered(self._pool, _read_small, _portions(small)):
+        for found in _ordered(self._pool, read_small, _portions(small)):
             for row, digest, data in found:
                 if self._taker:
                     self._taker.small(digest, data)
                 yield row, digest
 
 
-def read_file(location: str, taker: Taker | None) -> tuple[bytes, int]:
-    """Digest and size of one file, which is taken in."""
-    try:
-        size = os.stat(location).st_size  # noqa: PTH116 -- as text, as everything here
-    except OSError as error:
-        raise InvalidInput(f"{location} cannot be read: {error.strerror}") from error
-    row: Row = (location, size, 0, 0, 0, 0, 0)
-    if size >= BUNDLED_BELOW:
-        row, digest = _read_large(location, row, taker)
-        return digest, row[1]
-    ((row, digest, data),) = _read_small([(location, row)])
-    if taker:
-        taker.small(digest, data)
-    return digest, row[1]
-
-
-def read_again(location: str, digest: bytes, size: int, taker: Taker) -> None:
-    """Take in a file that was hashed before; raises `Conflict` when it is another now."""
-    if read_file(location, taker) != (digest, size):
-        raise changed(location)
+def _check_path(prefix: str, name: str) -> None:
+    """Raise `InvalidName` for what cannot be a path in a dataset; quick about what is plain."""
+    if not (_PLAIN(name) and len(prefix) + len(name) < _SHORT):
+        check_object_name(prefix + name)
 
 
 def _same(before: Seen | None, row: Row) -> Seen | None:
@@ -317,82 +324,11 @@ def _ordered(pool: ThreadPoolExecutor, work: Callable[[_T], _R], items: Iterator
             each.cancel()
 
 
-def _read_small(wanted: list[tuple[str, Row]]) -> list[tuple[Row, bytes, bytes]]:
-    """Content and digest of small files, each with how it was while it was read."""
-    found = []
-    for location, row in wanted:
-        for _ in range(_TRIES):
-            handle = _open(location)
-            try:
-                before = os.fstat(handle)
-                data = os.read(handle, before.st_size + 1)
-                after = os.fstat(handle)
-            finally:
-                os.close(handle)
-            if _still(before, after) and len(data) == before.st_size < BUNDLED_BELOW:
-                found.append((_row(row, before), blake3(data).digest(), data))
-                break
-        else:
-            raise changed(location)
-    return found
-
-
-def _read_large(location: str, row: Row, taker: Taker | None) -> tuple[Row, bytes]:
-    """The digest of a large file, which is taken in on the way."""
-    handle = _open(location)
-    try:
-        before = os.fstat(handle)
-        digest = taker.large(location, lambda: _pieces(handle)) if taker else hash_pieces(_pieces(handle))
-        if not _still(before, os.fstat(handle)):
-            raise changed(location)
-    except OSError as error:
-        raise InvalidInput(f"{location} cannot be read: {error.strerror}") from error
-    finally:
-        os.close(handle)
-    return _row(row, before), digest
-
-
-def hash_pieces(pieces: Iterator[bytes]) -> bytes:
-    """The digest of a large file, on several cores."""
-    whole = blake3(max_threads=blake3.AUTO)
-    for piece in pieces:
-        whole.update(piece)
-    return whole.digest()
-
-
-def _pieces(handle: int) -> Iterator[bytes]:
-    """What is in an open file, from its beginning, as often as it is asked for."""
-    at = 0
-    while piece := os.pread(handle, _PIECE, at):
-        at += len(piece)
-        yield piece
-
-
-def _open(location: str) -> int:
-    try:
-        return os.open(location, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise changed(location) from None
-    except OSError as error:
-        raise InvalidInput(f"{location} cannot be read: {error.strerror}") from error
-
-
-def _still(before: os.stat_result, after: os.stat_result) -> bool:
-    return (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ctime_ns,
-    )
-
-
-def _row(row: Row, found: os.stat_result) -> Row:
-    return (row[0], found.st_size, found.st_ino, found.st_dev, found.st_mtime_ns, found.st_ctime_ns, row[6])
-
-
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def _digest(rows: Sequence[Row] | Sequence[Entry]) -> bytes:
+def fingerprint(rows: Sequence[Row] | Sequence[Entry]) -> bytes:
+    """Over all that is known of the files of a folder, or the entries of its subfolders, in order of their names."""
     try:
         return blake3(_encode(rows)).digest()
     except UnicodeEncodeError:  # a name that is not Unicode; it is refused where it is read

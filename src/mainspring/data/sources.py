@@ -15,7 +15,8 @@ from typing import Any
 from mainspring.data.frames import as_frame
 from mainspring.data.local_tree import LocalFile
 from mainspring.data.parquet import write_parquet
-from mainspring.data.scanning import LEFT_OUT, Taker, read_file
+from mainspring.data.reading import Taker, read_file
+from mainspring.data.scanning import LEFT_OUT
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.hashing import hasher
 from mainspring.lineage.types import File
