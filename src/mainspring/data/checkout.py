@@ -205,11 +205,12 @@ class _Contents:
 
     def _bytes_of(self, files: Sequence[File], blobs: Iterator[bytes]) -> Iterator[tuple[File, Iterable[Buffer], bool]]:
         """Files with their bytes, and whether these were checked already."""
+        trusted = self._data.is_here
         for file in files:
             if self._is_small(file):
                 blob = next(blobs, None)
                 # What comes out of a store on this machine was checked in this process.
-                if blob is None or not (self._data.is_here or digest_bytes(blob) == file.digest):
+                if blob is None or not (trusted or digest_bytes(blob) == file.digest):
                     hint = "run `mainspring verify`"
                     raise Damaged(f"what arrived for {file.path} does not match its digest", hint=hint)
                 self.meter.add(len(blob))
@@ -222,7 +223,7 @@ class _Contents:
             yield piece
             self.meter.add(len(piece))
 
-    def _cloned(self, file: File, target: Path) -> bool:
+    def _cloned(self, file: File, target: str) -> bool:
         """From the cache, when a checked copy is there and the file system shares its bytes."""
         if not self._clones or file.size < BUNDLED_BELOW or not self._cache.has(file.digest):
             return False
@@ -237,7 +238,7 @@ class _Contents:
         """Hard links to checked files of the cache; a copy where there cannot be one."""
         copies = dict(zip((file.digest for file in files), self._data.local_copies(files), strict=True))
 
-        def fill(file: File, target: Path) -> bool:
+        def fill(file: File, target: str) -> bool:
             made = hard_link(copies[file.digest], target)
             if made:
                 self.meter.add(file.size)

@@ -30,7 +30,7 @@ __all__ = ["Content", "Fill", "FolderWriter", "sweep"]
 
 _STAGED = 64
 _TICK = 0.001
-Fill = Callable[[File, Path], bool]
+Fill = Callable[[File, str], bool]
 """Makes a file at a path in another way than by writing it; False where that cannot be."""
 Content = tuple[File, Iterable[Buffer], bool]
 """A file, its bytes, and whether these were seen to match its digest."""
@@ -227,7 +227,7 @@ def _write_one(
     checked: bool,
     fill: Fill | None,
 ) -> os.stat_result:
-    if fill is not None and fill(file, hidden / name):
+    if fill is not None and fill(file, f"{hidden}/{name}"):
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
     try:

@@ -22,24 +22,24 @@ _CLONE = 0x40049409  # FICLONE, linux/fs.h
 _READ_ONLY = 0o444
 
 
-def reflink(source: Path, target: Path) -> bool:
+def reflink(source: Path, target: str | Path) -> bool:
     """Make a new file that shares the bytes of another; False, and no file, where the file system cannot."""
     try:
-        with source.open("rb") as one, target.open("xb") as other:
+        with source.open("rb") as one, Path(target).open("xb") as other:
             fcntl.ioctl(other.fileno(), _CLONE, one.fileno())
     except OSError:
         with suppress(FileNotFoundError):
-            if target.stat().st_size == 0:
-                target.unlink()
+            if Path(target).stat().st_size == 0:
+                Path(target).unlink()
         return False
     return True
 
 
-def hard_link(source: Path, target: Path) -> bool:
+def hard_link(source: Path, target: str | Path) -> bool:
     """Give a file a second name, and take from everybody the right to write to it; False where that cannot be."""
     try:
         os.link(source, target)
     except OSError:
         return False
-    target.chmod(_READ_ONLY)
+    Path(target).chmod(_READ_ONLY)
     return True

@@ -29,6 +29,7 @@ from mainspring.store.blob_tables import (
     IndexDatabase,
     batched,
     find_rows,
+    find_sizes,
     loose_object,
     mark_damaged,
     record_rows,
@@ -191,11 +192,8 @@ class Blobs:
 
     def sizes(self, digests: Iterable[str]) -> dict[str, int]:
         """Bytes of those blobs that are here and not known to be damaged; what is to go soon is still here."""
-        sizes: dict[str, int] = {}
         with self.database.read() as tx:
-            for batch in batched(dict.fromkeys(digests), _LOOKUP):
-                sizes.update((row.digest, row.size) for row in find_rows(tx, batch).values() if not row.damaged)
-        return sizes
+            return {digest: size for digest, size, damaged, _ in find_sizes(tx, digests) if not damaged}
 
     def exists(self, digest: str) -> bool:
         """Whether the blob is here and not known to be damaged."""
@@ -267,11 +265,9 @@ class Blobs:
     def _absent(self, digests: Iterable[str]) -> tuple[list[str], int]:
         """Which of these must be stored, and the epoch at that moment."""
         wanted = list(dict.fromkeys(digests))
-        present: set[str] = set()
         with self.database.read() as tx:
-            for batch in batched(wanted, _LOOKUP):
-                found = find_rows(tx, batch).values()
-                present.update(row.digest for row in found if not row.damaged and not row.condemned_at)
+            found = find_sizes(tx, wanted)
+            present = {digest for digest, _, damaged, condemned in found if not (damaged or condemned)}
             absent = [digest for digest in wanted if digest not in present]
             return absent, current_epoch(tx) if absent else 0
 

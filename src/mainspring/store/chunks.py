@@ -59,6 +59,9 @@ class Pieces:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
+        if self._rest.nbytes >= size:
+            part, self._rest = self._rest[:size], self._rest[size:]
+            return bytes(part)
         parts: list[memoryview] = []
         while size > 0:
             if not self._rest:
