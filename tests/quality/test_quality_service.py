@@ -125,7 +125,7 @@ def test_an_evaluation_is_kept_with_its_comparison_and_its_decision(weather):
     plain = weather.quality.evaluate("hours", [1.0, 2.0, 3.5], [1.0, 2.5, 3.0], task="regression")
     assert plain.evaluation["mae"].value == pytest.approx(1 / 3)
     with pytest.raises(InvalidInput, match="not a task"):
-        weather.quality.evaluate("x", [0, 1], [0.1, 0.2], task="ranking")
+        weather.quality.evaluate("x", [0, 1], [0.1, 0.2], task="guessing")
 
 
 def test_a_report_of_another_sort_is_not_handed_out(weather):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage import graph
 from mainspring.quality import recording
+from mainspring.quality.evaluation.making import make_report
 from mainspring.quality.evaluation.report import EvaluationReport
 from mainspring.quality.keeping import KeepingService
 
@@ -39,6 +39,7 @@ class EvaluationOperations(KeepingService):
         facts: dict[str, Any] = {"report": "evaluation", "rows": report.evaluation.count, "metrics": values}
         if report.decision is not None:
             facts |= {"gate": report.decision.gate, "passed": report.decision.passed}
+            facts["verdict"] = report.decision.verdict
         with self.store.write() as tx:
             made = recording.add_report(
                 tx, "evaluation", f"evaluation/{name}", file=file, facts=facts, used=used, run_id=run_id
@@ -63,6 +64,9 @@ class EvaluationOperations(KeepingService):
         gate: Any = None,
         baseline: Any = None,
         importances: Iterable[Any] = (),
+        sensitive: Any = None,
+        search: bool = False,
+        parts: Mapping[str, Any] | None = None,
         run_id: str = "",
         **options: Any,
     ) -> EvaluationReport:
@@ -71,28 +75,30 @@ class EvaluationOperations(KeepingService):
         Args:
             name: What to file the report under, usually the model's name.
             labels: One per row.
-            scores: Probabilities of the positive class, or predicted numbers.
-            task: `binary` or `regression`.
+            scores: Probabilities of the positive class, or of every class, or predicted numbers, by the task.
+            task: `binary`, `multiclass`, `multilabel`, `regression`, `quantile`, `ranking` or `forecast`.
             model: Reference of the model that was evaluated.
             dataset: Reference of the data it was evaluated on.
             champion: The scores of the model in use, for the same rows.
             gate: A `Gate`.
             baseline: An `Evaluation` that the gate measures against when there is no champion.
             importances: What `permutation_importance` gave, to keep with it.
+            sensitive: The features whose groups a binary classifier should treat alike; see `evaluate_fairness`.
+            search: Whether to search the columns of `frame=` for slices with greater losses; see `find_slices`.
+            parts: Further parts of the report by name: `robustness`, `explanation`, `effects`, `threshold`, `notes`.
             run_id: The run (a step, a training) that evaluated, instead of a run of its own.
-            options: Passed to `evaluate_binary` or `evaluate_regression`: `frame=`, `slices=`, `threshold=` and so on.
-        """
-        from mainspring.quality import evaluation as ev
+            options: Passed to the evaluation of the task: `frame=`, `slices=`, `threshold=`, `weights=` and so on.
 
-        if task not in {"binary", "regression"}:
-            raise InvalidInput(f"{task!r} is not a task", known=["binary", "regression"])
-        judge, pair = ev.evaluate_regression, ev.compare_regression
-        if task == "binary":
-            judge, pair = ev.evaluate_binary, ev.compare_binary  # type: ignore[assignment]  # the options differ
-        found = judge(labels, scores, model=model, dataset=dataset, **options)
-        comparison = None if champion is None else pair(labels, champion=champion, candidate=scores)
-        decision = None if gate is None else gate.decide(found, baseline=baseline, comparison=comparison)
-        report = EvaluationReport(
-            evaluation=found, comparison=comparison, decision=decision, importances=tuple(importances)
-        )
+        Example:
+            >>> import tempfile
+            >>> from mainspring.client import connect
+            >>> with connect(tempfile.mkdtemp()) as client:
+            ...     report = client.quality.evaluate("m", [0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+            ...     client.quality.evaluation(report.ref).evaluation["auc"].value
+            0.75
+        """
+        report = make_report(
+            labels, scores, task=task, model=model, dataset=dataset, champion=champion, gate=gate, baseline=baseline,
+            importances=importances, sensitive=sensitive, search=search, parts=parts or {}, options=options,
+        )  # fmt: skip
         return self.record_evaluation(name, report=report, model=model, dataset=dataset, run_id=run_id)

