@@ -14,6 +14,7 @@ __all__ = [
     "CONTENTS",
     "DELETIONS",
     "ERASED",
+    "LABELS",
     "LFS_LOCKS",
     "LFS_OBJECTS",
     "MIGRATIONS",
@@ -22,6 +23,7 @@ __all__ = [
     "Content",
     "Deletion",
     "Erased",
+    "Label",
     "WholeTree",
 ]
 
@@ -76,10 +78,23 @@ class WholeTree(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class Label(msgspec.Struct, frozen=True):
+    """A tag of a version, or its note."""
+
+    artifact_id: str
+    workspace: str
+    name: str
+    """The key of a tag; empty for the note."""
+    value: str
+    set_at: datetime
+    set_by: str
+
+
 CONTENTS = Table("dataset_content", Content)
 DELETIONS = Table("dataset_deletion", Deletion)
 ERASED = Table("dataset_erased", Erased)
 REMOTES = Table("dataset_remote", Remote)
+LABELS = Table("dataset_label", Label)
 TREES = Table("dataset_tree", WholeTree)
 LFS_OBJECTS = Table("lfs_object", LfsObject)
 LFS_LOCKS = Table("lfs_lock", LfsLock)
@@ -158,6 +173,22 @@ CREATE TABLE dataset_erased (
   PRIMARY KEY (artifact_id, erasure_id)
 );
 CREATE INDEX dataset_erased_by_tree ON dataset_erased (before);
+CREATE TABLE dataset_forgotten (
+  workspace TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  erasure_id TEXT NOT NULL,
+  PRIMARY KEY (workspace, digest)
+);
+CREATE TABLE dataset_label (
+  artifact_id TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  set_at BIGINT NOT NULL,
+  set_by TEXT NOT NULL,
+  PRIMARY KEY (artifact_id, name)
+);
+CREATE INDEX dataset_label_by_name ON dataset_label (workspace, name);
 CREATE TABLE dataset_tree (
   digest TEXT PRIMARY KEY,
   files BIGINT NOT NULL,
