@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mainspring.quality.drift import statistics
 from mainspring.quality.drift.cells import Cell, Common, cells_of, cells_to_test, common_of, rare_categories
+from mainspring.quality.drift.histograms import overlay_columns
 from mainspring.quality.drift.types import ColumnDrift, DriftLimits, DriftVerdict
 from mainspring.quality.profiles.types import ColumnProfile
 from mainspring.quality.profiles.vectors import Vectors
@@ -15,6 +16,7 @@ __all__ = ["changed", "compare_column", "reason_of"]
 
 _LEAST = 6.5  # expected rows of a cell of numbers in the test; cells can be chosen so
 _LEAST_CATEGORY = 2.0  # of a category, below which the law of the test does not hold
+_DRAWN = 30  # bins of the histograms in a report
 _SECOND = 0.05  # the share of the level that the second test of a column takes
 _NUMBERS = {"number", "moment"}
 
@@ -64,6 +66,7 @@ def compare_column(
         reason=f"fewer than {limits.rows} rows" if few else "",
         cells=tuple(cells),
         family=reference.family,
+        overlay=overlay_columns(reference, current, bins=_DRAWN),
     )
 
 

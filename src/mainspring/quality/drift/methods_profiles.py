@@ -37,12 +37,6 @@ def profile_score(name: str, reference: ColumnProfile, current: ColumnProfile, *
         return number_score(name, *(_values(each) for each in (reference, current)))
     if name == "t_test":
         return _t_test(reference.moments, current.moments)
-    if (
-        name in {"psi", "kl_div", "jensenshannon"}
-        and reference.sketch.is_exact
-        and len(reference.sketch.counts) <= _FEW
-    ):
-        return category_score(name, _counts(reference), _counts(current))
     if name in {"psi", "kl_div", "jensenshannon", "hellinger"}:
         return _binned(name, common)
     if name == "ks":

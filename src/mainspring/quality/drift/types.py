@@ -8,6 +8,7 @@ import msgspec
 
 from mainspring.kernel.errors import InvalidInput, NotFound, nearest
 from mainspring.quality.drift.cells import Cell
+from mainspring.quality.drift.histograms import Overlay
 
 __all__ = ["RANK", "ColumnDrift", "DriftLimits", "DriftReport", "DriftVerdict"]
 
@@ -61,6 +62,8 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     method: str = ""
     score: float | None = None
     threshold: float | None = None
+    overlay: Overlay | None = None
+    """Both distributions over one axis, ready to draw."""
 
     @property
     def priority(self) -> float:

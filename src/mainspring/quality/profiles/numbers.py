@@ -19,6 +19,7 @@ is a function of the set of values alone. Hence
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import struct
@@ -195,13 +196,30 @@ class Sketch(msgspec.Struct, frozen=True, omit_defaults=True):
         if not self.counts:
             return None
         target, below = q * self.n, 0
-        low = high = 0.0
+        level = key = 0
         for level, key, count in self.leaves():
-            low, high = leaf_edges(level, key)
             if below + count >= target:
+                low, high = leaf_edges(level, key)
                 return low + (high - low) * max(target - below, 0.0) / count
             below += count
-        return high
+        return leaf_edges(level, key)[1]
+
+    def ranks(self, values: Sequence[float]) -> list[float]:
+        """How many values lie below each of these, interpolated within the bucket that it falls into."""
+        keys, inner = self.keys, dict(self.inner)
+        below = [0, *itertools.accumulate(self.counts)]
+        found = []
+        for value in values:
+            wanted = key_of(value) >> self.level
+            place = bisect.bisect_left(keys, wanted)
+            rank = float(below[place])
+            if place < len(keys) and keys[place] == wanted:
+                low, high = self.edges(wanted)
+                part = inner.get(wanted, Sketch())
+                share = (value - low) / (high - low) if high > low else 0.0
+                rank += (self.counts[place] - part.n) * share + (part.ranks([value])[0] if part.counts else 0.0)
+            found.append(rank)
+        return found
 
     def points(self) -> list[tuple[float, int]]:
         """Each bucket's midpoint and count."""
