@@ -309,7 +309,7 @@ def test_few_requests_ask_what_is_missing(stores, folder, tmp_path):
             return super().head(name)
 
     depot = BucketDepot(Counting(remote), address=remote, cache=tmp_path / "known")
-    here = a._here()
+    here = a.own_depot()
     copy_versions(here, depot, here.history("photos").versions, there=depot.history("photos"))
     assert len(asked) < 12
     asked.clear()

@@ -397,6 +397,7 @@ def test_every_column_that_may_name_a_blob_is_on_the_hooks_page(store):
         ("model_version", "digest"),
         ("model_approval", "digest"),
         ("logged_model_metric", "dataset_digest"),
+        ("dataset_forgotten", "digest"),
         ("dataset_tree", "digest"),  # says that a node is whole, and keeps none
     }
     with store.read() as tx:

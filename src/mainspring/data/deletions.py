@@ -50,7 +50,7 @@ class KeepRule(msgspec.Struct, frozen=True):
     aliased: bool = True
     """Those that an alias points at."""
     tagged: bool = True
-    """Those that have a tag."""
+    """Those that have tags, in their metadata."""
     used: bool = True
     """Those that a run used: a training, a validation, another commit."""
 
@@ -145,8 +145,8 @@ def set_keep_rule(tx: Transaction, name: str, rule: KeepRule | None) -> None:
     tx.note(f"{KIND}/{name or '*'}", retention=None if rule is None else msgspec.to_builtins(rule))
 
 
-def doomed_by(tx: Transaction, name: str, rule: KeepRule, *, tagged: set[str]) -> list[Artifact]:
-    """The versions of a dataset that a rule does not keep, oldest first; `tagged` are ids of those that have a tag."""
+def doomed_by(tx: Transaction, name: str, rule: KeepRule) -> list[Artifact]:
+    """The versions of a dataset that a rule does not keep, oldest first."""
     living: list[Artifact] = []
     before = 0
     while page := listing.versions(tx, KIND, name, limit=_PAGE, before=before):
@@ -160,9 +160,14 @@ def doomed_by(tx: Transaction, name: str, rule: KeepRule, *, tagged: set[str]) -
         for each in living[: max(1, rule.last) - 1 : -1]
         if not (rule.days and to_micros(each.created_at) > since)
         and not (rule.aliased and each.version in aliased)
-        and not (rule.tagged and each.id in tagged)
+        and not (rule.tagged and _tags(each))
         and not (rule.used and listing.users_of(tx, each.id))
     ]
+
+
+def _tags(artifact: Artifact) -> bool:
+    known = artifact.metadata
+    return bool(known.get("tags") or known.get("metadata", {}).get("tags") or known.get("born", {}).get("tags"))
 
 
 def expire_deleted(tx: Transaction, before: int, write: bool) -> int:  # noqa: FBT001 -- a hook's signature

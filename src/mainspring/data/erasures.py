@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
 
 from mainspring.data.tables import CONTENTS, ERASED, Content, Erased
 from mainspring.data.types import KIND
+from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict
 from mainspring.lineage import lifetime
 from mainspring.lineage.types import Artifact
+from mainspring.store.blob_tables import batched
 from mainspring.store.transaction import Transaction
 
-__all__ = ["Rewritten", "check_not_erased", "erased_of", "rewrite_version"]
+__all__ = ["Rewritten", "check_not_erased", "erased_of", "forget_files", "forgotten_files", "rewrite_version"]
+
+_IN = 500
 
 
 class Rewritten(msgspec.Struct, frozen=True):
@@ -31,7 +37,8 @@ class Rewritten(msgspec.Struct, frozen=True):
 
 def check_not_erased(tx: Transaction, tree: str) -> None:
     """Refuse a content that was written again because a part of it had to be forgotten."""
-    found = tx.row("SELECT name, version, erasure_id FROM dataset_erased WHERE before = ? LIMIT 1", (tree,))
+    query = "SELECT name, version, erasure_id FROM dataset_erased WHERE before = ? AND workspace = ? LIMIT 1"
+    found = tx.row(query, (tree, caller().workspace))
     if found is not None:
         name, version, erasure_id = found
         raise Conflict(
@@ -39,6 +46,27 @@ def check_not_erased(tx: Transaction, tree: str) -> None:
             hint=f"take the content without it: mainspring data checkout {name}@{version}",
             details={"erasure": erasure_id},
         )
+
+
+def forget_files(tx: Transaction, digests: Sequence[str], erasure_id: str) -> None:
+    """Write down files that must not come back."""
+    tx.many(
+        "INSERT INTO dataset_forgotten (digest, workspace, erasure_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        [(each, caller().workspace, erasure_id) for each in digests],
+    )
+
+
+def forgotten_files(tx: Transaction, digests: Iterable[str]) -> str:
+    """One of the files that had to be forgotten, or an empty text."""
+    workspace = caller().workspace
+    if tx.value("SELECT 1 FROM dataset_forgotten WHERE workspace = ? LIMIT 1", (workspace,)) is None:
+        return ""
+    for batch in batched(digests, _IN):
+        marks = ", ".join("?" * len(batch))
+        query = f"SELECT digest FROM dataset_forgotten WHERE workspace = ? AND digest IN ({marks}) LIMIT 1"  # noqa: S608
+        if (found := tx.value(query, (workspace, *batch))) is not None:
+            return str(found)
+    return ""
 
 
 def erased_of(tx: Transaction, artifact_id: str) -> list[Erased]:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -24,6 +25,9 @@ from mainspring.data.types import KIND, Progress
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, StorageError, nearest
 from mainspring.kernel.names import parse_reference
 from mainspring.lineage.types import File
+
+if TYPE_CHECKING:
+    from mainspring.data.forget_work import ForgetWork
 
 __all__ = ["RemoteWork"]
 
@@ -61,7 +65,7 @@ class RemoteWork(FileWork, RemoteOperations):
             ['dataset/numbers@1']
         """
         with self._remote(remote, token=token, make=True) as (_, there):
-            return self._transfer(self._here(), there, dataset, progress=progress, workers=workers)
+            return self._transfer(self.own_depot(), there, dataset, progress=progress, workers=workers)
 
     def pull(
         self,
@@ -91,7 +95,7 @@ class RemoteWork(FileWork, RemoteOperations):
                 hint = "mainspring data remote add NAME URL; the rest of the files is fetched from it when it is read"
                 raise InvalidInput("a part is pulled from a remote that has a name", hint=hint)
             return self._transfer(
-                there, self._here(), dataset, wanted=wanted, remote=name, progress=progress, workers=workers
+                there, self.own_depot(), dataset, wanted=wanted, remote=name, progress=progress, workers=workers
             )
 
     def remote_history(self, dataset: str = "", remote: str = "", *, token: str = "") -> list[VersionRecord]:
@@ -121,7 +125,7 @@ class RemoteWork(FileWork, RemoteOperations):
     def bring(self, files: Sequence[File]) -> None:
         """See to it that files of versions that were pulled in part are here, before they are read."""
         names = self.partial_remotes() if files else []
-        here = self._here()
+        here = self.own_depot()
         absent = set(here.missing([file.digest for file in files])) if names else set()
         for name in names:
             if not absent:
@@ -131,8 +135,15 @@ class RemoteWork(FileWork, RemoteOperations):
                 copy_blobs(there, here, {file.digest: file.size for file in files if file.digest in found})
                 absent -= found
 
-    def _here(self) -> ServiceDepot:
-        return ServiceDepot(self, self.storage, address="this store")
+    def own_depot(self) -> ServiceDepot:
+        """This store as one end of a transfer."""
+        return ServiceDepot(cast("ForgetWork", self), self.storage, address="this store")
+
+    @contextmanager
+    def remote_depot(self, remote: str) -> Iterator[Depot]:
+        """A remote as one end of a transfer."""
+        with self._remote(remote) as (_, depot):
+            yield depot
 
     @contextmanager
     def _remote(self, remote: str, *, token: str = "", make: bool = False) -> Iterator[tuple[str, Depot]]:

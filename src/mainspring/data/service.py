@@ -7,13 +7,14 @@ composed of operations only, so it is the same on a folder and on a server.
 
 from __future__ import annotations
 
-from mainspring.data.remote_work import RemoteWork
-from mainspring.data.service_folders import FolderWork
+from mainspring.data.forget_work import ForgetWork
+from mainspring.data.service_git import GitWork
+from mainspring.data.service_labels import LabelOperations
 from mainspring.data.service_lfs import LfsOperations
 from mainspring.data.service_tables import TableWork
 
 __all__ = ["Data"]
 
 
-class Data(TableWork, FolderWork, RemoteWork, LfsOperations, room="data"):
+class Data(TableWork, GitWork, ForgetWork, LabelOperations, LfsOperations, room="data"):
     """Dataset versions."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mainspring.data.bundle import BUNDLED_BELOW, bundle, unbundle
 from mainspring.data.differences import diff_files
-from mainspring.data.erasures import check_not_erased
+from mainspring.data.erasures import check_not_erased, forgotten_files
 from mainspring.data.remotes.partial import set_partial, set_whole
 from mainspring.data.tables import CONTENTS, Content
 from mainspring.data.trees import changes, walk
@@ -59,11 +59,18 @@ class VersionOperations(RoomService):
         partial = bool(commit.partial)
         for look in range(1, _LOOKS + 1):
             new = look_below(self.store, tree)
+            self._refuse_forgotten(new)
             seen = look_at(self.store, new, partial=partial)
             with self.store.write() as tx:
                 if make_whole(tx, new, seen, partial=partial, surely=look == _LOOKS):
                     return self._record(tx, name, new, commit)
         raise Conflict(f"garbage was collected again and again while {name!r} was recorded", hint="commit it again")
+
+    def _refuse_forgotten(self, new: NewTree) -> None:
+        with self.store.read() as tx:
+            if found := forgotten_files(tx, new.blobs):
+                hint = "leave the file out, or write it without what had to be forgotten"
+                raise Conflict(f"file {found} was removed because a part of it had to be forgotten", hint=hint)
 
     def _record(self, tx: Transaction, name: str, new: NewTree, commit: Commit) -> DatasetVersion:
         check_not_erased(tx, new.root)

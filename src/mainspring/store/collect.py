@@ -16,7 +16,7 @@ Every step is whole or not there, and a later collection goes on where one was k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ from mainspring.store.transaction import Transaction
 if TYPE_CHECKING:
     from mainspring.store.store import Store
 
-__all__ = ["GarbageReport", "collect_garbage", "watching"]
+__all__ = ["Collection", "GarbageReport", "collect_garbage", "watching"]
 
 Progress = Callable[[str, int, int], None]
 _PAGE = 2000
@@ -85,7 +85,7 @@ class _Found(msgspec.Struct):
     pardon: list[str] = []
     waiting: int = 0
     waiting_bytes: int = 0
-    marks: Marks | None = None
+    marks: Marks = msgspec.field(default_factory=Marks)
 
 
 _watcher: ContextVar[Progress | None] = ContextVar("mainspring.collect.progress", default=None)
@@ -116,24 +116,24 @@ def collect_garbage(
     """
     if not (0 <= grace <= _LONGEST and 0 <= hold <= _LONGEST):
         raise InvalidInput("a grace and a hold are durations of at most a thousand years")
-    return _Collection(store, grace, hold, progress or _watcher.get() or _silent).run(dry_run=dry_run)
+    return Collection(store, grace, hold, progress or _watcher.get() or _silent).run(dry_run=dry_run)
 
 
-class _Collection:
+class Collection:
     """One collection."""
 
-    def __init__(self, store: Store, grace: float, hold: float, progress: Progress) -> None:
+    def __init__(self, store: Store, grace: float, hold: float, progress: Progress | None = None) -> None:
         self._store = store
         self._database = store.database
         self._bucket = store.blobs.bucket
         self._grace, self._hold = round(grace * _SECOND), round(hold * _SECOND)
-        self._progress = progress
+        self._progress = progress or _silent
         self._deleted = self._freed = 0
 
     def run(self, *, dry_run: bool) -> GarbageReport:
         expired = self._expire(write=not dry_run)
         if not dry_run:
-            self._delete_doomed()
+            self.delete_doomed()
         found = self._look()
         unreachable = len(found.condemn) + found.waiting + len(found.remove)
         unreachable_bytes = found.condemn_bytes + found.waiting_bytes + sum(row.stored for row in found.remove)
@@ -144,11 +144,11 @@ class _Collection:
             self._release(found)
             self._condemn(found)
             removed = self._remove(found.remove if self._hold else self._look().remove)
-            self._doom_strays()
-            self._delete_doomed()
+            self.doom_strays(after=max(self._grace, self._hold))
+            self.delete_doomed()
             rewritten, written = rewrite_packs(self._bucket, self._database, progress=self._progress)
             self._freed -= written
-            self._delete_doomed()
+            self.delete_doomed()
         removed_bytes = sum(row.stored for row in removed)
         return GarbageReport(
             blobs=found.blobs,
@@ -180,30 +180,41 @@ class _Collection:
 
     def _look(self) -> _Found:
         """Mark what is referred to, and say of every blob what is to become of it."""
-        marks = Marks()
-        found = _Found(marks=marks)
-        columns = blob_columns()
         with self._database.read() as tx:
-            found.now = now = tx.now_micros
-            for done, column in enumerate(columns):
-                self._progress("references", done, len(columns))
-                for digest in digests_in(tx, column):
-                    marks.add(digest)
+            now = tx.now_micros
             total = int(tx.value("SELECT count(*) FROM blob_entry") or 0)
-        for room in ROOMS:
-            if room.reach:
-                self._progress("folders", 0, 1)
-                for digest in load(room.reach)(self._store):
-                    marks.add(digest)
-        for row in self._rows(CHUNKED):
-            if row.digest in marks or row.created_at > now - self._grace:
-                self._mark_chunks(row, marks)
+        found = _Found(now=now, marks=self.mark())
+        marks = found.marks
         for row in self._rows():
             found.blobs += 1
             found.bytes += row.stored
             self._progress("blobs", found.blobs, max(total, found.blobs))
             self._judge(row, found, reached=row.digest in marks, now=now)
         return found
+
+    def mark(self, *, besides: Container[str] = ()) -> Marks:
+        """Everything that is referred to, and the chunks of large blobs that are or that are younger than the grace.
+
+        Args:
+            besides: Blobs that do not keep their chunks by being young.
+        """
+        marks, columns = Marks(), blob_columns()
+        with self._database.read() as tx:
+            now = tx.now_micros
+            for done, column in enumerate(columns):
+                self._progress("references", done, len(columns))
+                for digest in digests_in(tx, column):
+                    marks.add(digest)
+        for room in ROOMS:
+            if room.reach:
+                self._progress("folders", 0, 1)
+                for digest in load(room.reach)(self._store):
+                    marks.add(digest)
+        for row in self._rows(CHUNKED):
+            young = row.created_at > now - self._grace and row.digest not in besides
+            if row.digest in marks or young:
+                self._mark_chunks(row, marks)
+        return marks
 
     def _release(self, found: _Found) -> None:
         """Let the rooms let go of what leads to blobs that nothing refers to, before these count as absent."""
@@ -300,8 +311,12 @@ class _Collection:
             removed += condemned
         return removed
 
-    def _doom_strays(self) -> None:
-        """Write down the objects that no row names: a crash left them. They go when none names them after a while."""
+    def doom_strays(self, *, after: int) -> None:
+        """Write down the objects that no row names: a crash left them. They go when none names them after a while.
+
+        Args:
+            after: Microseconds; with 0, who writes one of them at this moment writes it again.
+        """
         for prefix in ("loose", "lists", "packs"):
             for page in batched(self._bucket.list(prefix), _PAGE):
                 names = {stored.name.rpartition("/")[2]: stored.name for stored in page}
@@ -310,9 +325,9 @@ class _Collection:
                 strays = [name for digest, name in names.items() if digest not in known]
                 if strays:
                     with self._database.write() as tx:
-                        doom(tx, strays, due=tx.now_micros + max(self._grace, self._hold))
+                        doom(tx, strays, due=tx.now_micros + after)
 
-    def _delete_doomed(self) -> None:
+    def delete_doomed(self) -> None:
         """Delete the doomed objects that are due, in transactions in which nobody else can name one of them."""
         while True:
             with self._database.read() as tx:

@@ -6,7 +6,7 @@ the row moved. What cannot be read soundly stays where it is, for `verify` to na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from mainspring.kernel.errors import Damaged, NotFound
 from mainspring.kernel.hashing import digest_bytes
@@ -22,9 +22,18 @@ _LIVE = 0.5
 """A pack is written again when less of it than this is alive."""
 
 
-def rewrite_packs(bucket: Bucket, database: IndexDatabase, *, progress: Progress) -> tuple[int, int]:
-    """Rewrite the packs that are mostly dead; how many, and the bytes of the new ones."""
-    sparse = _sparse(bucket, database)
+def rewrite_packs(
+    bucket: Bucket, database: IndexDatabase, *, progress: Progress, also: Container[str] = ()
+) -> tuple[int, int]:
+    """Rewrite the packs that are mostly dead; how many, and the bytes of the new ones.
+
+    Args:
+        bucket: Where the packs are.
+        database: Where the index is.
+        progress: Called as `progress("packs", done, in all)`.
+        also: Packs that are rewritten however much of them is alive.
+    """
+    sparse = _sparse(bucket, database, also)
     rewritten = written = 0
     for group in _groups(sparse):
         progress("packs", rewritten, len(sparse))
@@ -34,13 +43,15 @@ def rewrite_packs(bucket: Bucket, database: IndexDatabase, *, progress: Progress
     return rewritten, written
 
 
-def _sparse(bucket: Bucket, database: IndexDatabase) -> dict[str, int]:
-    """Packs of which little is alive, with the bytes that are, headers and directory entries included."""
+def _sparse(bucket: Bucket, database: IndexDatabase, also: Container[str]) -> dict[str, int]:
+    """Those packs, and others of which little is alive, with the bytes that are, headers included."""
     query = "SELECT pack, sum(stored) + count(*) * ? FROM blob_entry WHERE place = ? AND damaged = 0 GROUP BY pack"
     with database.read() as tx:
         alive = {str(pack): int(size) for pack, size in tx.rows(query, (2 * HEADER_BYTES, PACKED))}
     sizes = ((stored.name.rpartition("/")[2], stored.size) for stored in bucket.list("packs"))
-    return {name: alive[name] for name, size in sizes if name in alive and alive[name] < size * _LIVE}
+    return {
+        name: alive[name] for name, size in sizes if name in alive and (name in also or alive[name] < size * _LIVE)
+    }
 
 
 def _groups(sparse: dict[str, int]) -> Iterator[list[str]]:

@@ -130,9 +130,14 @@ class BucketDepot:
     def put(self, blobs: Sequence[tuple[str, bytes]], *, nodes: bool = False) -> None:
         """See `Depot.put`: one pack."""
         if blobs:
-            pack = build_pack(dict(blobs).items())
-            self.bucket.put(pack_object(pack.name), pack.data)
-            self.index.add_pack(pack.name, pack.entries, kind=NODES if nodes else FILES)
+            self.put_pack(blobs, NODES if nodes else FILES)
+
+    def put_pack(self, blobs: Sequence[tuple[str, bytes]], kind: int) -> str:
+        """Keep checked blobs as one pack; its name."""
+        pack = build_pack(dict(blobs).items())
+        self.bucket.put(pack_object(pack.name), pack.data)
+        self.index.add_pack(pack.name, pack.entries, kind=kind)
+        return pack.name
 
     def put_list(self, chunks: ChunkList) -> None:
         """See `Depot.put_list`."""
@@ -157,18 +162,23 @@ class BucketDepot:
         if not records:
             return
         with ThreadPoolExecutor(_READERS) as pool:
-            stems = list(pool.map(self._put_record, (record for record, _ in records)))
+            stems = list(pool.map(self.put_record, (record for record, _ in records)))
 
         def append(head: Head) -> Head:
             return msgspec.structs.replace(head, versions=list(dict.fromkeys([*head.versions, *stems])))
 
         self.change_head(records[0][0].name, append)
 
-    def _put_record(self, record: VersionRecord) -> str:
+    def put_record(self, record: VersionRecord) -> str:
+        """Keep what is known of a version; the name of its object, for the head."""
         data = msgspec.json.encode(msgspec.structs.replace(record, number=0, partial=""))
         stem = f"{record.id}.{digest_bytes(data)[:16]}"
         self.bucket.put(f"{_folder(record.name)}/versions/{stem}.json", data)
         return stem
+
+    def delete_record(self, name: str, stem: str) -> None:
+        """Remove what is known of a version that the head does not name any more."""
+        self.bucket.delete(f"{_folder(name)}/versions/{stem}.json")
 
     def set_aliases(self, name: str, aliases: Mapping[str, str]) -> None:
         """See `Depot.set_aliases`."""

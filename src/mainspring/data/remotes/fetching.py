@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mainspring.data.cache import write_checked
 from mainspring.data.remotes.copying import Wanted
 from mainspring.data.remotes.depot import Depot
+from mainspring.data.sources import hash_file
 from mainspring.data.trees import Read, find, walk
 from mainspring.data.types import KIND, Progress
-from mainspring.data.working_copy import Checkout
-from mainspring.kernel.errors import NotFound
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.kernel.hashing import Buffer
 from mainspring.kernel.names import parse_reference
 from mainspring.lineage.types import File
 from mainspring.store.blobs import CHUNKED_FROM
+from mainspring.store.buckets import check_object_name, translate_os_error
 from mainspring.store.chunks import by_bytes
 
 __all__ = ["fetch_files", "node_reader"]
@@ -53,8 +57,8 @@ def fetch_files(
     for path in paths:
         find(read, root, path)  # names the nearest, where there is none
     takes = Wanted(paths=[path.strip("/") for path in paths]).takes
-    folder = Checkout(into)
-    files = folder.plan([file for file in walk(read, root) if takes(file.path)], overwrite=overwrite)
+    folder = _Folder(into)
+    files = folder.lacking([file for file in walk(read, root) if takes(file.path)], overwrite=overwrite)
     written: list[Path] = []
     total, done = sum(file.size for file in files), 0
     by_digest: dict[str, list[File]] = {}
@@ -77,3 +81,51 @@ def fetch_files(
             pieces = (piece for chunk in each.chunks for piece in depot.read([chunk]))
             written.append(folder.write(file, (b"".join(group) for group in by_bytes(pieces, _BATCH))))
     return written
+
+
+class _Folder:
+    """A folder that files are written into, and nothing outside of it, through a link or a name."""
+
+    def __init__(self, into: Path) -> None:
+        self._into = into
+        self._real = os.path.realpath(into)
+        self._inside: set[Path] = set()
+
+    def lacking(self, files: Sequence[File], *, overwrite: bool) -> list[File]:
+        """Those files that are not there with their content."""
+        wanted: list[File] = []
+        blocked: list[str] = []
+        for file in files:
+            target = self._target(file)
+            try:
+                plain = target.is_file() and not target.is_symlink()
+                if plain and target.stat().st_size == file.size and hash_file(target)[0] == file.digest:
+                    continue
+            except OSError as error:
+                raise translate_os_error(error, f"reading {target}") from error
+            wanted.append(file)
+            if os.path.lexists(target) and not (plain and overwrite):
+                blocked.append(file.path)
+        if blocked:
+            raise Conflict(
+                f"{len(blocked)} files in {self._into} would be replaced, as {blocked[0]}; none was written",
+                hint="choose another folder, or overwrite=True (which never replaces links and folders)",
+                details={"paths": blocked[:100]},
+            )
+        return wanted
+
+    def write(self, file: File, pieces: Iterable[Buffer]) -> Path:
+        """Write one file, whole and checked; where it is."""
+        target = self._target(file)
+        write_checked(target, file.digest, pieces)
+        return target
+
+    def _target(self, file: File) -> Path:
+        target = self._into / check_object_name(file.path)
+        if target.parent not in self._inside:
+            if os.path.commonpath([self._real, os.path.realpath(target.parent)]) != self._real:
+                raise InvalidInput(
+                    f"{file.path} would be written outside of {self._into}: a folder on its way is a link"
+                )
+            self._inside.add(target.parent)
+        return target

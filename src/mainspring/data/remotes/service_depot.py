@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from mainspring.data.bundle import BUNDLED_BELOW, bundle, unbundle
 from mainspring.data.remotes.types import History, VersionRecord
 from mainspring.data.types import Birth, Commit, LogEntry
@@ -12,7 +14,8 @@ from mainspring.kernel.errors import Damaged, NotFound
 from mainspring.kernel.hashing import digest_bytes
 
 if TYPE_CHECKING:
-    from mainspring.data.service_remotes import RemoteOperations
+    from mainspring.data.erasures import Rewritten
+    from mainspring.data.forget_work import ForgetWork
     from mainspring.store.chunks import ChunkList
     from mainspring.store.service import Storage
 
@@ -26,7 +29,7 @@ _LISTS = 100
 class ServiceDepot:
     """Implements `Depot` over the data room's service."""
 
-    def __init__(self, data: RemoteOperations, storage: Storage, *, address: str) -> None:
+    def __init__(self, data: ForgetWork, storage: Storage, *, address: str) -> None:
         self._data = data
         self._storage = storage
         self.address = address
@@ -119,6 +122,12 @@ class ServiceDepot:
                 partial=partial,
             )
             self._data.record(record.name, tree=record.tree, commit=commit)
+
+    def rewrite(self, changes: Sequence[tuple[VersionRecord, Rewritten]], *, reason: str, seal: str) -> None:
+        """Give versions the content without what must be forgotten, which is stored there already."""
+        known = {each.digest: each.id for name in self.names() for each in self._data.kept_versions(name, limit=10_000)}
+        there = [msgspec.structs.replace(change, id=known[record.tree]) for record, change in changes]
+        self._data.rewrite(there, reason=reason, seal=seal, files=[])
 
     def set_aliases(self, name: str, aliases: Mapping[str, str]) -> None:
         """See `Depot.set_aliases`."""
