@@ -12,8 +12,10 @@ from mainspring.engines.tables import (
     Count,
     Grouping,
     Metric,
+    Missing,
     Moments,
     MutualInformation,
+    Not,
     Quantile,
     TextForms,
 )
@@ -28,12 +30,14 @@ __all__ = [
     "InterquartileRangeBetween",
     "KurtosisBetween",
     "MutualInformationBetween",
+    "NanCountBetween",
     "RangeBetween",
     "RatioOfSumsBetween",
     "SkewnessBetween",
     "TextFormShareBetween",
     "UniqueValueRatioBetween",
     "UniquenessBetween",
+    "ValueCountBetween",
     "ZerosCountBetween",
 ]
 
@@ -109,6 +113,26 @@ class ZerosCountBetween(NumberCheck, frozen=True, kw_only=True):
     def metrics(self, target: Target) -> tuple[Metric, ...]:
         """The zeros."""
         return (Count(where=target.where, predicate=Between(target.column, 0, 0)),)
+
+
+class ValueCountBetween(NumberCheck, frozen=True, kw_only=True):
+    """The number of values that are there lies in a range."""
+
+    what = "number of values"
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """The values."""
+        return (Count(where=target.where, predicate=Not(Missing(target.column))),)
+
+
+class NanCountBetween(NumberCheck, frozen=True, kw_only=True):
+    """The number of values that are NaN lies in a range."""
+
+    what = "number of NaN"
+
+    def metrics(self, target: Target) -> tuple[Metric, ...]:
+        """Those that are no number."""
+        return (Aggregate(where=target.where, column=target.column, function="nans"),)
 
 
 class TextFormShareBetween(NumberCheck, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from mainspring.quality.expectations import column_spread as spread
 from mainspring.quality.expectations import column_statistics as statistics
 from mainspring.quality.expectations import column_texts as texts
 from mainspring.quality.expectations import column_values as values
-from mainspring.quality.expectations import composite, other_tables, queries, shares
+from mainspring.quality.expectations import composite, distances, other_tables, queries, shares
 from mainspring.quality.expectations import table_shape as shape
 from mainspring.quality.expectations.base import Check, Target
 from mainspring.quality.types import Expectation
@@ -126,6 +126,12 @@ KINDS: dict[str, type[Check]] = {
     "query_rows_share_to_be_between": queries.QueryRowsShareBetween,
     "share_of_rows_to_be_between": shares.ShareBetween,
     "table_schema_to_match_other": other_tables.SchemaMatches,
+    # What TFDV's schema says besides.
+    "column_distribution_to_be_near_other": distances.DistributionNearOther,
+    "column_list_lengths_to_be_between": distances.ListLengthsBetween,
+    "column_nan_count_to_be_between": statistics.NanCountBetween,
+    "column_value_count_to_be_between": statistics.ValueCountBetween,
+    "table_columns_to_be_among": shape.ColumnsAmong,
     # Keys, time, and the version before.
     "column_metric_to_be_near_other": other_tables.NearOther,
     "column_values_to_be_fresh": other_tables.FreshValues,

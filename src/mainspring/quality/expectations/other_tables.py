@@ -66,7 +66,7 @@ MEASURES: dict[str, type[NumberCheck]] = {
 """The numbers that can be compared between two tables."""
 
 
-class _Decided(Check, frozen=True, kw_only=True):
+class Decided(Check, frozen=True, kw_only=True):
     """What was decided before any metric was asked for."""
 
     subjects = ("table", "column", "columns")
@@ -83,7 +83,9 @@ class _Decided(Check, frozen=True, kw_only=True):
         return self.words
 
 
-class _OfOther(Check, frozen=True, kw_only=True):
+class OfOther(Check, frozen=True, kw_only=True):
+    """A check that is decided as soon as another table is known."""
+
     def metrics(self, target: Target) -> tuple[Metric, ...]:
         """Nothing until the other table is known."""
         return ()
@@ -93,13 +95,13 @@ class _OfOther(Check, frozen=True, kw_only=True):
         raise InvalidInput("the other table is not known yet")
 
     def _decided(self, judgement: Judgement) -> Check:
-        return _Decided(judgement=judgement, words=self.expected())
+        return Decided(judgement=judgement, words=self.expected())
 
     def _first(self, name: str) -> Check:
         return self._decided(Judgement(passed=True, message=f"there is no {name} table to compare with"))
 
 
-class RowCountEqualsOther(_OfOther, frozen=True, kw_only=True):
+class RowCountEqualsOther(OfOther, frozen=True, kw_only=True):
     """There are as many rows as in another table."""
 
     subject = "table"
@@ -124,7 +126,7 @@ class RowCountEqualsOther(_OfOther, frozen=True, kw_only=True):
         return f"to have as many rows as {self.other_table_name}"
 
 
-class NearOther(_OfOther, frozen=True, kw_only=True):
+class NearOther(OfOther, frozen=True, kw_only=True):
     """A number is near what it is in another table, usually the version before.
 
     `min_ratio` and `max_ratio` bound the number divided by the other's, `max_change` how far apart the two are.
@@ -192,7 +194,7 @@ class RowCountNearOther(NearOther, frozen=True, kw_only=True):
     measure: str = "rows"
 
 
-class SchemaEvolves(_OfOther, frozen=True, kw_only=True):
+class SchemaEvolves(OfOther, frozen=True, kw_only=True):
     """The columns changed, against the version before, only in ways that are allowed.
 
     `type_changes`: `none`; `widening` (a number to a wider one of its kind, whole numbers to floats, a date to a
@@ -248,7 +250,7 @@ class SchemaEvolves(_OfOther, frozen=True, kw_only=True):
         return f"to have columns that changed as allowed since {self.table}"
 
 
-class SchemaMatches(_OfOther, frozen=True, kw_only=True):
+class SchemaMatches(OfOther, frozen=True, kw_only=True):
     """The share of the columns of another table that are here, of the same type, lies in a range."""
 
     subject = "table"

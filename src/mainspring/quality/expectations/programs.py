@@ -8,11 +8,11 @@ better: it runs on every engine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mainspring.engines.tables import Metric, Table
 from mainspring.kernel.errors import InvalidInput, UnsupportedFormat
-from mainspring.quality.expectations.base import Answers, Check, Judgement, Schema, Target
+from mainspring.quality.expectations.base import Answers, Check, Judgement, Schema, Subject, Target
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,7 +23,7 @@ __all__ = ["BatchCheck", "ExpressionCheck", "ProgramCheck", "run_programs"]
 class ProgramCheck(Check, frozen=True, kw_only=True):
     """A rule about rows that no predicate says. Missing values of the column are not asked."""
 
-    subjects = ("column", "columns", "table")
+    subjects: ClassVar[tuple[Subject, ...]] = ("column", "columns", "table")
 
     def metrics(self, target: Target) -> tuple[Metric, ...]:
         """None: the rows themselves are looked at."""

@@ -11,7 +11,7 @@ from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.hashing import canonical_json
 from mainspring.quality.expectations.base import Answers, Check, Judgement, Known, Schema, Target
 from mainspring.quality.expectations.column_aggregates import NumberCheck
-from mainspring.quality.expectations.other_tables import _Decided
+from mainspring.quality.expectations.other_tables import Decided
 
 __all__ = ["NoUnexpectedRows", "QueryRowsShareBetween", "QueryValueBetween", "ResultsMatch"]
 
@@ -134,7 +134,7 @@ class ResultsMatch(Check, frozen=True, kw_only=True):
         rows = {
             name: _rows(extra) for name, extra in (("missing_rows", right - left), ("unexpected_rows", left - right))
         }
-        return _Decided(
+        return Decided(
             words=self.expected(),
             judgement=Judgement(
                 passed=passed,

@@ -30,6 +30,7 @@ __all__ = [
     "ColumnNamesMatch",
     "ColumnTypeIn",
     "ColumnTypeIs",
+    "ColumnsAmong",
     "ColumnsMatchOrderedList",
     "ColumnsMatchSet",
     "ComplianceBetween",
@@ -294,6 +295,24 @@ class ColumnsMatchSet(_SchemaCheck, frozen=True, kw_only=True):
     def expected(self) -> str:
         """In words."""
         return f"to have {'exactly' if self.exact_match else 'at least'} the columns {sorted(self.column_set)}"
+
+
+class ColumnsAmong(_SchemaCheck, frozen=True, kw_only=True):
+    """There are no columns but these; not all of them need be there."""
+
+    subject = "table"
+    column_set: tuple[str, ...]
+
+    def judge(self, target: Target, answers: Answers, schema: Schema) -> Judgement:
+        """Look for others."""
+        others = [name for name in schema if name not in self.column_set]
+        kinds = {name: schema[name].kind for name in others}
+        message = f"also {others[:20]}" if others else ""
+        return Judgement(passed=not others, observed=others, message=message, details={"kinds": kinds})
+
+    def expected(self) -> str:
+        """In words."""
+        return f"to have no columns but {', '.join(self.column_set[:20])}"
 
 
 class RowsSatisfy(RowCheck, frozen=True, kw_only=True):
