@@ -15,9 +15,16 @@ COMMANDS: dict[str, str] = {
     "commit": "mainspring.cli.data_versions:commit",
     "diff": "mainspring.cli.data_versions:diff",
     "get": "mainspring.cli.data_versions:get",
+    "history": "mainspring.cli.data_git:history",
+    "hook": "mainspring.cli.data_git:hook",
+    "hooks": "mainspring.cli.data_git:hooks",
     "list": "mainspring.cli.data_versions:list_datasets",
     "log": "mainspring.cli.data_versions:log",
+    "merge-driver": "mainspring.cli.data_git:merge_driver",
     "show": "mainspring.cli.data_versions:show",
+    "track": "mainspring.cli.data_git:track",
+    "tracked": "mainspring.cli.data_git:tracked",
+    "untrack": "mainspring.cli.data_git:untrack",
 }
 """Every command and where it is. Working copies are in `data_folders`, remotes in `data_remotes`, Git in `data_git`."""
 
