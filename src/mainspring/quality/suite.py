@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Unpack
 
-import msgspec
-
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
 from mainspring.quality.expectations.kinds import compile_expectation, is_parametrised, kind_of
@@ -251,9 +249,9 @@ class SuiteBuilder:
                 held[0]
                 if len(held) == 1
                 else Expectation(
-                    kind="all_of", arguments={"expectations": msgspec.to_builtins(held), "per_row": per_row}
+                    kind="all_of", arguments={"expectations": [each.to_dict() for each in held], "per_row": per_row}
                 )
             )
-            inner.append(msgspec.to_builtins(whole))
+            inner.append(whole.to_dict())
         arguments = {"expectations": inner} | ({"per_row": True} if per_row else {})
         return self.add(Expectation(kind=kind, arguments=arguments, **options))

@@ -58,6 +58,11 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         """What makes two expectations two versions of one: what is expected, of what, where."""
         return self.kind, self.subject, self.where
 
+    def to_dict(self) -> dict[str, Any]:
+        """The expectation as JSON types, without what is left out; how it stands inside another."""
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return plain
+
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True):
     """A named list of expectations."""

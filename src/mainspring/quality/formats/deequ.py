@@ -200,7 +200,7 @@ def _share(call: _Call, place: int, **inner: Any) -> Expectation:
         return Expectation(**inner)
     if set(asked) == {"min_value"}:
         return Expectation(**inner, mostly=float(asked["min_value"]))
-    plain = msgspec.to_builtins(Expectation(**inner))
+    plain = Expectation(**inner).to_dict()
     return Expectation(kind="share_of_rows_to_be_between", arguments={"expectation": plain, **asked})
 
 

@@ -94,7 +94,7 @@ def dynamic_parameters(suite: Suite, history: Callable[[Expectation], Sequence[f
 def _whole(part: Rule | Join) -> Expectation:
     if isinstance(part, Rule):
         return _one(part)
-    inner = [msgspec.to_builtins(_whole(each)) for each in part.parts]
+    inner = [_whole(each).to_dict() for each in part.parts]
     kind = "all_of" if part.operator == "and" else "any_of"
     return Expectation(kind=kind, arguments={"expectations": inner}, meta={"dqdl": part.text})
 
@@ -134,7 +134,7 @@ def _with_threshold(rule: Rule, found: Expectation, threshold: Condition) -> Exp
     }
     if threshold.operator not in ranges or threshold.negated:
         raise refused(rule.at, "a threshold is one range", known=sorted(ranges))
-    inner = msgspec.to_builtins(msgspec.structs.replace(found, where="", meta={}))
+    inner = msgspec.structs.replace(found, where="", meta={}).to_dict()
     arguments = {"expectation": inner, **ranges[threshold.operator]}
     return Expectation(kind="share_of_rows_to_be_between", arguments=arguments, where=found.where, meta=found.meta)
 

@@ -76,14 +76,7 @@ def _ranges(rule: Rule, condition: Condition, value: Callable[[Operand], Any]) -
 def _combined(kind: str, parts: Sequence[Expectation], **arguments: Any) -> Expectation:
     if kind != "none_of" and len(parts) == 1:
         return parts[0]
-    return Expectation(kind=kind, arguments={"expectations": [_plain(each) for each in parts], **arguments})
-
-
-def _plain(expectation: Expectation) -> dict[str, Any]:
-    import msgspec
-
-    plain: dict[str, Any] = msgspec.to_builtins(expectation)
-    return plain
+    return Expectation(kind=kind, arguments={"expectations": [each.to_dict() for each in parts], **arguments})
 
 
 def _in_range(rule: Rule, kind: str, *, default: Condition | None = None, **about: Any) -> Expectation:
@@ -275,7 +268,7 @@ def _references(rule: Rule) -> Expectation:
 def _share(rule: Rule, inner: Expectation) -> Expectation:
     if rule.condition is None:
         return inner
-    plain = _plain(inner)
+    plain = inner.to_dict()
     return _in_range(rule, "share_of_rows_to_be_between", arguments={"expectation": plain})
 
 

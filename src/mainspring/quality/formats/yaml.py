@@ -178,11 +178,11 @@ def _sorted(entry: Any) -> dict[str, Any]:
 
 def _inner(entry: Any) -> Any:
     """An expectation inside another, as JSON types without what is left out."""
-    return msgspec.to_builtins(msgspec.convert(_plain(entry), Expectation, strict=True))
+    return msgspec.convert(_plain(entry), Expectation, strict=True).to_dict()
 
 
 def _written(expectation: Expectation) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(expectation)
+    plain = expectation.to_dict()
     arguments = dict(plain.pop("arguments", {}))
     found: dict[str, Any] = {key: plain.pop(key) for key in ("column", "columns") if plain.get(key)}
     found["expect"] = plain.pop("kind")
