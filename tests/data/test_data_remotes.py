@@ -104,6 +104,8 @@ def test_what_is_pushed_is_pulled(stores, folder, place, tmp_path):
     a.commit("photos", folder, message="second", uses=["photos@1"])
     a.commit("numbers", pl.DataFrame({"n": [1, 2, 3]}))
     a.set_alias("photos", alias="clean", version=1)
+    a.tag("photos@1", tags={"source": "sensor 7"})
+    a.note("photos@1", text="overexposed")
     pushed = a.push(remote=place)
     assert sorted(pushed.versions) == ["dataset/numbers@1", "dataset/photos@1", "dataset/photos@2"]
     again = a.push(remote=place)
@@ -116,6 +118,8 @@ def test_what_is_pushed_is_pulled(stores, folder, place, tmp_path):
     assert ours.born.id == theirs.id
     assert b.describe("photos@2").born.uses == ["dataset/photos@1"]
     assert b.aliases("photos") == {"clean": 1}
+    (said,) = b.labels(["photos@1"])
+    assert (said.tags, said.note) == ({"source": "sensor 7"}, "overexposed")
     assert b.load("numbers").equals(a.load("numbers"))
     b.checkout("photos", into=tmp_path / "out")
     assert content(tmp_path / "out") == content(folder)

@@ -50,7 +50,7 @@ class KeepRule(msgspec.Struct, frozen=True):
     aliased: bool = True
     """Those that an alias points at."""
     tagged: bool = True
-    """Those that have tags, in their metadata."""
+    """Those that have a tag."""
     used: bool = True
     """Those that a run used: a training, a validation, another commit."""
 
@@ -160,14 +160,13 @@ def doomed_by(tx: Transaction, name: str, rule: KeepRule) -> list[Artifact]:
         for each in living[: max(1, rule.last) - 1 : -1]
         if not (rule.days and to_micros(each.created_at) > since)
         and not (rule.aliased and each.version in aliased)
-        and not (rule.tagged and _tags(each))
+        and not (rule.tagged and _is_tagged(tx, each.id))
         and not (rule.used and listing.users_of(tx, each.id))
     ]
 
 
-def _tags(artifact: Artifact) -> bool:
-    known = artifact.metadata
-    return bool(known.get("tags") or known.get("metadata", {}).get("tags") or known.get("born", {}).get("tags"))
+def _is_tagged(tx: Transaction, artifact_id: str) -> bool:
+    return bool(tx.value("SELECT 1 FROM dataset_label WHERE artifact_id = ? AND name <> '' LIMIT 1", (artifact_id,)))
 
 
 def expire_deleted(tx: Transaction, before: int, write: bool) -> int:  # noqa: FBT001 -- a hook's signature

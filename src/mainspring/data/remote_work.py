@@ -27,7 +27,7 @@ from mainspring.kernel.names import parse_reference
 from mainspring.lineage.types import File
 
 if TYPE_CHECKING:
-    from mainspring.data.forget_work import ForgetWork
+    from mainspring.data.service import Data
 
 __all__ = ["RemoteWork"]
 
@@ -137,7 +137,7 @@ class RemoteWork(FileWork, RemoteOperations):
 
     def own_depot(self) -> ServiceDepot:
         """This store as one end of a transfer."""
-        return ServiceDepot(cast("ForgetWork", self), self.storage, address="this store")
+        return ServiceDepot(cast("Data", self), self.storage, address="this store")
 
     @contextmanager
     def remote_depot(self, remote: str) -> Iterator[Depot]:

@@ -7,7 +7,7 @@ composed of operations only, so it is the same on a folder and on a server.
 
 from __future__ import annotations
 
-from mainspring.data.forget_work import ForgetWork
+from mainspring.data.integrity_work import IntegrityWork
 from mainspring.data.service_git import GitWork
 from mainspring.data.service_labels import LabelOperations
 from mainspring.data.service_lfs import LfsOperations
@@ -16,5 +16,5 @@ from mainspring.data.service_tables import TableWork
 __all__ = ["Data"]
 
 
-class Data(TableWork, GitWork, ForgetWork, LabelOperations, LfsOperations, room="data"):
+class Data(TableWork, GitWork, IntegrityWork, LabelOperations, LfsOperations, room="data"):
     """Dataset versions."""

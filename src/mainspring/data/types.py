@@ -43,7 +43,6 @@ class Birth(msgspec.Struct, frozen=True):
     by: str
     uses: list[str] = []
     """References of what it was derived from, with the numbers of that place."""
-    tags: list[str] = []
     erased: str = ""
     """The erasure by which its content was last written again there."""
 

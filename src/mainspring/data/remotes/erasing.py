@@ -152,4 +152,3 @@ def _remove(depot: BucketDepot, gone: set[str]) -> None:
     for name in touched:
         if name not in living:
             depot.bucket.delete(pack_object(name))
-

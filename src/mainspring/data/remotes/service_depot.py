@@ -9,13 +9,14 @@ import msgspec
 
 from mainspring.data.bundle import BUNDLED_BELOW, bundle, unbundle
 from mainspring.data.remotes.types import History, VersionRecord
+from mainspring.data.service_labels import Labels
 from mainspring.data.types import Birth, Commit, LogEntry
 from mainspring.kernel.errors import Damaged, NotFound
 from mainspring.kernel.hashing import digest_bytes
 
 if TYPE_CHECKING:
     from mainspring.data.erasures import Rewritten
-    from mainspring.data.forget_work import ForgetWork
+    from mainspring.data.service import Data
     from mainspring.store.chunks import ChunkList
     from mainspring.store.service import Storage
 
@@ -29,7 +30,7 @@ _LISTS = 100
 class ServiceDepot:
     """Implements `Depot` over the data room's service."""
 
-    def __init__(self, data: ForgetWork, storage: Storage, *, address: str) -> None:
+    def __init__(self, data: Data, storage: Storage, *, address: str) -> None:
         self._data = data
         self._storage = storage
         self.address = address
@@ -47,7 +48,13 @@ class ServiceDepot:
         except NotFound:
             return History([], {})
         partial = self._data.partial_versions(name)
-        records = [record_of(entry, partial.get(entry.version.id, "")) for entry in reversed(found)]
+        said: list[Labels] = []
+        for start in range(0, len(found), _PAGE):
+            said += self._data.labels([entry.version.id for entry in found[start : start + _PAGE]])
+        records = [
+            record_of(entry, labels, partial.get(entry.version.id, ""))
+            for entry, labels in zip(reversed(found), reversed(said), strict=True)
+        ]
         aliases = {
             alias: record.id for entry, record in zip(reversed(found), records, strict=True) for alias in entry.aliases
         }
@@ -110,7 +117,7 @@ class ServiceDepot:
         References to what it was derived from stay a text, for their numbers are those of another place.
         """
         for record, again in records:
-            born = Birth(record.id, record.created_at, record.created_by, record.uses, record.tags, record.erased)
+            born = Birth(record.id, record.created_at, record.created_by, record.uses, record.erased)
             commit = Commit(
                 message=record.message,
                 origin=record.origin,
@@ -121,7 +128,11 @@ class ServiceDepot:
                 born=born,
                 partial=partial,
             )
-            self._data.record(record.name, tree=record.tree, commit=commit)
+            made = self._data.record(record.name, tree=record.tree, commit=commit)
+            if record.tags:
+                self._data.tag(made.id, tags=record.tags)
+            if record.note:
+                self._data.note(made.id, text=record.note)
 
     def rewrite(self, changes: Sequence[tuple[VersionRecord, Rewritten]], *, reason: str, seal: str) -> None:
         """Give versions the content without what must be forgotten, which is stored there already."""
@@ -137,7 +148,7 @@ class ServiceDepot:
                 self._data.set_alias(name, alias=alias, version=numbers[version_id])
 
 
-def record_of(entry: LogEntry, partial: str) -> VersionRecord:
+def record_of(entry: LogEntry, labels: Labels, partial: str) -> VersionRecord:
     """A version of a store as it travels."""
     version, born = entry.version, entry.version.born
     return VersionRecord(
@@ -155,7 +166,8 @@ def record_of(entry: LogEntry, partial: str) -> VersionRecord:
         origin=version.origin,
         uses=[*(born.uses if born else []), *(use for use in entry.uses if born is None or use not in born.uses)],
         metadata=version.metadata,
-        tags=list(getattr(version, "tags", None) or (born.tags if born else [])),
+        tags=labels.tags,
+        note=labels.note,
         partial=partial,
         erased=born.erased if born else "",
     )

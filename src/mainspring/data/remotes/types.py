@@ -41,7 +41,8 @@ class VersionRecord(msgspec.Struct, frozen=True):
     uses: list[str] = []
     """References of what it was derived from, as its first place knew them."""
     metadata: dict[str, Any] = {}
-    tags: list[str] = []
+    tags: dict[str, str] = {}
+    note: str = ""
     partial: str = ""
     """Not empty where some of its files are only at a remote."""
     erased: str = ""
