@@ -12,6 +12,8 @@ import polars as pl
 from mainspring.lineage import graph
 from mainspring.pipelines import flow, step
 from mainspring.pipelines.types import Location
+from mainspring.quality import expect
+from mainspring.quality.checkpoints import Checkpoint, SetAlias, Target
 
 START = datetime(2026, 4, 1, tzinfo=UTC)
 INPUTS = ["hour", "distance"]
@@ -58,6 +60,15 @@ def _data(client) -> None:
     client.quality.validate("flights@2", "flights")
     for version in (1, 2):
         client.quality.profile(f"flights@{version}")
+    client.quality.set_contract("weather", expect("weather").column("hour").between(0, 24), note="agreed")
+    client.quality.save_checkpoint(
+        Checkpoint(
+            name="nightly",
+            targets=(Target(dataset="weather", suite="weather", by="carrier"),),
+            actions=(SetAlias(alias="good"),),
+        )
+    )
+    client.quality.run_checkpoint("nightly")
     client.quality.drift("flights@1", client.quality.profile(flights(500, seed=9, late_by=4)), name="flights")
 
 

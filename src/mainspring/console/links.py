@@ -6,7 +6,7 @@ from mainspring.lineage.types import Node, Run
 
 __all__ = ["artifact_path", "node_path", "resource_path", "run_path"]
 
-_PAGES = {"dataset": "/data", "model": "/models", "report": "/reports"}
+_PAGES = {"dataset": "/data", "model": "/models", "report": "/reports", "suite": "/quality/suites"}
 """Kinds of artifact that have a page of their own; all others are shown by their lineage."""
 
 

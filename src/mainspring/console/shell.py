@@ -22,6 +22,7 @@ NAVIGATION: tuple[NavItem, ...] = (
     NavItem("runs", "Runs", "/runs", "r"),
     NavItem("flows", "Flows", "/flows", "f"),
     NavItem("data", "Data", "/data", "d"),
+    NavItem("quality", "Quality", "/quality", "q"),
     NavItem("models", "Models", "/models", "m"),
     NavItem("endpoints", "Endpoints", "/endpoints", "e"),
     NavItem("alerts", "Alerts", "/alerts", "a"),

@@ -20,6 +20,7 @@ from mainspring.lineage import listing
 from mainspring.lineage.types import Artifact
 from mainspring.quality import recording
 from mainspring.quality.anomalies_check import NORMAL_KINDS
+from mainspring.quality.outcomes import Standing, standings_of
 from mainspring.quality.partitions import validate_parts, without_rows
 from mainspring.quality.service_series import SeriesOperations
 from mainspring.quality.service_states import StateOperations, StoredMemory
@@ -88,6 +89,17 @@ class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
                 where, params = f"{where} AND {column} = ?", [*params, value]
         with self.store.read() as tx:
             return tx.fetch(OUTCOMES, f"{where} ORDER BY id DESC LIMIT ?", [*params, max(1, min(limit, 10_000))])
+
+    @operation(permission="quality:read")
+    def standings(self, *, dataset: str = "") -> list[Standing]:
+        """How the newest validated version of every dataset, or of one, stands, by the dataset's name."""
+        where, params = "workspace = ? AND dataset <> ''", [caller().workspace]
+        if dataset:
+            where, params = f"{where} AND dataset = ?", [*params, recording.dataset_name(dataset)]
+        newest = f"SELECT max(report_id) FROM quality_outcome WHERE {where} GROUP BY dataset"  # noqa: S608 -- our own
+        with self.store.read() as tx:
+            rows = tx.fetch(OUTCOMES, f"WHERE report_id IN ({newest}) ORDER BY dataset, id", params)
+        return standings_of(rows)
 
     def validate(
         self,
@@ -159,6 +171,7 @@ class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
         suite = self._with_history(asked.suite, name, before=before) if name else asked.suite
         given: dict[str, Any] = {"parameters": asked.parameters, "others": others}
         report = validate_table(table, suite, sample=asked.sample, **given)
+        suite = _without_history(asked.suite)  # a part is not what the whole was
         if asked.by == "file":
             each = [(part, table.part(part)) for part in table.parts]
             parts = tuple(without_rows(part.name, validate_table(one, suite, sample=0, **given)) for part, one in each)
@@ -215,6 +228,17 @@ class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
             return (str(data) if isinstance(data, Path) else data), ""
         version = self._version(data)
         return Data(self._backend).scan(version.id), version.ref
+
+
+def _without_history(suite: Suite) -> Suite:
+    """The suite, its lines about what is normal told of no history: that is one of whole tables."""
+    lines = tuple(
+        msgspec.structs.replace(each, arguments={**each.arguments, "history": []})
+        if each.kind.removeprefix("expect_") in NORMAL_KINDS
+        else each
+        for each in suite.expectations
+    )
+    return msgspec.structs.replace(suite, expectations=lines)
 
 
 def _sources(tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from mainspring.console.charts.lines import Mark, Series, Threshold, line_chart
 from mainspring.console.charts.overlay import overlaid_bars, overlaid_histogram
 from mainspring.console.charts.sparkline import sparkline
 from mainspring.console.charts.traffic import traffic_chart
+from mainspring.console.charts.verdicts import verdict_strip
 
 __all__ = [
     "Bar",
@@ -34,4 +35,5 @@ __all__ = [
     "overlaid_histogram",
     "sparkline",
     "traffic_chart",
+    "verdict_strip",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mainspring.console.charts.axes import Area, LegendItem, legend, x_axis, y_axis
 from mainspring.console.charts.bars import usable_bins
 from mainspring.console.charts.palette import series_colour
-from mainspring.console.charts.scale import finite, number_label, scale_for
+from mainspring.console.charts.scale import Kind, finite, number_label, scale_for
 from mainspring.console.charts.svg import INK, clean, element, empty_figure, figure, number, shorten, text
 
 __all__ = ["overlaid_bars", "overlaid_histogram"]
@@ -27,6 +27,7 @@ def overlaid_histogram(
     title: str,
     names: tuple[str, str] = ("reference", "current"),
     density: bool = False,
+    time: bool = False,
     width: float = 320.0,
     height: float = 160.0,
     empty: str = "No values to compare",
@@ -34,6 +35,7 @@ def overlaid_histogram(
     """Counts over common bin edges, drawn as shares: reference filled, current as an outline.
 
     With `density`, a share is divided by the width of its bin, which is what bins of different widths need.
+    With `time`, the edges are seconds since 1970.
 
     Example:
         >>> overlaid_histogram([0, 1, 2], [5, 5], [1, 9], title="distance").count("<path")
@@ -44,7 +46,8 @@ def overlaid_histogram(
     bins = _dense(bins) if density else bins
     area = Area(left=44, top=24, right=width - 10, bottom=height - 24)
     shown = [each for side in bins for each in side]
-    xs = scale_for([edge for low, high, _ in shown for edge in (low, high)], area.left, area.right)
+    kind: Kind = "time" if time else "linear"
+    xs = scale_for([edge for low, high, _ in shown for edge in (low, high)], area.left, area.right, kind=kind)
     ys = scale_for([share for _, _, share in shown], area.bottom, area.top, zero=True)
     if xs is None or ys is None or not any(share for _, _, share in shown):
         return empty_figure(empty, width=width, height=height, title=title, kind="overlay")

@@ -8,12 +8,16 @@ import msgspec
 
 from mainspring.console.links import node_path
 from mainspring.console.page import Ask, Crumb, Entry, Page
+from mainspring.console.pages.data_rows import Preview, preview
 from mainspring.console.pages.distributions import ColumnCard, column_cards
 from mainspring.console.pages.lineage import Drawing, draw_graph
 from mainspring.console.pages.reports import ValidationView, newest_report, validation_view
 from mainspring.data.differences import diff_schema
 from mainspring.data.types import DatasetVersion, FilesDiff, LogEntry, SchemaDiff
 from mainspring.lineage.types import Edge, File
+from mainspring.quality.contracts import Contract
+from mainspring.quality.outcomes import Standing
+from mainspring.quality.tables import Outcome
 
 if TYPE_CHECKING:
     from mainspring.client.client import Client
@@ -22,14 +26,20 @@ __all__ = ["ENTRIES"]
 
 _PAGE = 100
 _FILES = 200
+_OUTCOMES = 5000
+_CELLS = 60
+_LINES = 60
 
 
 class DatasetRow(msgspec.Struct, frozen=True):
-    """A dataset with its newest version."""
+    """A dataset with its newest version, and how it stands."""
 
     newest: DatasetVersion
     href: str
     newest_href: str
+    standing: Standing | None
+    standing_href: str
+    contract: Contract | None
 
 
 class DataIndex(Page, frozen=True, kw_only=True):
@@ -46,6 +56,21 @@ class EntryRow(msgspec.Struct, frozen=True):
     entry: LogEntry
     href: str
     uses: list[Crumb]
+    diff_href: str
+    """Where it is compared with the version before."""
+
+
+class ExpectationRow(msgspec.Struct, frozen=True):
+    """One expectation over the validations of a dataset, oldest first."""
+
+    subject: str
+    kind: str
+    severity: str
+    verdict: str
+    cells: list[tuple[str, str]]
+    values: list[float | None]
+    observed: float | None
+    unexpected: int | None
 
 
 class DatasetPage(Page, frozen=True, kw_only=True):
@@ -60,6 +85,12 @@ class DatasetPage(Page, frozen=True, kw_only=True):
     counted_in: str
     older: str
     newer: str
+    aliases: list[tuple[str, int, str]]
+    """Name, version, and its page."""
+    expectations: list[ExpectationRow]
+    hidden_expectations: int
+    contract: Contract | None
+    contract_href: str
 
 
 class SchemaRow(msgspec.Struct, frozen=True):
@@ -91,18 +122,30 @@ class DatasetVersionPage(Page, frozen=True, kw_only=True):
     """What its profile says; empty where none was taken."""
     validation: ValidationView | None
     """What the newest validation of this version found."""
+    preview: Preview
+    diff_href: str
 
 
 def datasets(client: Client, ask: Ask) -> DataIndex:
     """Every dataset with its newest version."""
+    standings = {each.dataset: each for each in client.quality.standings()}
+    contracts = {each.dataset: each for each in client.quality.contracts()}
     return DataIndex(
         title="Data",
         section="data",
         live=True,
-        rows=[
-            DatasetRow(each, ask.link(f"/data/{each.name}"), ask.link(f"/data/{each.name}@{each.version}"))
-            for each in client.data.datasets()
-        ],
+        rows=[_row(ask, each, standings.get(each.name), contracts.get(each.name)) for each in client.data.datasets()],
+    )
+
+
+def _row(ask: Ask, newest: DatasetVersion, standing: Standing | None, contract: Contract | None) -> DatasetRow:
+    return DatasetRow(
+        newest,
+        ask.link(f"/data/{newest.name}"),
+        ask.link(f"/data/{newest.name}@{newest.version}"),
+        standing,
+        ask.link(f"/reports/{standing.report_id}") if standing else "",
+        contract,
     )
 
 
@@ -116,6 +159,9 @@ def _dataset(client: Client, ask: Ask, name: str) -> DatasetPage:
     before = int(ask.get("before", "0")) if ask.get("before", "0").isdigit() else 0
     entries = client.data.log(name, limit=_PAGE, before=before)
     tabular = all(entry.version.rows is not None for entry in entries)
+    contract = client.quality.find_contract(name)
+    outcomes = client.quality.history(name, limit=_OUTCOMES) if not before else []
+    expectations = _over_time(outcomes)
     sizes = [float((entry.version.rows or 0) if tabular else entry.version.size) for entry in reversed(entries)]
     return DatasetPage(
         title=name,
@@ -128,6 +174,7 @@ def _dataset(client: Client, ask: Ask, name: str) -> DatasetPage:
                 entry,
                 ask.link(f"/data/{name}@{entry.version.version}"),
                 [Crumb(ref, ask.link(f"/lineage/{ref}")) for ref in entry.uses],
+                _diff_link(ask, name, entry.version.version),
             )
             for entry in entries
         ],
@@ -135,7 +182,46 @@ def _dataset(client: Client, ask: Ask, name: str) -> DatasetPage:
         counted_in="rows" if tabular else "bytes",
         older=ask.here(before=entries[-1].version.version) if len(entries) == _PAGE else "",
         newer=ask.here(before="") if before else "",
+        aliases=[
+            (alias, entry.version.version, ask.link(f"/data/{name}@{entry.version.version}"))
+            for entry in entries
+            for alias in entry.aliases
+        ],
+        expectations=expectations[:_LINES],
+        hidden_expectations=max(len(expectations) - _LINES, 0),
+        contract=contract,
+        contract_href=ask.link(f"/quality/suites/{contract.suite.partition('/')[2]}") if contract else "",
     )
+
+
+def _diff_link(ask: Ask, name: str, version: int) -> str:
+    if version < 2:
+        return ""
+    return ask.link("/data-diff", before=f"{name}@{version - 1}", after=f"{name}@{version}")
+
+
+def _over_time(outcomes: list[Outcome]) -> list[ExpectationRow]:
+    """Each expectation over the validations, those that did not pass last first."""
+    grouped: dict[tuple[str, str, str, str], list[Outcome]] = {}
+    for each in reversed(outcomes):
+        grouped.setdefault((each.subject, each.kind, each.where_text, each.about), []).append(each)
+    rows = []
+    for (subject, kind, where, about), seen in grouped.items():
+        last = seen[-1]
+        said = f"{kind.replace('_', ' ')}{f' ({about})' if about else ''}{f', where {where}' if where else ''}"
+        rows.append(
+            ExpectationRow(
+                subject=subject,
+                kind=said,
+                severity=last.severity,
+                verdict=last.verdict,
+                cells=[(f"@{each.version}, {each.at:%Y-%m-%d %H:%M}", each.verdict) for each in seen[-_CELLS:]],
+                values=[each.observed for each in seen[-_CELLS:]],
+                observed=last.observed,
+                unexpected=last.unexpected,
+            )
+        )
+    return sorted(rows, key=lambda row: (row.verdict == "passed", row.subject, row.kind))
 
 
 def _version(client: Client, ask: Ask, ref: str) -> DatasetVersionPage:
@@ -173,6 +259,8 @@ def _version(client: Client, ask: Ask, ref: str) -> DatasetVersionPage:
         lineage_href=ask.link(f"/lineage/{version.ref}"),
         columns=column_cards(profile) if profile else [],
         validation=validation,
+        preview=preview(client, version, files),
+        diff_href=_diff_link(ask, version.name, version.version),
     )
 
 

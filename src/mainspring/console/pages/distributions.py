@@ -144,7 +144,8 @@ def _drift_row(column: ColumnDrift) -> DriftRow:
         len(spans) > 1 and all(low < high for low, high, _ in spans) and all(a[1] <= b[0] for a, b in pairwise(spans))
     )
     # Buckets end at the double before the next one begins: the next one's beginning is the edge of both.
-    edges = [low for low, _, _ in spans] + [spans[-1][1]] if solid else []
+    scale = 1e6 if column.family == "moment" else 1.0
+    edges = [low / scale for low, _, _ in spans] + [spans[-1][1] / scale] if solid else []
     others = [cell for cell in column.cells if not solid or cell.low is None]
     return DriftRow(
         column=column,

@@ -9,10 +9,13 @@ import msgspec
 from mainspring.console.charts import CalibrationBin
 from mainspring.console.page import Ask, Crumb, Entry, Page
 from mainspring.console.pages.distributions import DriftRow, drift_rows
+from mainspring.console.words import compact
 from mainspring.lineage.types import Artifact, Node
 from mainspring.quality.drift.compare import DriftReport
 from mainspring.quality.evaluation.report import EvaluationReport
 from mainspring.quality.evaluation.types import Estimate, Importance, Slice
+from mainspring.quality.expectations.kinds import described
+from mainspring.quality.parts import PartResult
 from mainspring.quality.types import ExpectationResult, ValidationReport
 
 if TYPE_CHECKING:
@@ -23,6 +26,10 @@ __all__ = ["ENTRIES", "EvaluationView", "ValidationView", "evaluation_view", "ne
 _SLICES = 40
 _IMPORTANCES = 20
 _RESULTS = 200
+_FAILING = 12
+_ROWS = 10
+_COLUMNS = 16
+_PARTS = 100
 
 
 class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +49,29 @@ class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate decided; None without one."""
 
 
+class FailingRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that one expectation did not hold of."""
+
+    sentence: str
+    message: str
+    severity: str
+    marked: str
+    """The column that it is about."""
+    columns: list[str]
+    rows: list[list[str | None]]
+    series: list[float] = []
+    """For a number with a history: what it was before, and now."""
+
+
+class PartRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A part that did not pass, and why."""
+
+    name: str
+    rows: int
+    verdict: str
+    why: str
+
+
 class ValidationView(msgspec.Struct, frozen=True, kw_only=True):
     """A validation, ready to draw: what did not pass first."""
 
@@ -51,6 +81,11 @@ class ValidationView(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
     results: list[ExpectationResult]
     hidden: int
+    failing: list[FailingRows]
+    """The first rows of failures that have rows."""
+    parts: list[tuple[str, str]]
+    """Parts and their verdicts, in their order."""
+    part_rows: list[PartRow]
 
 
 class ReportPage(Page, frozen=True, kw_only=True):
@@ -110,7 +145,40 @@ def validation_view(report: ValidationReport, *, href: str = "") -> ValidationVi
         failures=len(report.failures),
         results=ordered[:_RESULTS],
         hidden=max(len(ordered) - _RESULTS, 0),
+        failing=[_failing(each) for each in report.failures[:_FAILING] if each.sample or _series(each)],
+        parts=[(part.name, part.verdict) for part in report.parts],
+        part_rows=[_part(report, part) for part in report.parts if part.verdict != "passed"][:_PARTS],
     )
+
+
+def _failing(result: ExpectationResult) -> FailingRows:
+    about = [result.expectation.column, *result.expectation.columns]
+    names = [name for name in (result.sample[0] if result.sample else ()) if name != "__row__"]
+    names = [*(name for name in about if name in names), *(name for name in names if name not in about)][:_COLUMNS]
+    return FailingRows(
+        sentence=described(result.expectation),
+        message=result.message,
+        severity=result.expectation.severity,
+        marked=result.expectation.column,
+        columns=["row", *names],
+        rows=[
+            [str(row.get("__row__", "")), *(None if row[name] is None else compact(row[name], 60) for name in names)]
+            for row in result.sample[:_ROWS]
+        ],
+        series=_series(result),
+    )
+
+
+def _series(result: ExpectationResult) -> list[float]:
+    before = result.expectation.arguments.get("history") or []
+    return [*map(float, before), float(result.observed)] if before and isinstance(result.observed, int | float) else []
+
+
+def _part(report: ValidationReport, part: PartResult) -> PartRow:
+    bad = [line for line in part.lines if line.verdict != "passed"]
+    named = [f"{report.results[line.line].expectation.subject}: {line.message}" for line in bad[:3]]
+    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+    return PartRow(name=part.name, rows=part.rows, verdict=part.verdict, why="; ".join(named) + more)
 
 
 def newest_report(nodes: list[Node], kind: str) -> Node | None:
@@ -129,8 +197,10 @@ def report(client: Client, ask: Ask) -> ReportPage:
     drift = client.quality.drift_report(artifact.id) if kind == "drift" else None
     return ReportPage(
         title=title,
-        section="lineage",
-        crumbs=[Crumb("Lineage", ask.link("/lineage")), Crumb("report", ask.link("/lineage", kind="report"))],
+        section="quality" if validation or drift else "lineage",
+        crumbs=[Crumb("Quality", ask.link("/quality"))]
+        if validation or drift
+        else [Crumb("Lineage", ask.link("/lineage")), Crumb("report", ask.link("/lineage", kind="report"))],
         artifact=artifact,
         lineage_href=ask.link(f"/lineage/report/{title}"),
         metadata=artifact.metadata,
