@@ -29,6 +29,7 @@ GROUPS: dict[str, str] = {
     "doctor": "mainspring.cli.doctor:doctor",
     "drift": "mainspring.cli.check_data:drift",
     "endpoint": "mainspring.cli.endpoint:endpoint",
+    "evaluate": "mainspring.cli.evaluate:evaluate",
     "experiment": "mainspring.cli.experiment:experiment",
     "flow": "mainspring.cli.flow:flow",
     "gc": "mainspring.cli.gc:gc",

@@ -14,6 +14,7 @@ __all__ = ["Literals", "literals_of"]
 _VALUES = 30  # of a column that become conditions
 _FINE, _COARSE = 10, 4  # parts of a column of numbers, when there are few columns and when there are many
 _COLUMNS = 10
+_FEW = 8  # numbers of a column; beyond it ranges of them are tried beside the single ones
 _MOST = 300  # conditions; their pairs are a matrix of this size
 _OTHERS = "missing"
 
@@ -78,6 +79,8 @@ def _conditions(column: Any, parts: int) -> list[tuple[str, Condition]]:
         return found + _ranges(column, parts)
     if distinct > column.len() // 2:
         return found
+    if column.dtype.is_numeric() and distinct > _FEW:
+        found += _ranges(column, parts)
     counted = column.drop_nulls().value_counts(sort=True).get_column(column.name).to_list()[:_VALUES]
     return found + [(str(value), _equal(value)) for value in counted]
 

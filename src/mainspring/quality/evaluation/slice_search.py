@@ -142,7 +142,7 @@ def _chosen(literals: Literals, loss: Floats, depth: int, least: float, effect: 
             break
         mask = np.logical_and.reduce(masks[:, list(each.places)], axis=1)
         fresh = mask & left
-        if fresh.sum() < least:
+        if fresh.sum() < max(least, mask.sum() / 2):  # mostly told already, as a wider range of the same is
             continue
         size, z = _contrast(loss, fresh, left & ~mask)
         if size >= effect and z > 2:
