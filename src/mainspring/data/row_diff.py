@@ -29,6 +29,7 @@ __all__ = ["diff_rows", "no_rows_differ"]
 
 _KEY, _VALUE, _BEFORE, _AFTER = "__key", "__value", "__before", "__after"
 """Columns and suffixes of the comparison itself, of a form that no sensible table uses."""
+_BATCH = 1 << 18
 _MATCHED_AT_ONCE = 6_000_000
 _HELD = 40_000_000  # rows of both sides whose hashes are held in memory: 16 bytes each
 _CELLS_AT_ONCE = 20_000_000  # cells of differing rows that are held in memory
@@ -108,20 +109,14 @@ class _Sides:
         hashes = [_hash(named, schema).alias(_KEY)]
         if key:
             hashes.append(_hash(self.values, schema).alias(_VALUE))
-        self.tables = [each.with_columns(hashes[0]) for each in (old, new)]
+        self._tables = (old, new)
+        self._key = hashes[0]
         height = _height(old) + _height(new)
         self._parts = max(1, -(-height // _MATCHED_AT_ONCE))
-        self._hashes = []
-        for number, each in enumerate((old, new)):
-            numbers = each.select(hashes)
-            if height > _HELD:
-                import polars as pl
-
-                file = folder / f"{number}.arrow"
-                numbers.sink_ipc(file)
-                self._hashes.append(pl.scan_ipc(file))
-            else:
-                self._hashes.append(numbers.collect(engine="streaming").lazy())
+        held = height <= _HELD
+        self._hashes = [
+            _numbers(each, hashes, None if held else folder / str(number)) for number, each in enumerate(self._tables)
+        ]
 
     def partitions(self) -> Iterator[list[pl.DataFrame]]:
         """The hashes of both sides, a part of the keys at a time."""
@@ -131,9 +126,32 @@ class _Sides:
             chosen = pl.col(_KEY) % self._parts == part
             yield pl.collect_all([each.filter(chosen) for each in self._hashes])
 
-    def rows(self, side: int, keys: pl.Series) -> pl.LazyFrame:
-        """The rows of one side (0 or 1) with these hashes."""
-        return self.tables[side].join(keys.to_frame(_KEY).lazy(), on=_KEY, how="semi")
+    def rows(self, side: int, keys: pl.Series) -> Iterator[pl.DataFrame]:
+        """The rows of one side (0 or 1) with these hashes, in pieces."""
+        wanted = keys.to_frame(_KEY)
+        for batch in _batches(self._tables[side]):
+            yield batch.with_columns(self._key).join(wanted, on=_KEY, how="semi").drop(_KEY)
+
+
+def _batches(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """A table in pieces. What is done with them is done outside of the query: inside, Polars reads far ahead of it."""
+    return iter(frame.collect_batches(chunk_size=_BATCH, maintain_order=False, engine="streaming"))
+
+
+def _numbers(frame: pl.LazyFrame, hashes: list[pl.Expr], folder: Path | None) -> pl.LazyFrame:
+    """The hashes of the rows, in memory or as files in a folder."""
+    import polars as pl
+
+    pieces: list[pl.LazyFrame] = []
+    for number, batch in enumerate(_batches(frame)):
+        piece = batch.select(hashes)
+        if folder is None:
+            pieces.append(piece.lazy())
+        else:
+            folder.mkdir(exist_ok=True)
+            piece.write_ipc(folder / f"{number}.arrow")
+            pieces.append(pl.scan_ipc(folder / f"{number}.arrow"))
+    return pl.concat(pieces) if pieces else frame.limit(0).select(hashes)
 
 
 def _hash(names: Sequence[str], schema: pl.Schema) -> pl.Expr:
@@ -187,8 +205,7 @@ def _changes(sides: _Sides, keys: pl.Series, sample: int) -> tuple[int, dict[str
     count, by_column, first = 0, dict.fromkeys(sides.values, 0), []
     for part in range(parts):
         chosen = keys.filter(keys % parts == part)
-        # One after the other: each scan reads ahead, and two at once would hold twice as much.
-        old, new = (sides.rows(side, chosen).drop(_KEY).collect(engine="streaming") for side in (0, 1))
+        old, new = (pl.concat(sides.rows(side, chosen)) for side in (0, 1))
         both = old.join(new, on=sides.key, how="inner", nulls_equal=True, suffix=_AFTER)
         differs = {name: both[name].ne_missing(both[name + _AFTER]) for name in sides.values}
         for name, flags in differs.items():
@@ -211,7 +228,9 @@ def _change(row: dict[str, Any], sides: _Sides) -> dict[str, Any]:
 
 
 def _refuse_doubled(sides: _Sides, side: int, keys: pl.Series) -> None:
-    doubled = sides.rows(side, keys).select(sides.key).collect(engine="streaming")
+    import polars as pl
+
+    doubled = pl.concat(part.select(sides.key) for part in sides.rows(side, keys))
     doubled = doubled.filter(doubled.is_duplicated())
     if doubled.height:
         which = ("in the version before", "in the version after")[side]
@@ -251,11 +270,16 @@ def _sample(sides: _Sides, side: int, keys: pl.Series, sample: int) -> list[dict
     """A few of the rows; which ones does not depend on the engine's order where the columns can be sorted."""
     if not len(keys) or sample < 1:
         return []
-    rows = sides.rows(side, keys).drop(_KEY)
-    if not sides.key:
-        rows = rows.unique()
-    order = sides.key or [name for name, dtype in rows.collect_schema().items() if not dtype.is_nested()]
-    return _json_rows((rows.sort(order) if order else rows).head(sample).collect(engine="streaming"))
+    import polars as pl
+
+    first: pl.DataFrame | None = None
+    for part in sides.rows(side, keys):
+        rows = part if first is None else pl.concat([first, part])
+        if not sides.key:
+            rows = rows.unique()
+        order = sides.key or [name for name, dtype in rows.schema.items() if not dtype.is_nested()]
+        first = (rows.sort(order) if order else rows).head(sample)
+    return _json_rows(first) if first is not None else []
 
 
 def _aligned(before: pl.LazyFrame, after: pl.LazyFrame) -> dict[str, pl.Expr]:
