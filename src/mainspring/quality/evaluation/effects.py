@@ -109,7 +109,7 @@ def accumulated_local_effects(
     count = np.bincount(place, minlength=edges.size - 1)
     step = np.bincount(place, high - low, edges.size - 1) / np.maximum(count, 1)
     whole = np.append([0.0], np.cumsum(step))
-    centre = ((whole[:-1] + whole[1:]) / 2 * count).sum() / count.sum()
+    centre = np.interp(held, edges, whole).mean()
     return Effect(
         feature=feature,
         kind="accumulated local effects",
