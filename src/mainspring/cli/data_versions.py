@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
+import msgspec
 
 from mainspring.cli.output import (
     ago,
@@ -20,9 +20,13 @@ from mainspring.cli.output import (
     use_client,
 )
 from mainspring.cli.progress import progress_bar
+from mainspring.data.service_labels import Labels
 from mainspring.data.types import Depth, Diff
 
-__all__ = ["alias", "check", "checkout", "commit", "diff", "get", "list_datasets", "log", "show"]
+__all__ = ["alias", "check", "diff", "get", "list_datasets", "log", "show"]
+
+
+_LABELLED = 1_000
 
 
 @click.command("list")
@@ -60,15 +64,20 @@ def log(name: str, limit: int, store: str, url: str, *, as_json: bool) -> None:
     """
     with use_client(store, url) as client:
         entries = client.data.log(name, limit=limit)
+        labels = client.data.labels([each.version.id for each in entries[:_LABELLED]])
+    labels += [Labels()] * (len(entries) - len(labels))
     if as_json:
-        echo_json(entries)
+        both = zip(entries, labels, strict=True)
+        echo_json([{**msgspec.to_builtins(each), "tags": said.tags, "note": said.note} for each, said in both])
         return
     rows = [
         (each.version.version, each.aliases, each.version.rows, bytes_text(each.version.size), each.version.created_at,
-         each.version.created_by, each.version.message, each.uses)
-        for each in entries
+         each.version.created_by, " · ".join(filter(None, (each.version.message, said.note))),
+         [f"{key}={value}" for key, value in said.tags.items()], each.uses)
+        for each, said in zip(entries, labels, strict=True)
     ]  # fmt: skip
-    show_table(("version", "aliases", "rows", "size", "at", "by", "message", "from"), rows, empty="no versions")
+    columns = ("version", "aliases", "rows", "size", "at", "by", "message", "tags", "from")
+    show_table(columns, rows, empty="no versions")
 
 
 @click.command()
@@ -109,41 +118,6 @@ def show(ref: str, store: str, url: str, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("-m", "--message", default="", help="Why, for whoever reads the log.")
-@click.option("--uses", multiple=True, metavar="REF", help="What it was derived from; may be repeated.")
-@click.option("--new-version", is_flag=True, help="Make a version even when one has this content already.")
-@json_option
-@store_options
-def commit(
-    name: str,
-    paths: tuple[Path, ...],
-    message: str,
-    uses: tuple[str, ...],
-    store: str,
-    url: str,
-    *,
-    new_version: bool,
-    as_json: bool,
-) -> None:
-    """Make a version of a dataset from files and folders.
-
-    \b
-    mainspring data commit flights flights.parquet -m "January"
-    mainspring data commit images photos/
-    """
-    source: Any = paths[0] if len(paths) == 1 else list(paths)
-    with use_client(store, url, create=True) as client, progress_bar(f"commit {name}") as progress:
-        made = client.data.commit(name, source, message=message, uses=uses, new_version=new_version, progress=progress)
-    if as_json:
-        echo_json(made)
-        return
-    rows = "" if made.rows is None else f", {made.rows:,} rows"
-    click.echo(f"{made.ref}  {_files(made.files)}, {bytes_text(made.size)}{rows}")
-
-
-@click.command()
 @click.argument("before")
 @click.argument("after")
 @click.option(
@@ -174,26 +148,6 @@ def diff(
         echo_json(found)
     else:
         _show_diff(found)
-
-
-@click.command()
-@click.argument("ref")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--overwrite", is_flag=True, help="Replace files of another content that are in the way.")
-@json_option
-@store_options
-def checkout(ref: str, folder: Path, store: str, url: str, *, overwrite: bool, as_json: bool) -> None:
-    """Write the files of a version into a folder; what is there already is left.
-
-    \b
-    mainspring data checkout flights@3 ./flights
-    """
-    with use_client(store, url) as client, progress_bar(f"checkout {ref}") as progress:
-        written = client.data.checkout(ref, into=folder, force=overwrite, progress=progress)
-    if as_json:
-        echo_json([str(path) for path in written])
-    else:
-        click.echo(f"{_files(len(written))} written into {folder}")
 
 
 @click.command()
@@ -269,10 +223,6 @@ def check(ref: str, suite: str, html: Path | None, store: str, url: str, *, reco
 
         show_report(report)
     return 1 if report.verdict == "failed" else 0
-
-
-def _files(count: int) -> str:
-    return f"{count:,} file{'' if count == 1 else 's'}"
 
 
 def _show_diff(found: Diff) -> None:
