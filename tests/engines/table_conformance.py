@@ -479,4 +479,8 @@ def frame_of(part):
     """A division as a Polars frame, whatever the adapter made of it."""
     if isinstance(part, pl.DataFrame):
         return part
-    return pl.DataFrame(part) if hasattr(part, "__arrow_c_stream__") else pl.from_arrow(part.toArrow())
+    if hasattr(part, "toLocalIterator"):  # Spark's
+        rows = [tuple(row) for row in part.select(part.columns[-2:]).collect()]
+        found = pl.DataFrame(rows, schema=part.columns[-2:], orient="row")
+        return found.select(pl.lit(None).alias(name) if name not in found.columns else name for name in part.columns)
+    return pl.DataFrame(part)

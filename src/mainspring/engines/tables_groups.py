@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mainspring.engines import metrics as ir
 from mainspring.engines import predicates as rows
 from mainspring.engines.metrics import Metric
 from mainspring.engines.predicates import Predicate
 
-__all__ = ["COUNT", "Groups", "group_columns", "plan", "predicates_of"]
+__all__ = ["COUNT", "Groups", "group_columns", "move_distinct", "plan", "predicates_of"]
 
 COUNT = "__rows__"
 """The column of a grouped table that says how many rows are in the group."""
@@ -44,6 +44,17 @@ def plan(metrics: Sequence[Metric]) -> tuple[dict[Predicate | None, list[Metric]
         else:
             scalars.setdefault(metric.where, []).append(metric)
     return scalars, groups, queries
+
+
+def move_distinct(
+    scalars: dict[Predicate | None, list[Metric]],
+    groups: Groups,
+    fits: Callable[[ir.Distinct], bool] | None = None,
+) -> None:
+    """Where nothing else asks of a grouping, count its distinct values beside the other aggregates, in their scan."""
+    for key, members in list(groups.items()):
+        if all(isinstance(metric, ir.Distinct) and (fits is None or fits(metric)) for metric in members):
+            scalars.setdefault(key[0], []).extend(groups.pop(key))
 
 
 def predicates_of(metric: Metric) -> tuple[Predicate | None, ...]:

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from mainspring.engines.metrics import Count, Metric, Quantile, Query
 from mainspring.engines.predicates import Missing, Not, Predicate
-from mainspring.engines.tables_groups import plan, predicates_of
+from mainspring.engines.tables_groups import move_distinct, plan, predicates_of
 from mainspring.engines.tables_polars_groups import group_answer, group_plan
-from mainspring.engines.tables_polars_metrics import answer_of, metric_expression
+from mainspring.engines.tables_polars_metrics import Quantiles, answer_of, metric_expression
 from mainspring.engines.tables_polars_rows import expression, narrowed, within
 from mainspring.engines.tables_polars_values import Scope, nullable
 from mainspring.engines.tables_types import ColumnType
@@ -46,6 +46,7 @@ class PolarsTable:
     def compute(self, metrics: Sequence[Metric]) -> dict[Metric, Any]:
         """Answer all metrics, each once, with one select for each distinct `where`."""
         scalars, groups, queries = plan(metrics)
+        move_distinct(scalars, groups, lambda metric: len(metric.columns) == 1)
         scope = self._scope()
         frames = [self._select(where, members, scope) for where, members in scalars.items()]
         frames += [
@@ -55,8 +56,12 @@ class PolarsTable:
         collected = _collect(frames)
         answers: dict[Metric, Any] = {}
         for members, result in zip(scalars.values(), collected, strict=False):
+            quantiles, row = Quantiles(members, scope), result.row(0, named=True) if result.width else {}
             for index, metric in enumerate(members):
-                answers[metric] = answer_of(metric, result.get_column(str(index)).to_list()[0])
+                if isinstance(metric, Quantile):
+                    answers[metric] = quantiles.answer(metric, row)
+                else:
+                    answers[metric] = answer_of(metric, row[str(index)])
         for members, result in zip(groups.values(), collected[len(scalars) :], strict=True):
             for index, metric in enumerate(members):
                 answers[metric] = group_answer(metric, result.get_column(str(index)).to_list()[0])
@@ -144,9 +149,12 @@ class PolarsTable:
 
     def _select(self, where: Predicate | None, metrics: Sequence[Metric], scope: Scope) -> pl.LazyFrame:
         frame = narrowed(self._flagged(metrics, scope), where, scope)
-        return frame.select(
-            [metric_expression(metric, scope).alias(str(place)) for place, metric in enumerate(metrics)]
-        )
+        asked = [
+            metric_expression(metric, scope).alias(str(place))
+            for place, metric in enumerate(metrics)
+            if not isinstance(metric, Quantile)
+        ]
+        return frame.select(*asked, *Quantiles(metrics, scope).expressions())
 
     def _query(self, query: Query) -> dict[str, Any]:
         from mainspring.engines.tables_duckdb import query_frames

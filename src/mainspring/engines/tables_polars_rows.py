@@ -39,8 +39,10 @@ from mainspring.kernel.errors import InvalidInput
 
 __all__ = [
     "column_types",
+    "count_of",
     "expression",
     "has_window",
+    "holds",
     "json_value",
     "known",
     "missing_values",
@@ -57,38 +59,61 @@ _RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-def expression(predicate: Predicate, scope: Scope) -> pl.Expr:
-    """The predicate as a boolean expression that is never null and as long as the table."""
+def holds(predicate: Predicate, scope: Scope) -> pl.Expr:
+    """The predicate, true where it holds, false or null where it does not: what a sum or a filter needs."""
     match predicate:
         case ir.Not(inner):
             return ~expression(inner, scope)
         case ir.All(parts) if parts:
-            return functools.reduce(operator.and_, (expression(part, scope) for part in parts))
+            return functools.reduce(operator.and_, (holds(part, scope) for part in parts))
         case ir.AnyOf(parts) if parts:
-            return functools.reduce(operator.or_, (expression(part, scope) for part in parts))
+            return functools.reduce(operator.or_, (holds(part, scope) for part in parts))
     translate = _OF.get(type(predicate))
     if translate is None:
         raise InvalidInput(f"{predicate!r} is not a predicate that a table can answer")
     return translate(predicate, scope)
 
 
+def expression(predicate: Predicate, scope: Scope) -> pl.Expr:
+    """The predicate as a boolean expression that is never null and as long as the table."""
+    return holds(predicate, scope).fill_null(value=False)
+
+
+def count_of(predicate: Predicate, scope: Scope) -> pl.Expr:
+    """The number of rows of which a predicate holds.
+
+    Rows that are there but do not hold, which is what checks ask for, are those that are there without those that
+    hold: two sums, and no mask of rows is ever combined with another.
+    """
+    match predicate:
+        case ir.All((ir.Not(ir.Missing(column)), ir.Not(inner))) if _is_of_value(inner, column):
+            return nullable(column, scope).count() - holds(inner, scope).sum()
+    return holds(predicate, scope).sum()
+
+
+def _is_of_value(predicate: Predicate, column: str) -> bool:
+    """Whether the predicate asks of the value of a column alone, and never holds where that is missing."""
+    plain = (ir.Between, ir.In, ir.Matches, ir.Like, ir.Length, ir.Parses, ir.FitsJsonSchema)
+    return isinstance(predicate, plain) and predicate.column == column
+
+
 def within(predicate: Predicate, where: Predicate | None, scope: Scope) -> pl.Expr:
     """The predicate, true only within `where`, and seeing only rows within it."""
-    holds = expression(predicate, scope)
+    found = expression(predicate, scope)
     if where is None:
-        return holds
+        return found
     inside = expression(where, scope)
     if has_window(predicate):
         # A window looks at other rows, so it must see only those inside the condition.
-        return (inside & holds.over(inside)).fill_null(value=False)
-    return inside & holds
+        return (inside & found.over(inside)).fill_null(value=False)
+    return inside & found
 
 
 def narrowed(frame: pl.LazyFrame, where: Predicate | None, scope: Scope) -> pl.LazyFrame:
     """The rows of which `where` holds, its parts one after the other."""
     parts: tuple[Predicate, ...] = where.parts if isinstance(where, ir.All) else () if where is None else (where,)
     for part in parts:
-        frame = frame.filter(expression(part, scope))
+        frame = frame.filter(holds(part, scope))
     return frame
 
 
@@ -138,7 +163,7 @@ def _range(value: pl.Expr, low: Any, high: Any, *, strict_low: bool = False, str
     if high is not None:
         bounds.append(value < high if strict_high else value <= high)
     # A comparison with null is null, so that the ends alone already tell the missing values.
-    return functools.reduce(operator.and_, bounds).fill_null(value=False) if bounds else value.is_not_null()
+    return functools.reduce(operator.and_, bounds) if bounds else value.is_not_null()
 
 
 def _in(predicate: ir.In, scope: Scope) -> pl.Expr:
@@ -147,18 +172,18 @@ def _in(predicate: ir.In, scope: Scope) -> pl.Expr:
         # Within 64 bits, as sets nearly always are, a set of the column's own size is looked up faster.
         dtype = scope.dtypes[predicate.column]
         fitting = allowed.cast(dtype, strict=False).drop_nulls()
-        return pl.col(predicate.column).is_in(pl.lit(fitting).implode()).fill_null(value=False)
-    return nullable(predicate.column, scope).is_in(pl.lit(allowed).implode()).fill_null(value=False)
+        return pl.col(predicate.column).is_in(pl.lit(fitting).implode())
+    return nullable(predicate.column, scope).is_in(pl.lit(allowed).implode())
 
 
 def _matches(predicate: ir.Matches, scope: Scope) -> pl.Expr:
     pattern = portable(predicate.pattern, "rust") or predicate.pattern
-    return text_of(predicate.column, scope).str.contains(pattern).fill_null(value=False)
+    return text_of(predicate.column, scope).str.contains(pattern)
 
 
 def _like(predicate: ir.Like, scope: Scope) -> pl.Expr:
     pattern = like_regex(predicate.pattern, predicate.escape)
-    return text_of(predicate.column, scope).str.contains(pattern).fill_null(value=False)
+    return text_of(predicate.column, scope).str.contains(pattern)
 
 
 def _length(predicate: ir.Length, scope: Scope) -> pl.Expr:
@@ -167,7 +192,7 @@ def _length(predicate: ir.Length, scope: Scope) -> pl.Expr:
 
 def _parses(predicate: ir.Parses, scope: Scope) -> pl.Expr:
     if predicate.form in PATTERNS and predicate.form != "datetime":
-        return text_of(predicate.column, scope).str.contains(PATTERNS[predicate.form]).fill_null(value=False)
+        return text_of(predicate.column, scope).str.contains(PATTERNS[predicate.form])
     return _of_texts(predicate, scope)
 
 
@@ -180,8 +205,7 @@ def _of_texts(predicate: ir.Parses | ir.FitsJsonSchema, scope: Scope) -> pl.Expr
         held = distinct.filter(pl.Series(texts_that_hold(predicate, distinct), dtype=pl.Boolean))
         return texts.is_in(held.implode())
 
-    asked = text_of(predicate.column, scope).map_batches(ask, return_dtype=pl.Boolean, is_elementwise=True)
-    return asked.fill_null(value=False)
+    return text_of(predicate.column, scope).map_batches(ask, return_dtype=pl.Boolean, is_elementwise=True)
 
 
 def _compare(predicate: ir.Compare, scope: Scope) -> pl.Expr:
@@ -189,8 +213,8 @@ def _compare(predicate: ir.Compare, scope: Scope) -> pl.Expr:
     if predicate.relation not in {"==", "!="}:
         check_ordered(predicate.left, scope)
         check_ordered(predicate.right, scope)
-    holds: pl.Expr = _RELATIONS[predicate.relation](nullable(predicate.left, scope), nullable(predicate.right, scope))
-    return holds.fill_null(value=False)
+    found: pl.Expr = _RELATIONS[predicate.relation](nullable(predicate.left, scope), nullable(predicate.right, scope))
+    return found
 
 
 def _in_tuples(predicate: ir.InTuples, scope: Scope) -> pl.Expr:
@@ -257,8 +281,8 @@ def _ordered(predicate: ir.Ordered, scope: Scope) -> pl.Expr:
     value = nullable(predicate.column, scope)
     before = value.forward_fill().shift(1)
     relation = {(False, False): ">=", (False, True): ">", (True, False): "<=", (True, True): "<"}
-    holds: pl.Expr = _RELATIONS[relation[predicate.descending, predicate.strict]](value, before)
-    return (holds.fill_null(value=True) & value.is_not_null()).fill_null(value=False)
+    found: pl.Expr = _RELATIONS[relation[predicate.descending, predicate.strict]](value, before)
+    return found.fill_null(value=True) & value.is_not_null()
 
 
 def _sql(predicate: ir.Sql, scope: Scope) -> pl.Expr:

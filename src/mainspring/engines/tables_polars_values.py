@@ -126,8 +126,9 @@ def present(column: str, scope: Mapping[str, ColumnType]) -> pl.Expr:
 
 def missing_values(column: str, scope: Mapping[str, ColumnType]) -> pl.Expr:
     """Whether each value is null or NaN."""
-    null = pl.col(known(column, scope)).is_null()
-    return null | pl.col(column).is_nan().fill_null(value=False) if scope[column].kind == "float" else null
+    return (
+        nullable(column, scope).is_null() if scope[known(column, scope)].kind == "float" else pl.col(column).is_null()
+    )
 
 
 def text_of(column: str, scope: Mapping[str, ColumnType]) -> pl.Expr:
@@ -137,10 +138,10 @@ def text_of(column: str, scope: Mapping[str, ColumnType]) -> pl.Expr:
 
 
 def number(column: str, scope: Mapping[str, ColumnType]) -> pl.Expr:
-    """The numbers of a column that are not missing, as floats."""
+    """The numbers of a column as floats, missing ones null."""
     kind = check_number(column, scope)
     value = pl.col(column) if kind.dtype == "Float64" else pl.col(column).cast(pl.Float64)
-    return (value.fill_nan(None) if kind.kind == "float" else value).drop_nulls()
+    return value.fill_nan(None) if kind.kind == "float" else value
 
 
 def members(column: str, values: Iterable[Any], scope: Mapping[str, ColumnType]) -> pl.Series:

@@ -3,17 +3,15 @@
 # ruff: noqa: S608 -- SQL is what this module writes: identifiers and literals are quoted by the dialect
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mainspring.engines.predicates import Matches, Predicate
+from mainspring.engines.predicates import Predicate
 from mainspring.engines.tables_sql import Session, SqlScan
 from mainspring.engines.tables_sql_dialects import Dialect, SparkDialect
-from mainspring.engines.tables_sql_rows import ROW, Asked
-from mainspring.engines.tables_texts import texts_that_hold, verdict_of
+from mainspring.engines.tables_sql_rows import ROW
 from mainspring.engines.tables_types import ColumnKind, ColumnType
 from mainspring.kernel.errors import InvalidInput, UnsupportedFormat
 from mainspring.kernel.ids import new_id
@@ -25,6 +23,7 @@ __all__ = ["SparkTable"]
 
 _PARTITION = 33
 """`monotonically_increasing_id` has the partition above this bit and the row within it below."""
+_WRITTEN_OUT = 1_000
 _KINDS: Mapping[str, ColumnKind] = {
     "boolean": "bool", "tinyint": "integer", "smallint": "integer", "int": "integer", "bigint": "integer",
     "float": "float", "double": "float", "decimal": "decimal", "string": "text", "varchar": "text", "char": "text",
@@ -80,13 +79,15 @@ class SparkTable(SqlScan):
         clean, marked = self.split_queries(self.session(), reasons)
         return self.spark.sql(clean), self.spark.sql(marked)
 
-    def ask_texts(self, session: Session, predicate: Asked, text: str) -> str:
-        """A function of Python's that Spark calls where the rows are; workers must have Mainspring installed."""
+    def one_of(self, text: str, values: Sequence[str]) -> str:
+        """Whether a text is one of `values`; many go to the workers as a set, which need not know us for that."""
+        if len(values) <= _WRITTEN_OUT:
+            return super().one_of(text, values)
         from pyspark.sql.types import BooleanType
 
-        texts_that_hold(predicate, [""])
+        known = frozenset(values)
         name = f"mainspring_{new_id().replace('-', '')}"
-        self.spark.udf.register(name, _Verdicts(predicate), BooleanType())
+        self.spark.udf.register(name, lambda value: value in known, BooleanType())
         return f"{name}({text})"
 
 
@@ -95,7 +96,7 @@ class _SparkSession(Session):
         self.spark = spark
 
     def run(self, sql: str) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self._frame(sql, lambda frame: frame.collect())]
+        return [tuple(map(_plain, row)) for row in self._frame(sql, lambda frame: frame.collect())]
 
     def stream(self, sql: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
         rows = self._frame(sql, lambda frame: frame.toLocalIterator())
@@ -115,28 +116,11 @@ class _SparkSession(Session):
             raise InvalidInput(f"the table cannot answer this: {reason}") from None
 
 
-class _Verdicts:
-    """The question of one text, remembered for texts that come again; workers get what is asked, and build it."""
-
-    __name__ = "mainspring_verdict"
-
-    def __init__(self, predicate: Asked) -> None:
-        self.predicate = predicate
-        self._holds: Callable[[str], bool] | None = None
-
-    def __call__(self, text: str | None) -> bool | None:
-        if text is None:
-            return None
-        if self._holds is None:
-            one = self._match if isinstance(self.predicate, Matches) else verdict_of(self.predicate)
-            self._holds = functools.lru_cache(maxsize=10_000)(one)
-        return self._holds(text)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Verdicts, (self.predicate,)
-
-    def _match(self, text: str) -> bool:
-        return texts_that_hold(self.predicate, [text])[0]
+def _plain(value: Any) -> Any:
+    """A value of a row, with what Spark calls rows inside of it as mappings."""
+    if hasattr(value, "asDict"):
+        return {name: _plain(inner) for name, inner in value.asDict().items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _drop(spark: Any, view: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mainspring.engines import metrics as ir
 from mainspring.engines.metrics import Metric
 from mainspring.engines.predicates import InTable, Predicate
-from mainspring.engines.tables_groups import Groups, plan, predicates_of
+from mainspring.engines.tables_groups import move_distinct, plan, predicates_of
 from mainspring.engines.tables_sql_dialects import Dialect
 from mainspring.engines.tables_sql_groups import group_query, read_group
 from mainspring.engines.tables_sql_metrics import Questions, read_value
@@ -151,7 +151,7 @@ class SqlScan:
     def _answers(self, session: Session, metrics: Sequence[Metric]) -> dict[Metric, Any]:
         scalars, groups, queries = plan(metrics)
         if self.dialect.distinct_inline:
-            _move_distinct(scalars, groups)
+            move_distinct(scalars, groups)
         answers: dict[Metric, Any] = {}
         for where, members in scalars.items():
             answers.update(self._scalars(session, where, members))
@@ -260,21 +260,17 @@ class SqlScan:
             values = [value for (value,) in batch]
             for value, holds in zip(values, texts_that_hold(predicate, values), strict=True):
                 (held if holds else others).append(value)
-        few, word = (held, "IN") if len(held) <= len(others) else (others, "NOT IN")
-        if not few:
-            return "1 = 0" if word == "IN" else f"{text} IS NOT NULL"
-        return f"{text} {word} ({', '.join(self.dialect.string(value) for value in few)})"
+        if len(held) <= len(others):
+            return self.one_of(text, held) if held else "1 = 0"
+        return f"{text} IS NOT NULL AND ({self.one_of(text, others)}) IS NOT TRUE" if others else f"{text} IS NOT NULL"
+
+    def one_of(self, text: str, values: Sequence[str]) -> str:
+        """Whether a text is one of `values`."""
+        return f"{text} IN ({', '.join(self.dialect.string(value) for value in values)})"
 
 
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _move_distinct(scalars: dict[Predicate | None, list[Metric]], groups: Groups) -> None:
-    """Where nothing else asks of a grouping, its distinct values are counted beside the other aggregates."""
-    for key, members in list(groups.items()):
-        if all(isinstance(metric, ir.Distinct) for metric in members):
-            scalars.setdefault(key[0], []).extend(groups.pop(key))
 
 
 def _no_foreign(predicate: InTable) -> str:

@@ -223,7 +223,7 @@ class SparkDialect(Dialect):
 
     def matches(self, sql: str, pattern: str) -> str | None:
         said = portable(pattern, self.regex)
-        return None if said is None else f"{sql} RLIKE {self.string(said)}"
+        return None if said is None else f"({sql} RLIKE {self.string(said)})"
 
     def like(self, sql: str, pattern: str, escape: str) -> str:
         # Without a character of the user's own, one that the pattern has not makes nothing plain.
