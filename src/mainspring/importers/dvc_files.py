@@ -120,6 +120,8 @@ def read_list(data: bytes, where: str, *, legacy: bool) -> list[Listed]:
     """The files of a folder from its `.dir` object."""
     try:
         rows = json.loads(data)
+        if not isinstance(rows, list):
+            raise TypeError("it is no list")
         found = [Listed(str(row["relpath"]), Content(str(row["md5"]), legacy)) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise UnsupportedFormat(f"the list of the folder {where} cannot be read: {error}") from error

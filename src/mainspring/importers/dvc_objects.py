@@ -10,6 +10,7 @@ ends of text Unix while it hashed; what it took for text is a fact of its code.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -229,7 +230,7 @@ def _remote(config: Mapping[str, Mapping[str, str]], name: str, dvc: Path) -> Pl
         raise InvalidInput(
             f"a remote of the kind {scheme}:// cannot be read here", hint="dvc fetch --all-commits first"
         )
-    return FolderPlace(dvc / url.removeprefix("file://"))
+    return FolderPlace(Path(os.path.normpath(dvc / url.removeprefix("file://"))))
 
 
 def _options(said: Mapping[str, str]) -> dict[str, str]:
