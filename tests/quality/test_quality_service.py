@@ -84,8 +84,7 @@ def test_a_suite_is_inferred_from_a_version_under_its_name(weather):
 
 def test_a_version_is_profiled_once(weather):
     quality = weather.quality
-    assert quality.profile_of("weather@1") is None
-    profile = quality.profile("weather@1")
+    profile = quality.profile("weather@1")  # taken when it was committed
     assert profile == profile_frame(JANUARY) == quality.profile_of("weather@1")
     version = weather.data.describe("weather@1")
     assert quality.record_profile(Profile(), of=version.ref).ref == "profile/dataset/weather@1"

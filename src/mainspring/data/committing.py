@@ -25,7 +25,7 @@ from mainspring.data.tabular import format_of, scan_files, summarise, table_file
 from mainspring.data.transfer import send, send_nodes
 from mainspring.data.trees import Tree, build
 from mainspring.data.types import Commit, DatasetVersion, Progress
-from mainspring.kernel.errors import Conflict, InvalidInput, MainspringError, NotFound, StorageError
+from mainspring.kernel.errors import Conflict, InvalidInput, MissingDependency, NotFound, StorageError
 from mainspring.kernel.hashing import digest_bytes
 from mainspring.kernel.hooks import AFTER_COMMIT, COMMIT_GATES, load
 from mainspring.kernel.names import check_name
@@ -224,5 +224,7 @@ def _tell(data: FileWork, version: DatasetVersion) -> None:
     for what, address in AFTER_COMMIT.items():
         try:
             load(address)(data, version)
-        except MainspringError as error:
-            _log.warning("%s is recorded, but its %s was not made: %s", version.ref, what, error.message)
+        except MissingDependency as error:
+            _log.info("%s has no %s: %s", version.ref, what, error.hint)
+        except Exception as error:  # noqa: BLE001 -- the version is recorded; nothing that follows may say otherwise
+            _log.warning("%s is recorded, but its %s was not made: %s", version.ref, what, error)

@@ -168,7 +168,10 @@ COMMIT_GATES: dict[str, str] = {"contract": "mainspring.quality.contracts_gate:a
 RECORD_GATES: dict[str, str] = {"contract": "mainspring.quality.contracts:check_admitted"}
 """What is asked where a version is recorded: `(tx, name, tree, commit) -> None`; it refuses by raising."""
 
-AFTER_COMMIT: dict[str, str] = {"validation": "mainspring.quality.contracts_gate:settle_version"}
+AFTER_COMMIT: dict[str, str] = {
+    "validation": "mainspring.quality.contracts_gate:settle_version",
+    "profile": "mainspring.quality.profiles.committed:take",
+}
 """What is told of a version that is new, at who committed it: `(data service, version) -> None`."""
 
 
