@@ -139,15 +139,15 @@ def _batches(table: Table) -> Iterator[pl.DataFrame]:
 
 
 def _narrow(frame: pl.DataFrame, target: Target) -> pl.DataFrame:
+    import polars as pl
+
     from mainspring.engines.tables_polars import PolarsTable
 
     if target.where is None:
         return frame
-    inner = PolarsTable(frame.lazy())
-    kept = {row["__row__"] for row in inner.rows(target.where, limit=frame.height, columns=["__row__"])}
-    import polars as pl
-
-    return frame.filter(pl.int_range(pl.len()).is_in(list(kept)))
+    inner = PolarsTable(frame.drop("__row__").lazy())
+    kept = [row["__row__"] for row in inner.rows(target.where, limit=frame.height, columns=frame.columns[1:2])]
+    return frame.filter(pl.int_range(pl.len()).is_in(kept))
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
