@@ -84,7 +84,8 @@ def look_below(store: Store, root: str) -> NewTree:
             leans_on |= known_trees(tx, level)
             moment = tx.now
         wanted = [digest for digest in level if digest not in leans_on]
-        if lost := store.blobs.missing(wanted):
+        there = store.blobs.sizes(wanted)  # what a collection has condemned, `look_at` sees, and recording revives
+        if lost := [digest for digest in wanted if digest not in there]:
             raise Conflict(f"folder {lost[0]} of the version is not in the store", hint="`commit` stores it first")
         below: dict[str, str] = {}
         for digest, data in zip(wanted, store.blobs.get_many(wanted), strict=True):

@@ -25,6 +25,7 @@ __all__ = ["ServiceDepot", "record_of"]
 _PAGE = 1000
 _ASK = 10_000
 _LISTS = 100
+_TRIES = 5
 
 
 class ServiceDepot:
@@ -41,12 +42,23 @@ class ServiceDepot:
 
     def history(self, name: str) -> History:
         """See `Depot.history`."""
+        for attempt in range(_TRIES):
+            try:
+                return self._history(name)
+            except NotFound:
+                if attempt == _TRIES - 1:
+                    raise  # a version that was deleted while its history was read
+        raise NotFound(f"there is no dataset {name!r}")
+
+    def _history(self, name: str) -> History:
         found: list[LogEntry] = []
         try:
             while page := self._data.log(name, limit=_PAGE, before=found[-1].version.version if found else 0):
                 found += page
         except NotFound:
-            return History([], {})
+            if not found:
+                return History([], {})
+            raise
         partial = self._data.partial_versions(name)
         said: list[Labels] = []
         for start in range(0, len(found), _PAGE):
