@@ -110,3 +110,36 @@ def test_a_new_file_beside_known_ones_is_the_only_one_that_the_gate_scans(client
     newest = client.quality.validation(client.quality.reports(kind="validation", of="parts")[0].id)
     assert (newest.scan.files, newest.scan.files_scanned, newest.scan.rows_scanned) == (4, 1, 3)
     assert as_suite(suite).expectations == client.quality.suite("parts").expectations
+
+
+@pytest.mark.databases("sqlite")
+def test_data_that_stays_where_it_is_keeps_a_contract_too(client, tmp_path):
+    for name, frame in (("good", GOOD), ("bad", BAD)):
+        (tmp_path / name).mkdir()
+        frame.write_parquet(tmp_path / name / "f.parquet")
+    client.quality.set_contract("linked", SUITE)
+    version = client.data.link("linked", str(tmp_path / "good"))
+    assert client.quality.validate(version.ref, "flights", record=False).scan.rows_scanned == 0
+    with pytest.raises(CheckFailed, match="2 critical"):
+        client.data.link("linked", str(tmp_path / "bad"))
+    assert [each.version for each in client.data.versions("linked")] == [1]
+
+
+@pytest.mark.databases("sqlite")
+def test_a_step_that_commits_is_held_to_the_contract(client):
+    from mainspring.pipelines import flow, step
+
+    client.quality.set_contract("flights", SUITE)
+
+    @step
+    def load(bad: bool) -> int:
+        return client.data.commit("flights", BAD if bad else GOOD).version
+
+    @flow
+    def nightly(bad: bool) -> int:
+        return load(bad)
+
+    assert nightly.run(client, bad=False) == 1
+    with pytest.raises(CheckFailed, match="2 critical"):
+        nightly.run(client, bad=True)
+    assert [each.version for each in client.data.versions("flights")] == [1]

@@ -251,3 +251,33 @@ def test_states_are_kept_in_the_store_and_over_http(any_client, tmp_path):
     any_client.data.commit("t", folder)
     third = any_client.quality.validate("t", MERGING, sample=0)
     assert (third.scan.files, third.scan.files_scanned, third.scan.rows_scanned) == (4, 1, 10)
+
+
+@pytest.mark.databases("sqlite")
+def test_forgetting_rows_forgets_what_was_learnt_of_them(client):
+    client.data.commit("t", pl.DataFrame({"id": [1, 2, 3], "x": [1.0, 2.0, 9000.0]}))
+    suite = expect("t").column("x").between(0, 100)
+    client.quality.validate("t", suite)
+    known = client.quality.forget_answers()
+    assert known > 0
+    plan = client.data.forget("id = 3", reason="asked")
+    assert any("remembered answers" in line for line in plan.elsewhere)
+    assert client.quality.forget_answers() == known
+    client.data.forget("id = 3", reason="asked", dry_run=False)
+    assert client.quality.forget_answers() == 0
+    assert client.quality.validate("t", suite).verdict == "passed"
+
+
+@pytest.mark.databases("sqlite")
+def test_states_of_bytes_that_are_gone_expire(client, store):
+    from mainspring.quality.states_expiry import expire_states
+
+    client.data.commit("t", pl.DataFrame({"x": [1.0]}))
+    client.quality.validate("t", expect("t").column("x").between(0, 100))
+    known = client.quality.forget_answers()
+    client.quality.keep_answers({"f" * 64: {"e" * 64: "1"}})
+    with store.bookkeeping() as tx:
+        assert expire_states(tx, 0, write=True) == 0  # what is young may be on its way
+        assert expire_states(tx, tx.now_micros + 1, write=False) == 1
+        assert expire_states(tx, tx.now_micros + 1, write=True) == 1
+    assert client.quality.forget_answers() == known

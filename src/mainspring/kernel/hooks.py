@@ -175,7 +175,7 @@ AFTER_COMMIT: dict[str, str] = {
 """What is told of a version that is new, at who committed it: `(data service, version) -> None`."""
 
 
-ERASERS: dict[str, str] = {}
+ERASERS: dict[str, str] = {"quality": "mainspring.quality.states_eraser:erase_answers"}
 """What removes forgotten rows outside of datasets, and what was derived of versions that were written again:
 `(data service, data.forgetting.Forgotten) -> list of what was found`; it writes only where `Forgotten.apply` says so."""
 

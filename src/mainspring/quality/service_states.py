@@ -58,6 +58,16 @@ class StateOperations(KeepingService):
             )
         return len(texts)
 
+    @operation(permission="quality:write", writes=True)
+    def forget_answers(self, *, apply: bool = False) -> int:
+        """How many answers are remembered in this workspace; with `apply` they are forgotten, and scanned for again."""
+        with self.store.write() as tx:
+            known = int(tx.value("SELECT COUNT(*) FROM quality_state WHERE workspace = ?", (caller().workspace,)) or 0)
+            if apply and known:
+                tx.execute("DELETE FROM quality_state WHERE workspace = ?", (caller().workspace,))
+                tx.note("quality/states", forgotten=known)
+        return known
+
 
 class StoredMemory:
     """The memory of a `KnownTable` in the store: a few operations for many answers."""

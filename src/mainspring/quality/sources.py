@@ -12,6 +12,7 @@ from mainspring.data.service import Data
 from mainspring.data.tabular import format_of, scan_files, table_files
 from mainspring.data.types import DatasetVersion
 from mainspring.engines.tables import Table, open_table
+from mainspring.kernel.errors import MainspringError
 from mainspring.kernel.hashing import digest_value
 from mainspring.lineage.types import File
 from mainspring.quality.expectations.kinds import compile_expectation
@@ -30,7 +31,10 @@ def known_version(data: Data, version: DatasetVersion, memory: Memory, *, others
     """The table that a version is; files are fetched when they are scanned."""
 
     def parts() -> list[Part]:
-        files = table_files(data.files(version.id))
+        try:
+            files = table_files(data.files(version.id))
+        except MainspringError:
+            return []  # a table that lies elsewhere: its version is one file that says where
         return [Part(file.path, content_of(file), partial(_open_stored, data, file)) for file in files]
 
     return KnownTable(
@@ -44,6 +48,9 @@ def known_version(data: Data, version: DatasetVersion, memory: Memory, *, others
 
 def known_proposal(proposal: Proposal, memory: Memory, *, others: Others = dict) -> KnownTable:
     """The table that a version will be, from the files where they are."""
+    if proposal.frame is not None:
+        frame = proposal.frame
+        return KnownTable(lambda: open_table(frame, others=others()), content=proposal.tree.root, memory=memory)
     places = {each.file.path: each.location for each in proposal.local}
     files = table_files([each.file for each in proposal.local])
 
