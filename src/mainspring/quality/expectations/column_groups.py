@@ -223,10 +223,10 @@ class ForeignKey(RowCheck, frozen=True, kw_only=True):
         return {self.table: ()}
 
     def informed(self, target: Target, known: Known) -> RowCheck:
-        """Itself, once the other table is there."""
+        """The same, once the other table is known to be there."""
         if known.other(self.table) is None:
             raise InvalidInput(f"there is no table {self.table!r} to look values up in")
-        return self
+        return _Lookup(table=self.table, keys=self.keys, missing=self.missing)
 
     def holds(self, target: Target) -> AnyPredicate:
         """The values are there."""
@@ -235,6 +235,11 @@ class ForeignKey(RowCheck, frozen=True, kw_only=True):
     def expected(self) -> str:
         """In words."""
         return f"to occur in {self.table}"
+
+
+class _Lookup(ForeignKey, frozen=True, kw_only=True):
+    def before(self, target: Target) -> Mapping[str, tuple[Metric, ...]]:
+        return {}
 
 
 class ColumnsDetermine(Check, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from mainspring.engines.tables import All, AnyPredicate, Count, Frequent, Metric, Predicate, Table
 from mainspring.kernel.errors import InvalidInput, MainspringError
 from mainspring.quality.expectations.base import Check, Judgement, Known, RowCheck, Schema, Target
@@ -165,6 +167,9 @@ def run_jobs(
         _show(shown, counted, scans, sample)
         programs = [job for job in moving if isinstance(job.check, ProgramCheck) and not job.check.before(job.target)]
         _run_programs(programs, scans, sample)
+        for job in programs:
+            if job.judgement is not None and job.judgement.passed and not explain_passed:
+                job.judgement = msgspec.structs.replace(job.judgement, sample=())
         for job in moving:
             if job.is_open:
                 job.step(scans, only_inform=only_inform)
