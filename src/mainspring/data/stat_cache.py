@@ -128,7 +128,7 @@ class StatCache:
         """Forget a folder and what is below it."""
         self.flush()
         start = os.fsencode(path)
-        with suppress(apsw.BusyError, apsw.ReadOnlyError):
+        with suppress(apsw.Error):
             for table in ("folder", "content"):
                 self._connection.execute(
                     f"DELETE FROM {table} WHERE path = ? OR (path >= ? AND path < ?)",  # noqa: S608 -- ours
@@ -141,7 +141,7 @@ class StatCache:
         self._pending, self._pending_bytes = {}, 0
         if not rows:
             return
-        with suppress(apsw.BusyError, apsw.ReadOnlyError, apsw.FullError), self._connection:
+        with suppress(apsw.Error), self._connection:  # what cannot be written is learned again
             self._connection.executemany(
                 "INSERT OR REPLACE INTO folder VALUES (?, ?)", ((path, both[0]) for path, both in rows)
             )
@@ -165,10 +165,15 @@ class StatCache:
         pending = self._pending.get(key)
         if pending is not None:
             return pending[place][_CHECK:]
-        found = self._connection.execute(f"SELECT body FROM {table} WHERE path = ?", (key,)).fetchone()  # noqa: S608 -- ours
-        if found is None or blake3(found[0][_CHECK:]).digest(_CHECK) != found[0][:_CHECK]:
+        query = f"SELECT body FROM {table} WHERE path = ?"  # noqa: S608 -- ours
+        try:
+            found = self._connection.execute(query, (key,)).fetchone()
+        except (apsw.Error, UnicodeDecodeError):  # the file is damaged: then nothing is known
             return b""
-        return bytes(found[0][_CHECK:])
+        if found is None or not isinstance(found[0], bytes):
+            return b""
+        sound = blake3(found[0][_CHECK:]).digest(_CHECK) == found[0][:_CHECK]
+        return found[0][_CHECK:] if sound else b""
 
     def _open(self) -> apsw.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,9 +181,11 @@ class StatCache:
         connection.set_busy_timeout(_BUSY_MILLISECONDS)
         connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-4000")
         if connection.pragma("user_version") != _VERSION:
-            with connection:
+            connection.execute("BEGIN IMMEDIATE")  # two processes that open a new file at once take turns
+            if connection.pragma("user_version") != _VERSION:
                 connection.execute(f"DROP TABLE IF EXISTS folder; DROP TABLE IF EXISTS content; {_SCHEMA}")
                 connection.pragma("user_version", _VERSION)
+            connection.execute("COMMIT")
         return connection
 
 
