@@ -23,7 +23,7 @@ from mainspring.quality.profiles.numbers import (
 from mainspring.quality.profiles.types import ColumnProfile
 from mainspring.quality.profiles.values import COMPLETE, Frequent, Registers, frequent_of, hash_text, shape_of
 
-__all__ = ["counted_numbers", "number_column", "text_column"]
+__all__ = ["counted_numbers", "number_column", "sketch_of_runs", "text_column"]
 
 _LONGEST = 200  # characters of a value that is listed; a longer one is listed by its beginning and its hash
 _SHAPED = 64  # characters of a value whose shape is taken
@@ -91,11 +91,12 @@ def counted_numbers(values: pl.Series) -> tuple[Sketch, Registers]:
     bits = value.reinterpret(dtype=pl.Int64)
     key = pl.when(bits >= 0).then(bits).otherwise(bits ^ pl.lit(0x7FFF_FFFF_FFFF_FFFF, pl.Int64))
     runs = values.to_frame().select(key.sort().rle().alias("run")).unnest("run")
-    sketch = _sketch(runs.select("value", pl.col("len").cast(pl.Int64)), values.len(), CAPACITY)
+    sketch = sketch_of_runs(runs.select("value", pl.col("len").cast(pl.Int64)), values.len())
     return sketch, Registers() if sketch.is_exact else _registers(runs.get_column("value"))
 
 
-def _sketch(runs: pl.DataFrame, n: int, capacity: int) -> Sketch:
+def sketch_of_runs(runs: pl.DataFrame, n: int, capacity: int = CAPACITY) -> Sketch:
+    """The sketch of sorted keys (`value`, as of `key_of`) that occur so often (`len`); `n` values in all."""
     if runs.height <= capacity:
         return from_pairs(0, runs.get_column("value").to_list(), runs.get_column("len").to_list())
     apart = (pl.col("value") ^ pl.col("value").shift(1)).drop_nulls().reinterpret(dtype=pl.UInt64)
@@ -105,7 +106,7 @@ def _sketch(runs: pl.DataFrame, n: int, capacity: int) -> Sketch:
     runs = runs.with_columns(key=wide)
     counted = runs.group_by("key", maintain_order=True).agg(pl.col("len").sum())
     heavy = counted.filter(pl.col("len") > HEAVY * n).get_column("key").to_list()
-    inner = [(key, _sketch(runs.filter(pl.col("key") == key), n, DIVISIONS)) for key in heavy]
+    inner = [(key, sketch_of_runs(runs.filter(pl.col("key") == key), n, DIVISIONS)) for key in heavy]
     return from_pairs(level, counted.get_column("key").to_list(), counted.get_column("len").to_list(), inner)
 
 
