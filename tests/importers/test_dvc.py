@@ -10,6 +10,7 @@ import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -118,6 +119,7 @@ def test_every_version_is_what_dvc_itself_checks_out(client, unpack, major):
     assert [each.message for each in client.data.versions("cats/data/table.csv")] == ["No row", "A row", "A table"]
     newest = client.data.describe("cats/data/table.csv@main")
     assert (newest.rows, newest.schema) == (2, {"id": "Int64", "name": "String"})
+    assert (newest.created_by, newest.created_at) == ("Ada Müller", datetime(2023, 11, 15, 6, 13, 20, tzinfo=UTC))
     who = newest.metadata["git"]
     assert (who["author"], who["email"], who["date"][-6:]) == ("Ada Müller", "ada@example.org", "+01:00")
 
@@ -155,6 +157,34 @@ def test_what_was_imported_before_is_left_as_it_is_and_not_read(client, unpack, 
     again = import_dvc(client, str(folder / "data"))
     assert (again.versions, again.unchanged, again.files, again.aliases) == (0, first.versions, 0, 0)
     assert (again.problems, again.missing) == ([], {})
+
+
+@pytest.mark.databases("sqlite")
+def test_a_new_commit_costs_what_it_changed(client, unpack):
+    folder = unpack("3")
+    import_dvc(client, str(folder))
+    pointer = (folder / "data/raw.dvc").read_text()
+    before = next(each for each in pointer.split() if each.endswith(".dir"))
+    cache = folder / ".dvc/cache/files/md5"
+    held = [*cache.rglob(before[2:]), *(folder.parent / "storage").rglob(before[2:])]
+    rows = json.loads(held[0].read_bytes())
+    rows.append({"md5": hashlib.md5(b"new", usedforsecurity=False).hexdigest(), "relpath": "new.txt"})
+    listed = json.dumps(rows).encode()
+    for data, suffix in ((b"new", ""), (listed, ".dir")):
+        name = hashlib.md5(data, usedforsecurity=False).hexdigest() + suffix
+        (cache / name[:2]).mkdir(exist_ok=True)
+        (cache / name[:2] / name[2:]).write_bytes(data)
+    files, size = (
+        next(int(line.split()[1]) for line in pointer.splitlines() if key in line) for key in ("nfiles:", "size:")
+    )
+    changed = pointer.replace(before, name).replace(f"nfiles: {files}", f"nfiles: {files + 1}")
+    (folder / "data/raw.dvc").write_text(changed.replace(f"size: {size}", f"size: {size + 3}"))
+    _git(folder, "commit", "--quiet", "-am", "One more")
+    report = import_dvc(client, str(folder))
+    assert (report.versions, report.files, report.bytes, report.missing) == (1, 1, 3, {})
+    assert report.problems == []
+    expected = _facts("3")[-1]["outputs"]["data/raw"] | {"new.txt": hashlib.sha256(b"new").hexdigest()}
+    _holds(client, "cats/data/raw@main", expected)
 
 
 @pytest.mark.databases("sqlite")

@@ -165,12 +165,12 @@ class Repository:
             position = end + 2 + size
 
     def refs(self) -> dict[str, str]:
-        """Branches and tags by name, and the commit that each stands for; a branch of a remote under its own name."""
+        """Branches and tags by name, and the commit of each; what is here comes before a branch of `origin`."""
         form = "--format=%(refname)%00%(objectname)%00%(*objectname)"
         found: dict[str, str] = {}
-        for line in (
-            self.run("for-each-ref", form, "refs/remotes/origin", "refs/heads", "refs/tags").decode().splitlines()
-        ):
+        kinds = ("refs/remotes/origin", "refs/heads", "refs/tags")
+        listed = self.run("for-each-ref", form, *kinds).decode().splitlines()
+        for line in sorted(listed, key=lambda each: not each.startswith(kinds[0])):
             name, commit, peeled = line.split("\0")
             short = name.removeprefix("refs/remotes/origin/").removeprefix("refs/heads/").removeprefix("refs/tags/")
             if name != "refs/remotes/origin/HEAD":

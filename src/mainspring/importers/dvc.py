@@ -10,17 +10,21 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from mainspring.data.bundle import BUNDLED_BELOW, bundle
 from mainspring.data.git import GitCommit
 from mainspring.data.tabular import summarise, table_files
 from mainspring.data.transfer import send_nodes
 from mainspring.data.trees import build
-from mainspring.data.types import KIND, Commit, DatasetVersion
+from mainspring.data.types import KIND, Birth, Commit, DatasetVersion
 from mainspring.importers.dvc_files import Content, Listed, Output, read_list
 from mainspring.importers.dvc_history import DvcRepository, Snapshot, open_dvc
 from mainspring.importers.dvc_objects import Objects, places_of
+from mainspring.importers.writing import imported_id
 from mainspring.kernel.errors import CheckFailed, Damaged, InvalidInput, MainspringError, NotFound, UnsupportedFormat
 from mainspring.kernel.names import check_name
 from mainspring.lineage.types import File
@@ -105,6 +109,7 @@ class _Import:
         """Digest and size of objects that are in the store, by MD5."""
         self._versions: dict[str, dict[str, DatasetVersion]] = {}
         """Of each dataset, the versions that imports made, by commit."""
+        self._remembered: set[str] = set()
         self._newest: dict[tuple[str, str], DatasetVersion] = {}
         """The newest version of an output with a content, by its path and MD5."""
 
@@ -149,7 +154,8 @@ class _Import:
         return None
 
     def _record(self, name: str, now: Snapshot, output: Output, where: str) -> DatasetVersion | None:
-        listed = self._listed(output)
+        listed = self._listed(output.content, output)
+        self._remember(name, output)
         if listed is None:
             self.report.missing[where] = [output.content.md5 if output.content else ""]
             return None
@@ -172,6 +178,7 @@ class _Import:
             uses=self._uses(now, output),
             metadata=self._metadata(now, output),
             new_version=bool(now.commit.id),
+            born=self._birth(now.commit, output),
         )
         send_nodes(self._client.data, self._client.storage, tree)
         made = self._client.data.record(name, tree=tree.root, commit=commit)
@@ -179,11 +186,28 @@ class _Import:
             raise CheckFailed(f"{made.ref} is not what was imported: {made.files} files, {made.size} bytes")
         return made
 
-    def _listed(self, output: Output) -> list[Listed] | None:
-        """The files of an output; None when the list of its folder is nowhere."""
+    def _remember(self, name: str, output: Output) -> None:
+        """Objects of the newest version that was imported before are in the store: they are not fetched again."""
+        known = max(self._known(name).values(), key=lambda each: each.version, default=None)
+        if known is None or name in self._remembered:
+            return
+        self._remembered.add(name)
+        said = known.metadata.get("dvc")
+        md5 = said.get("md5", "") if isinstance(said, dict) else ""
+        content = msgspec.structs.replace(output.content, md5=md5) if output.content and md5 else None
+        listed = self._listed(content, output) if content else None
+        if not listed:
+            return
+        held = {file.path: file for file in self._client.data.files(known.id)}
+        gone = set(self._client.storage.missing([file.digest for file in held.values()]))
+        for each in listed:
+            if (file := held.get(each.path)) is not None and file.digest not in gone:
+                self._stored.setdefault(each.content.md5, (file.digest, file.size))
+
+    def _listed(self, content: Content | None, output: Output) -> list[Listed] | None:
+        """The files of an output with a content; None when the list of its folder is nowhere."""
         if output.listed is not None:
             return output.listed
-        content = output.content
         if content is None:
             return None
         if not content.md5.endswith(".dir"):
@@ -267,6 +291,14 @@ class _Import:
                     found.append(f"{KIND}/{version.name}@{version.version}")
                     break
         return list(dict.fromkeys(found))
+
+    def _birth(self, commit: GitCommit, output: Output) -> Birth | None:
+        """Who made it and when, as Git says; the same on every import."""
+        if not commit.id:
+            return None
+        moment = datetime.fromisoformat(commit.date).astimezone(UTC)
+        origin = f"dvc:{self._repository.name}/{output.path}@{commit.id}"
+        return Birth(imported_id(origin, moment), moment, commit.author)
 
     def _metadata(self, now: Snapshot, output: Output) -> dict[str, Any]:
         commit, stage = now.commit, output.stage
