@@ -56,16 +56,16 @@ def test_the_debiased_error_of_an_honest_model_is_smaller_and_its_interval_holds
     plain, debiased, covered = [], [], 0
     for seed in range(60):
         labels, scores = said(seed, 400)
-        found = calibration_metrics(labels, scores, replicates=200)
+        found = calibration_metrics(labels, scores, replicates=2)
         plain.append(found["ece"].value)
         debiased.append(found["ece_debiased"].value)
     assert np.mean(plain) > 0.03
     assert np.mean(debiased) < 0.7 * np.mean(plain)  # of an error of 0
-    truth = calibration_metrics(*said(99, 400_000, slope=0.5), replicates=2)["ece"].value
-    for seed in range(60):
-        each = calibration_metrics(*said(seed, 800, slope=0.5), replicates=200)["ece_debiased"]
+    truth = calibration_metrics(*said(99, 200_000, slope=0.5), replicates=2)["ece"].value
+    for seed in range(40):
+        each = calibration_metrics(*said(seed, 500, slope=0.5), replicates=99)["ece_debiased"]
         covered += each.low <= truth <= each.high
-    assert covered >= 51  # 95 % of 60 is 57, standard deviation 1.7
+    assert covered >= 32  # 95 % of 40 is 38, standard deviation 1.4
 
 
 def test_bins_of_equal_width_with_weights():
@@ -91,16 +91,17 @@ def test_bca_is_that_of_scipy():
 
 def test_pressing_rows_changes_no_value_and_hardly_an_interval():
     random = np.random.default_rng(6)
-    labels = (random.random(30_000) < 0.1).astype(int)
-    scores = 1 / (1 + np.exp(-(random.normal(size=30_000) + labels - 2)))
-    drawn = evaluate_binary(labels, scores, interval="bca")
+    labels = (random.random(20_000) < 0.1).astype(int)
+    scores = 1 / (1 + np.exp(-(random.normal(size=20_000) + labels - 2)))
+    drawn = evaluate_binary(labels, scores, interval="bca", replicates=600)
     known = evaluate_binary(labels, scores)
     for name in ("auc", "accuracy", "precision", "recall", "f1", "brier"):
         assert drawn[name].value == pytest.approx(known[name].value, rel=1e-12)
         width = (drawn[name].high - drawn[name].low) / (known[name].high - known[name].low)
         assert 0.88 < width < 1.12, name
-    assert evaluate_binary(labels, scores, interval="bca") == drawn
-    assert evaluate_binary(labels, scores, interval="bca", seed=1)["auc"] != drawn["auc"]
+    few = {"interval": "percentile", "replicates": 100}
+    assert evaluate_binary(labels, scores, **few) == evaluate_binary(labels, scores, **few)
+    assert evaluate_binary(labels, scores, seed=1, **few)["auc"] != evaluate_binary(labels, scores, **few)["auc"]
 
 
 def test_groups_are_drawn_whole():

@@ -193,11 +193,11 @@ def test_paired_delong_is_the_paired_bootstrap():
     found = compare_binary(labels, champion=noisy, candidate=good, metrics=("auc",))["auc"]
     random = np.random.default_rng(0)
     gaps = []
-    for _ in range(300):
+    for _ in range(150):
         rows = random.integers(0, 500, 500)
         scores = [metrics.roc_auc_score(labels[rows], each[rows]) for each in (good, noisy)]
         gaps.append(scores[0] - scores[1])
-    assert (found.high - found.low) / 3.92 == pytest.approx(np.std(gaps), rel=0.15)
+    assert (found.high - found.low) / 3.92 == pytest.approx(np.std(gaps), rel=0.2)
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (3, 9), (20, 20), (700, 600)])

@@ -108,8 +108,8 @@ def test_intervals_of_disparities_cover_the_truth():
         found = evaluate_fairness(labels, called, group, metrics=["selection_rate"], replicates=200)
         return found["demographic_parity_difference"]
 
-    covered = sum(each.low <= 0.2 <= each.high for each in map(once, range(60)))
-    assert covered >= 51  # 95 % of 60 is 57, standard deviation 1.7
+    covered = sum(each.low <= 0.2 <= each.high for each in map(once, range(40)))
+    assert covered >= 33  # 95 % of 40 is 38, standard deviation 1.4
 
 
 def test_what_has_no_groups_is_refused():

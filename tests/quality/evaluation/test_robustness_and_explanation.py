@@ -135,6 +135,7 @@ def test_shapley_values_of_trees_add_up_and_are_those_of_shap():
         found.row(999)
 
 
+@pytest.mark.engines
 def test_any_function_is_explained_with_texts_and_missing_values():
     pytest.importorskip("shap")
     frame, _ = rows(size=120)
