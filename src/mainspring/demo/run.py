@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 
 import mainspring as ms
-from mainspring.demo import live, stages
+from mainspring.demo import keeping, live, stages
 from mainspring.demo.replay import Replay
 from mainspring.demo.show import Show
 from mainspring.demo.training import MODEL
@@ -56,7 +56,7 @@ def run_demo(*, store: str, seed: int, keep: bool, port: int = 0) -> int:
             show.console.print(f"[bold]Mainspring[/bold] {ms.__version__} · console {url} · store {folder}")
             with ms.connect(url) as client:
                 try:
-                    _run_stages(client, show, endpoints, seed=seed)
+                    _run_stages(client, show, endpoints, folder, seed=seed)
                 except MainspringError as error:
                     show.failures.append(str(error))
                     show.console.print(f"    [red bold]{error}[/red bold]", markup=True)
@@ -73,11 +73,15 @@ def run_demo(*, store: str, seed: int, keep: bool, port: int = 0) -> int:
     return 1 if show.failures else 0
 
 
-def _run_stages(client: ms.Client, show: Show, endpoints: str, *, seed: int) -> None:
+def _run_stages(client: ms.Client, show: Show, endpoints: str, store: Path, *, seed: int) -> None:
     with show.stage("Data: every month is a version"):
         stages.commit_data(client, show)
     with show.stage("Quality: what January promises"):
         stages.check_quality(client, show)
+    with show.stage("Data: a contract, and a year that drifts"):
+        keeping.guard_data(client, show)
+    with show.stage("Data: a working copy, a second place, a flipped byte"):
+        keeping.keep_data(client, show, store=store)
     with show.stage("Features: defined once, the same online and offline"):
         stages.define_features(client, show)
     with show.stage("Pipeline: its worker is killed in the middle"):
@@ -100,6 +104,8 @@ def _run_stages(client: ms.Client, show: Show, endpoints: str, *, seed: int) -> 
         replay.close()
     with show.stage("The question: what made this answer?"):
         live.ask_why(client, show, replay.last_prediction)
+    with show.stage("The other question: whom did a row reach?"):
+        keeping.name_the_reached(client, show)
     with show.stage("Month by month"):
         _print_months(show, live.show_months(client, show))
 
