@@ -154,6 +154,13 @@ def test_over_the_versions_of_a_dataset(client):
     assert (broken.verdict, "is above" in broken.results[0].message) == ("failed", True)
     assert client.quality.suite("t").expectations[0].arguments == {"metric": "mean"}  # the history is of the report
     assert not client.quality.anomaly("t", metric="mean", column="x", strategy="batch-normal").normal
+    held = expect("held").column("x").between(0, 200)
+    for version in range(1, 10):
+        client.quality.validate(f"t@{version}", held)
+    shares = client.quality.series("t", metric="outcome:column_values_to_be_between", column="x")
+    assert [each.value for each in shares] == [1.0] * 8 + [0.0]
+    found = client.quality.anomaly("t", metric="outcome:column_values_to_be_between", column="x")
+    assert (found.normal, found.reason.startswith("0 is below 0.99")) == (False, True)
     newest = client.quality.series("t", metric="mean", column="x", limit=1)
     assert [(each.version, each.value, each.source) for each in newest] == [(9, 9000.0, "state")]
     with pytest.raises(InvalidInput, match="not a number"):

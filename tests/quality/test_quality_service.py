@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from mainspring.kernel.errors import InvalidInput, NotFound
-from mainspring.quality import Condition, DriftLimits, Gate, Profile, expect
+from mainspring.quality import Condition, DriftLimits, Expectation, Gate, Profile, expect
 from mainspring.quality.profiles.build import profile_frame
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -145,3 +145,24 @@ def test_what_cannot_be_recorded_changes_nothing(weather):
     with pytest.raises(InvalidInput, match="not a dataset"):
         weather.quality.validate("model/delay@1", SUITE)
     assert len(weather.quality.reports()) == before
+
+
+def test_a_version_is_compared_with_the_one_before_and_with_other_datasets(weather):
+    quality = weather.quality
+    weather.data.commit("places", pl.DataFrame({"code": ["JFK", "LGA"]}))
+    near = {"measure": "maximum", "max_ratio": 2.0}
+    key = {"table": "places", "keys": ["code"]}
+    suite = (
+        expect("compared")
+        .add(Expectation(kind="column_metric_to_be_near_other", column="wind", arguments=near))
+        .add(Expectation(kind="values_to_be_in_table", column="place", arguments=key, severity="warning"))
+    )
+    first, second = quality.validate("weather@1", suite), quality.validate("weather@2", suite)
+    assert [each.verdict for each in first.results] == ["passed", "failed"]  # nothing is before the first
+    assert [each.verdict for each in second.results] == ["failed", "failed"]
+    assert second.results[1].unexpected == 100
+    weather.data.commit("places", pl.DataFrame({"code": ["JFK", "LGA", "EWR"]}))
+    again = quality.validate("weather@1", suite)
+    assert again.verdict == "passed"  # what another table answers is never remembered
+    given = quality.validate("weather@1", suite, others={"places": pl.DataFrame({"code": ["JFK"]})})
+    assert given.results[1].unexpected == 200

@@ -19,7 +19,7 @@ from mainspring.quality.keeping import KeepingService
 from mainspring.quality.profiles.types import Profile
 from mainspring.quality.states import UNMERGED
 from mainspring.quality.states_memory import decoded_answer, metric_digest
-from mainspring.quality.tables import PROFILES
+from mainspring.quality.tables import OUTCOMES, PROFILES
 from mainspring.store.transaction import Transaction
 
 __all__ = ["Point", "SeriesOperations"]
@@ -35,7 +35,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
     """None where nobody ever asked for it."""
     source: str
-    """Whence it is known: `state` of a validation, `profile`, or `version`."""
+    """Whence it is known: `state` of a validation, `outcome` of one, `profile`, or `version`."""
 
 
 class SeriesOperations(KeepingService):
@@ -50,15 +50,17 @@ class SeriesOperations(KeepingService):
         Args:
             dataset: Its name.
             metric: `row_count`, `missing`, `mean`, `std`, `min`, `max`, `sum`, `median`, `distinct`, `size` (bytes),
-                `files`, or `freshness`: seconds since the version before.
-            column: Which column, for a number of one.
+                `files`, `freshness` (seconds since the version before), or `outcome:` and a kind of expectation: what
+                its validations observed, for rows the share that holds.
+            column: Which column, for a number of one; or the subject of the expectation.
             where: A condition in SQL, for numbers that a validation asked with it.
             limit: How many versions, at most 1000.
             before: Only versions below this number.
         """
         name = dataset.removeprefix("dataset/").partition("@")[0]
         predicate = Sql(where) if where else None
-        if metric not in _OF_VERSION:
+        outcome = metric.partition(":")[2] if metric.startswith("outcome:") else ""
+        if metric not in _OF_VERSION and not outcome:
             asked_of(metric, column, predicate)  # refuses what is not a number
         with self.store.read() as tx:
             found = listing.versions(tx, "dataset", name, limit=max(1, min(limit, _MOST)) + 1, before=before)
@@ -67,6 +69,8 @@ class SeriesOperations(KeepingService):
             versions = found[::-1]
             if metric in _OF_VERSION:
                 return _of_versions(versions, metric)[-limit:]
+            if outcome:
+                return _of_outcomes(tx, versions, f"dataset/{name}", outcome, column or "table", where)[-limit:]
             points = _from_states(tx, versions, metric, column, predicate)
             profiles = {} if predicate else _profile_ids(tx, [each.id for each in versions if each.id not in points])
         for version in versions:
@@ -126,6 +130,22 @@ def _of_versions(versions: list[Artifact], metric: str) -> list[Point]:
             value = (each.created_at - versions[place - 1].created_at).total_seconds() if place else None
         points.append(Point(version=each.version, at=each.created_at, value=value, source="version"))
     return points
+
+
+def _of_outcomes(
+    tx: Transaction, versions: list[Artifact], dataset: str, kind: str, subject: str, where: str
+) -> list[Point]:
+    """What the last validation of each version observed."""
+    found = tx.fetch(
+        OUTCOMES,
+        "WHERE workspace = ? AND dataset = ? AND subject = ? AND kind = ? AND where_text = ? ORDER BY id DESC LIMIT ?",
+        (caller().workspace, dataset, subject, kind.removeprefix("expect_"), where, _MOST * 10),
+    )
+    last = {each.version: each.observed for each in reversed(found)}
+    return [
+        Point(version=each.version, at=each.created_at, value=last.get(each.version), source="outcome")
+        for each in versions
+    ]
 
 
 def _from_states(

@@ -34,6 +34,7 @@ from mainspring.quality.states_stable import is_of_a_row, is_of_content
 __all__ = ["KnownTable", "NarrowedTable", "Part", "narrowed"]
 
 _ROWS = Count()
+_PARTS = 200  # parts whose answers are kept at once: a crash costs the scan of so many
 _BATCH = 2000  # metrics of one scan: partitions times expectations is a large number
 
 
@@ -178,8 +179,7 @@ class KnownTable:
                 self._asked[stable[digest]] = "known"
 
     def _remember(self, content: str, answers: Mapping[Metric, Any]) -> None:
-        texts = {metric_digest(each): encoded_answer(each, answers[each]) for each in answers if is_of_content(each)}
-        if kept := {digest: text for digest, text in texts.items() if text is not None}:
+        if kept := _texts(answers):
             self._memory.keep({content: kept})
 
     def _scan_whole(self, metrics: Sequence[Metric]) -> None:
@@ -241,6 +241,7 @@ class KnownTable:
         for content, known in self._memory.recall(contents, list(digests)).items():
             for digest, text in known.items():
                 self._states[content][digests[digest]] = decoded_answer(digests[digest], text)
+        learnt: dict[str, dict[str, str]] = {}
         for part in self.parts:
             states = self._states[part.content]
             hopeless = {ask for ask in asks if any(s.get(ask) is UNMERGED for s in self._states.values())}
@@ -249,10 +250,15 @@ class KnownTable:
                 try:
                     found = self._part(part).compute(list(dict.fromkeys([_ROWS, *missing])))
                 except MainspringError:
-                    return  # the whole is asked, and says what is wrong in words of the whole
+                    break  # the whole is asked, and says what is wrong in words of the whole
                 self._scanned.add(part.content)
-                self._remember(part.content, found)
+                learnt[part.content] = _texts(found)
                 states |= {ask: decoded_answer(ask, encoded_answer(ask, found[ask])) for ask in found}
+            if len(learnt) >= _PARTS:
+                self._memory.keep(learnt)
+                learnt = {}
+        if learnt:
+            self._memory.keep(learnt)
 
     def _rows_of_parts(self, asked: Count, *, limit: int, columns: Sequence[str]) -> list[dict[str, Any]] | None:
         """Rows from those parts that are known to have some; None when that is not known."""
@@ -311,6 +317,12 @@ def narrowed(metric: Metric, within: AnyPredicate) -> Metric:
 def _both(within: AnyPredicate, where: Predicate | None) -> AnyPredicate:
     parts: Iterable[Any] = where.parts if isinstance(where, All) else () if where is None else (where,)
     return All((within, *parts)) if parts else within
+
+
+def _texts(answers: Mapping[Metric, Any]) -> dict[str, str]:
+    """What is remembered of answers, by the digest of the question."""
+    texts = {metric_digest(each): encoded_answer(each, answers[each]) for each in answers if is_of_content(each)}
+    return {digest: text for digest, text in texts.items() if text is not None}
 
 
 def _words(metric: Metric) -> str:
