@@ -11,7 +11,6 @@ from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage import graph
 from mainspring.quality import recording
-from mainspring.quality.evaluation.making import make_report
 from mainspring.quality.evaluation.report import EvaluationReport
 from mainspring.quality.keeping import KeepingService
 
@@ -97,6 +96,8 @@ class EvaluationOperations(KeepingService):
             ...     client.quality.evaluation(report.ref).evaluation["auc"].value
             0.75
         """
+        from mainspring.quality.evaluation.making import make_report
+
         report = make_report(
             labels, scores, task=task, model=model, dataset=dataset, champion=champion, gate=gate, baseline=baseline,
             importances=importances, sensitive=sensitive, search=search, parts=parts or {}, options=options,

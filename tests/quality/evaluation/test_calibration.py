@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from mainspring.kernel.errors import InvalidInput
-from mainspring.quality.evaluation import calibration_metrics, evaluate_binary, evaluate_regression
+from mainspring.quality.evaluation import (
+    calibration_by_slice,
+    calibration_metrics,
+    evaluate_binary,
+    evaluate_regression,
+)
 from mainspring.quality.evaluation.bootstrap import Resampling, Units, bootstrap_all
 from mainspring.quality.evaluation.calibration import calibration_bins
 
@@ -66,6 +71,18 @@ def test_the_debiased_error_of_an_honest_model_is_smaller_and_its_interval_holds
         each = calibration_metrics(*said(seed, 500, slope=0.5), replicates=99)["ece_debiased"]
         covered += each.low <= truth <= each.high
     assert covered >= 32  # 95 % of 40 is 38, standard deviation 1.4
+
+
+def test_errors_that_cancel_over_all_rows_are_seen_by_slice():
+    random = np.random.default_rng(8)
+    scores, half = random.uniform(0.3, 0.7, 4000), random.choice(["a", "b"], 4000)
+    labels = (random.random(4000) < scores + np.where(half == "a", 0.2, -0.2)).astype(int)
+    whole = calibration_metrics(labels, scores, replicates=2)
+    parts = calibration_by_slice(labels, scores, {"half": half, "rare": np.arange(4000) < 50}, replicates=100)
+    assert whole["ece"].value < 0.04
+    assert set(parts) == {("half", "a"), ("half", "b"), ("rare", "false")}
+    assert parts["half", "a"]["ece"].low > 0.15
+    assert parts["half", "a"]["calibration_in_the_large"].low > 0 > parts["half", "b"]["calibration_in_the_large"].high
 
 
 def test_bins_of_equal_width_with_weights():

@@ -1,6 +1,6 @@
 """Evaluation: metrics with intervals, slices, comparisons, gates and importances. numpy is loaded when it is used."""
 
-from mainspring.quality.evaluation.calibration import calibration_metrics
+from mainspring.quality.evaluation.calibration import calibration_by_slice, calibration_metrics
 from mainspring.quality.evaluation.classification import evaluate_binary
 from mainspring.quality.evaluation.comparison import (
     compare_binary,
@@ -36,6 +36,7 @@ __all__ = [
     "MetricFrame",
     "accumulated_local_effects",
     "backtest",
+    "calibration_by_slice",
     "calibration_metrics",
     "choose_threshold",
     "compare_binary",

@@ -9,6 +9,7 @@ The slope and intercept are Cox's (1958): below 1 the slope says that prediction
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from mainspring.kernel.errors import InvalidInput
@@ -20,7 +21,14 @@ from mainspring.quality.evaluation.types import CalibrationBin, Estimate
 if TYPE_CHECKING:
     from mainspring.quality.evaluation.arrays import Floats
 
-__all__ = ["calibration_bins", "calibration_metrics", "equal_edges", "recalibration", "width_edges"]
+__all__ = [
+    "calibration_bins",
+    "calibration_by_slice",
+    "calibration_metrics",
+    "equal_edges",
+    "recalibration",
+    "width_edges",
+]
 
 _TINY = 1e-12
 
@@ -113,6 +121,51 @@ def calibration_metrics(
     weight = weights_of(weights, rows=truth.size)
     how = Resampling(confidence=confidence, replicates=replicates, seed=seed)
     return {**_binned(truth, said, weight, groups, bins, how), **recalibration(truth, said, weight, confidence)}
+
+
+def calibration_by_slice(
+    labels: Any,
+    scores: Any,
+    slices: Sequence[str] | Mapping[str, Any] | None,
+    frame: Any = None,
+    *,
+    weights: Any = None,
+    least: int = 200,
+    bins: int = 10,
+    confidence: float = 0.95,
+    replicates: int = 200,
+    seed: int = 0,
+) -> dict[tuple[str, str], dict[str, Estimate]]:
+    """The calibration metrics of each slice with enough rows, by column and value; slices as in `evaluate_binary`.
+
+    A model that is calibrated on all rows can be far off on each part of them, up on the one and down on the other.
+
+    Example:
+        >>> half = ["a", "b"] * 500
+        >>> labels = [1, 0] * 500
+        >>> found = calibration_by_slice(labels, [0.5] * 1000, {"half": half})
+        >>> {value: round(each["ece"].value, 3) for (_, value), each in found.items()}
+        {'a': 0.5, 'b': 0.5}
+    """
+    from mainspring.quality.evaluation.slices import sliced_columns
+
+    truth, said = labels_of(labels), probabilities_of(scores)
+    rows = same_length(labels=truth, scores=said)
+    weight = weights_of(weights, rows=rows)
+    return {
+        (column, value): calibration_metrics(
+            truth[mask],
+            said[mask],
+            weights=None if weight is None else weight[mask],
+            bins=bins,
+            confidence=confidence,
+            replicates=replicates,
+            seed=seed,
+        )
+        for column, parts in sliced_columns(slices, frame, rows=rows).items()
+        for value, mask in sorted(parts.items())
+        if mask.sum() >= least
+    }
 
 
 def _check_bins(bins: int) -> None:
