@@ -74,7 +74,7 @@ def check_quality(client: Client, show: Show) -> None:
         )
         show.fact(f"{name}: expectations that failed", len(report.failures))
         for result in report.failures[:3]:
-            show.say(f"  {result.message or result.expected}")
+            show.say(f"  {result.expectation.subject}: {result.message or result.expected}")
     sky = weather()
     seasons = client.quality.infer(sky.filter(pl.col("month") == 1), name="weather", margin=1.0)
     # January says nothing about the warmth of July; what wind and rain can do, it does.
