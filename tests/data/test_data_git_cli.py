@@ -67,6 +67,33 @@ def test_from_tracking_to_history(ask, git, work):
     ask("track", code=2)
 
 
+def test_checkout_and_status_without_a_version_follow_git(ask, git, work):
+    ask("track", code=2)
+    photos = work / "data/photos"
+    _fill(photos, ONE)
+    ask("track", "data/photos")
+    _save(git, work, "One")
+    git(work, "checkout", "--quiet", "-b", "other")
+    _fill(photos, {"1.txt": "ONE"})
+    assert "1 modified" in ask("status", "data/photos")
+    assert "data/photos\tedited" in ask("status")
+    ask("status", "--exit-code", folder=work / "data", code=1)
+    ask("track", "data/photos")
+    _save(git, work, "Two")
+    git(work, "checkout", "--quiet", "main")
+    assert "data/photos  data/photos  1 written" in ask("checkout")
+    assert _read(photos) == ONE
+    assert "everything is as its pointer says" in ask("checkout", "data/photos/")
+    ask("status", "--exit-code")
+    assert [each["state"] for each in json.loads(ask("status", "--json"))] == ["clean"]
+    _fill(photos, {"1.txt": "an edit"})
+    git(work, "checkout", "--quiet", "other")
+    assert ask("checkout", "photos", folder=work / "data", code=1) == ""
+    assert _read(photos)["1.txt"] == "an edit"
+    ask("checkout", "--force")
+    assert _read(photos)["1.txt"] == "ONE"
+
+
 def test_hooks_let_the_data_follow_the_branch(ask, git, work, tmp_path):
     hooks = work / ".git/hooks"
     hooks.mkdir(exist_ok=True)

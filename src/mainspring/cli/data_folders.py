@@ -11,6 +11,7 @@ import click
 
 from mainspring.cli.output import ago, bytes_text, echo_json, json_option, show_table, store_options, use_client
 from mainspring.cli.progress import progress_bar
+from mainspring.kernel.errors import NotFound
 
 if TYPE_CHECKING:
     from mainspring.data.linking import Link
@@ -50,14 +51,21 @@ def add(path: Path, name: str, store: str, url: str, *, dvcignore: bool, as_json
 @json_option
 @store_options
 def status(path: Path, limit: int, store: str, url: str, *, ask: bool, as_json: bool) -> int:
-    """What changed in a folder since the version that it came from.
+    """What changed in a folder since the version that it came from; of a Git repository, how its tracked data stands.
 
     \b
     mainspring data status
     mainspring data status photos --exit-code
     """
-    with use_client(store, url) as client:
-        found = client.data.status(path)
+    try:
+        with use_client(store, url) as client:
+            found = client.data.status(path)
+    except NotFound:
+        from mainspring.cli.data_git import is_tracking, show_tracked
+
+        if not is_tracking(path):
+            raise
+        return int(not show_tracked((path,), store, url, as_json=as_json) and ask)
     if as_json:
         echo_json({"clean": found.clean, **_as_json(found)})
     else:
@@ -114,7 +122,7 @@ def commit(
 
 
 @click.command()
-@click.argument("ref")
+@click.argument("ref", required=False)
 @click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--path", "paths", multiple=True, metavar="PATTERN", help="Only these files and folders; may be repeated."
@@ -130,7 +138,7 @@ def commit(
 @json_option
 @store_options
 def checkout(
-    ref: str,
+    ref: str | None,
     folder: Path | None,
     paths: tuple[str, ...],
     link: Link,
@@ -140,13 +148,21 @@ def checkout(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Make a folder hold a version. Files that you edited, and files that are no part of it, stay.
+    """Make a folder hold a version; without one, bring tracked data to what Git says. Your edits stay.
+
+    Files that are no part of the version stay, too.
 
     \b
+    mainspring data checkout                      in a Git repository, after `git checkout`
     mainspring data checkout flights@3 ./flights
     mainspring data checkout photos@clean ./cats --path train/cats --path '*.txt'
     mainspring data checkout flights@2            in a folder that was checked out before
     """
+    if ref is None or (folder is None and Path(f"{ref.rstrip('/')}.mainspring").is_file()):
+        from mainspring.cli.data_git import follow
+
+        follow(ref, store, url, force=force, as_json=as_json)
+        return
     with use_client(store, url) as client:
         into = folder if folder is not None else Path(client.data.working_copies().find(".").path)
         with progress_bar(f"checkout {ref}") as progress:

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from mainspring.client.client import Client
     from mainspring.data.tracked import Brought
 
-__all__ = ["history", "hook", "hooks", "merge_driver", "track", "tracked", "untrack"]
+__all__ = [
+    "follow",
+    "history",
+    "hook",
+    "hooks",
+    "is_tracking",
+    "merge_driver",
+    "show_tracked",
+    "track",
+    "tracked",
+    "untrack",
+]
 
 
 @click.command()
@@ -94,16 +105,7 @@ def tracked(paths: tuple[Path, ...], store: str, url: str, *, as_json: bool) -> 
     mainspring data tracked
     mainspring data tracked photos
     """
-    with _client(store, url) as client:
-        found = client.data.tracked(paths)
-    if as_json:
-        echo_json(found)
-    else:
-        rows = [
-            (each.path, each.state, each.dataset, each.files, bytes_text(each.size), each.problem) for each in found
-        ]
-        show_table(("path", "state", "dataset", "files", "size", ""), rows, empty="nothing is tracked here")
-    return int(any(each.state != "clean" for each in found))
+    return int(not show_tracked(paths, store, url, as_json=as_json))
 
 
 @click.command()
@@ -200,6 +202,41 @@ def merge_driver(base: Path, ours: Path, theirs: Path, path: str, store: str, ur
         return int(subprocess.run(command, check=False).returncode != 0)
     ours.write_text(merged, encoding="utf-8", newline="\n")
     return 0
+
+
+def follow(path: str | None, store: str, url: str, *, force: bool, as_json: bool) -> None:
+    """Bring what is tracked at a path, or all of it, to what the pointers say: `data checkout` without a version."""
+    with _client(store, url) as client, progress_bar("checkout") as progress:
+        done = client.data.checkout_tracked([path] if path else [], force=force, progress=progress)
+    if as_json:
+        echo_json(done)
+    elif done:
+        show_brought(done)
+    else:
+        click.echo("everything is as its pointer says", err=True)
+
+
+def is_tracking(path: Path) -> bool:
+    """Whether something is tracked at a path or below it."""
+    from mainspring.data.git import Repository
+    from mainspring.data.tracked import find_pointers
+
+    repository = Repository.find(path)
+    return repository is not None and not repository.bare and bool(find_pointers(repository, [path]))
+
+
+def show_tracked(paths: tuple[Path, ...], store: str, url: str, *, as_json: bool) -> bool:
+    """Show how tracked data stands; whether all of it is as its pointer says."""
+    with _client(store, url) as client:
+        found = client.data.tracked(paths)
+    if as_json:
+        echo_json(found)
+    else:
+        rows = [
+            (each.path, each.state, each.dataset, each.files, bytes_text(each.size), each.problem) for each in found
+        ]
+        show_table(("path", "state", "dataset", "files", "size", ""), rows, empty="nothing is tracked here")
+    return all(each.state == "clean" for each in found)
 
 
 def show_brought(done: list[Brought]) -> None:
