@@ -12,6 +12,7 @@ from mainspring.kernel.errors import AlreadyExists, InvalidInput, NotFound
 from mainspring.quality.expectations import register
 from mainspring.quality.expectations.base import RowCheck
 from mainspring.quality.expectations.programs import BatchCheck, ExpressionCheck
+from mainspring.quality.expectations.references import other_tables
 from mainspring.quality.expectations.type_names import canonical
 from mainspring.quality.suite import expect
 from mainspring.quality.types import Expectation
@@ -334,3 +335,16 @@ def test_names_of_types_of_other_systems_are_understood(name, kind):
 )
 def test_a_width_counts_where_the_name_has_one(names, verdict):
     assert judge(expect("t").column("n").of_type(*names)) == [verdict]
+
+
+def test_the_other_tables_of_a_suite_are_known_before_it_is_asked():
+    suite = (
+        expect("t")
+        .column("n").in_table("keys").near_previous("mean", factor=2)
+        .table.volume(min_ratio={"$PARAMETER": "least"})
+        .query("WITH c AS (SELECT * FROM {batch}) SELECT count(*) FROM c JOIN more ON c.n = more.n")
+        .any_of(expect("a").table.to("table_row_count_to_equal_other_table", {"other_table_name": "o"}))
+        .to("query_results_to_match_comparison", {"base_query": "SELECT 1", "comparison_query": "SELECT * FROM {batch}",
+                                                  "comparison_data_source_name": "source"})
+    ).suite  # fmt: skip
+    assert other_tables(suite.expectations) == ["keys", "previous", "more", "o", "source"]

@@ -15,7 +15,7 @@ from mainspring.engines.tables import Table, open_table
 from mainspring.kernel.errors import MainspringError
 from mainspring.kernel.hashing import digest_value
 from mainspring.lineage.types import File
-from mainspring.quality.expectations.kinds import compile_expectation
+from mainspring.quality.expectations.references import other_tables
 from mainspring.quality.states_memory import Memory
 from mainspring.quality.states_table import KnownTable, Part
 from mainspring.quality.types import Suite
@@ -80,12 +80,7 @@ def _open_stored(data: Data, file: File) -> Table:
 
 def other_names(suite: Suite) -> list[str]:
     """The other tables that the expectations of a suite compare with, by the name that they have there."""
-    found: dict[str, None] = {}
-    for expectation in suite.expectations:
-        check, _ = compile_expectation(expectation)
-        names = (getattr(check, "table", ""), getattr(check, "other_table_name", ""))
-        found |= dict.fromkeys(name for name in names if isinstance(name, str) and name)
-    return list(found)
+    return other_tables(suite.expectations)
 
 
 def _opener(files: Sequence[File], locations: Sequence[Path]) -> Callable[[], Any]:
