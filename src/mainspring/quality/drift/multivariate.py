@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,6 @@ def held_out_test(features: Any, marks: Any, model: Callable[[], Any], *, seed: 
     """
     import numpy as np
     from scipy import stats
-    from threadpoolctl import threadpool_limits
 
     sizes = (int((marks == 0).sum()), int((marks == 1).sum()))
     if min(sizes) < 2 * _FOLDS:
@@ -81,7 +81,7 @@ def held_out_test(features: Any, marks: Any, model: Callable[[], Any], *, seed: 
     deviation = variance = weight = 0.0
     for fold in range(1, _FOLDS):
         # Threads that wait for each other by spinning make small models slower, and a busy machine's a hundred times.
-        with threadpool_limits(limits=1):
+        with _threads().limit(limits=1):
             learned = model().fit(features[np.flatnonzero(folds < fold)], marks[folds < fold])
             scores = learned.predict_proba(features[np.flatnonzero(folds == fold)])[:, 1]
         test = marks[folds == fold]
@@ -94,6 +94,13 @@ def held_out_test(features: Any, marks: Any, model: Callable[[], Any], *, seed: 
         weight += n * m
     p_value = float(stats.norm.sf(deviation / variance**0.5)) if variance > 0 else 1.0
     return HeldOut(0.5 + deviation / weight, p_value, sizes)
+
+
+@functools.cache
+def _threads() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def classify_domain(
