@@ -38,7 +38,7 @@ def read_suite(path: Path, form: str = "") -> Suite:
     if not chosen:
         raise InvalidInput(f"the form of {path} is not known by its name", known=FORMS, hint="say --format")
     found = parse_suite(text, chosen)
-    return found if found.name else msgspec.structs.replace(found, name=path.stem)
+    return msgspec.structs.replace(found, name=path.stem) if found.name in ("", "unnamed") else found
 
 
 def parse_suite(text: str, form: str) -> Suite:
