@@ -230,6 +230,17 @@ def test_a_combination_waits_for_the_slowest_of_its_parts():
     assert judge(rows) == ["passed"]
 
 
+@pytest.mark.parametrize("depth", [20, 3000])
+@pytest.mark.parametrize("key", ["expectations", "expectation"])
+def test_combinations_stand_inside_each_other_only_so_deep(key, depth):
+    inner = Expectation(kind="table_row_count_to_be_between", arguments={"min_value": 1}).to_dict()
+    for _ in range(depth):
+        outer = "all_of" if key == "expectations" else "share_of_rows_to_be_between"
+        inner = {"kind": outer, "arguments": {key: [inner] if key == "expectations" else inner}}
+    with pytest.raises(InvalidInput, match=r"more than \d+ deep"):
+        expect("t").table.to(inner["kind"], inner["arguments"])
+
+
 def test_a_share_with_both_ends():
     inner = Expectation(kind="column_values_to_be_between", column="n", arguments={"max_value": 3}).to_dict()
     for ends, verdict in (({"min_value": 0.6}, "passed"), ({"min_value": 0.6, "strict_min": True}, "failed"),

@@ -35,6 +35,8 @@ TABLE = {
     "k": ['{"a": 1}', "[1, 2]", '{"a": 1.5}', N, "1", '"x"', '{"a": "t"}', "{}", "null", '{"b": 2}', '{"a": 3, "b": 1}',
           '{"a": null}'],
     "none": [N] * 12,
+    "const": [3.0] * 12,
+    "one": [5.0] + [N] * 11,
 }  # fmt: skip
 
 
@@ -89,7 +91,7 @@ def cases():  # noqa: C901, PLR0912 -- a list
         add("column_values_to_be_decreasing", column="up", strictly=strictly)
         add("column_values_to_be_increasing", column="id", strictly=strictly)
     for method, multiplier in (("iqr", 1.5), ("iqr", 0.2), ("std", 1.0), ("std", 3.0)):
-        for column in ("f", "n", "none"):
+        for column in ("f", "n", "none", "const", "one"):
             add("column_values_to_not_be_outliers", column=column, method=method, multiplier=multiplier)
     for ends in (
         {"min_value": 1, "max_value": 2},
@@ -101,7 +103,8 @@ def cases():  # noqa: C901, PLR0912 -- a list
     add("column_value_lengths_to_equal", column="s", value=2)
     for threshold in (0.5, 2.0):
         for double in (True, False):
-            add("column_value_z_scores_to_be_less_than", column="f", threshold=threshold, double_sided=double)
+            for column in ("f", "const", "one"):
+                add("column_value_z_scores_to_be_less_than", column=column, threshold=threshold, double_sided=double)
     for what in ("max", "min", "mean", "median", "stdev", "sum"):
         for ends in ({"min_value": 0, "max_value": 10}, {"min_value": 10, "strict_min": True}, {"max_value": 3}, {}):
             for column in ("f", "n"):
@@ -204,7 +207,7 @@ def cases():  # noqa: C901, PLR0912 -- a list
         add("column_values_to_be_in_type_list", column=column, type_list=["INTEGER", "IntegerType"])
     add("table_column_count_to_be_between", min_value=3, max_value=13)
     add("table_column_count_to_be_between", max_value=3)
-    add("table_column_count_to_equal", value=14)
+    add("table_column_count_to_equal", value=16)
     add("table_column_count_to_equal", value=3)
     add("table_row_count_to_be_between", min_value=3, max_value=12)
     add("table_row_count_to_be_between", min_value=30)

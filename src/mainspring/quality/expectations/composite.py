@@ -6,7 +6,7 @@ then be about rows, are combined in each row: a row is unexpected when the combi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -16,9 +16,10 @@ from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.expectations.base import Answers, Check, Judgement, Known, RowCheck, Schema, Target
 from mainspring.quality.types import Expectation
 
-__all__ = ["AllOf", "AnyOfThem", "NoneOf", "part", "within"]
+__all__ = ["AllOf", "AnyOfThem", "NoneOf", "check_depth", "part", "within"]
 
 _Mode = Literal["all", "any", "none"]
+_DEEPEST = 16
 _WORDS = {"all": " and ", "any": " or ", "none": " nor "}
 
 
@@ -31,6 +32,7 @@ class _Combination(Check, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.expectations:
             raise InvalidInput("a combination of no expectation expects nothing")
+        check_depth(self.expectations)
         for check, _ in self._parts(Target()):
             if self.per_row and not check.is_of_rows:
                 raise InvalidInput("with per_row every part must be about rows", hint="leave per_row away")
@@ -128,6 +130,21 @@ class _RowsCombined(RowCheck, frozen=True, kw_only=True):
 
     def expected(self) -> str:
         return self.words
+
+
+def check_depth(expectations: Sequence[Expectation]) -> None:
+    """Raise `InvalidInput` when expectations stand inside each other beyond what anybody would read."""
+    level: list[Any] = [each.arguments for each in expectations]
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for arguments in level:
+            if isinstance(arguments, Mapping):
+                held = arguments.get("expectations") or ()
+                inner += [*(held if isinstance(held, Sequence) else ()), arguments.get("expectation")]
+        level = [each.get("arguments") for each in inner if isinstance(each, Mapping)]
+        if not level:
+            return
+    raise InvalidInput(f"expectations stand inside each other more than {_DEEPEST} deep")
 
 
 def part(expectation: Expectation) -> tuple[Check, Target]:

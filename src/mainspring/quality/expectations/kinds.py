@@ -149,6 +149,8 @@ KINDS: dict[str, type[Check]] = {
 }
 """The built-in kinds."""
 
+_DEEPEST = 100
+_NESTS = (dict, list, tuple)
 _REGISTERED: dict[str, type[Check]] = {}
 _SUBJECTS = {"column": "one column", "columns": "several columns", "table": "the whole table"}
 
@@ -216,10 +218,18 @@ def described(expectation: Expectation) -> str:
 
 
 def is_parametrised(arguments: object) -> bool:
-    """Whether a value somewhere inside is `{"$PARAMETER": name}`, which a validation gives a value."""
-    if isinstance(arguments, dict):
-        return "$PARAMETER" in arguments or any(is_parametrised(each) for each in arguments.values())
-    return isinstance(arguments, list | tuple) and any(is_parametrised(each) for each in arguments)
+    """Whether a value somewhere inside is `{"$PARAMETER": name}`, which a validation gives a value.
+
+    Raises `InvalidInput` for arguments that are nested beyond what can be gone through.
+    """
+    level, found = [arguments], False
+    for _ in range(_DEEPEST):
+        found = found or any(isinstance(each, dict) and "$PARAMETER" in each for each in level)
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, _NESTS)]
+        level = [value for each in inner for value in each if isinstance(value, _NESTS)]
+        if not level:
+            return found
+    raise InvalidInput(f"the arguments of an expectation are nested more than {_DEEPEST} deep")
 
 
 def kind_of(name: str) -> type[Check]:

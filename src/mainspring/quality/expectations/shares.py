@@ -11,7 +11,7 @@ from mainspring.engines.tables import Metric
 from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.expectations.base import Answers, Check, Judgement, Known, Schema, Target, in_range
 from mainspring.quality.expectations.base import range_text as words
-from mainspring.quality.expectations.composite import part, within
+from mainspring.quality.expectations.composite import check_depth, part, within
 from mainspring.quality.types import Expectation
 
 __all__ = ["ShareBetween"]
@@ -28,6 +28,7 @@ class ShareBetween(Check, frozen=True, kw_only=True):
     strict_max: bool = False
 
     def __post_init__(self) -> None:
+        check_depth([self.expectation])
         if not part(self.expectation)[0].is_of_rows:
             raise InvalidInput(f"{self.expectation.kind} is not about rows, so that no share of them holds")
 
