@@ -83,7 +83,14 @@ def _hooks_folder(repository: Repository) -> Path:
 
 
 def _hook(name: str) -> str:
-    return f'#!/bin/sh\n{_MARK}; `mainspring data hooks remove` takes it away\n{_program()} data hook {name} "$@"\n'
+    """The text of a hook. One whose environment is gone says so, and does not stand in the way of Git."""
+    python = _shell(sys.executable)
+    return (
+        f"#!/bin/sh\n{_MARK}; `mainspring data hooks remove` takes it away\n"
+        f"if [ ! -x {python} ]; then\n"
+        f'    echo "the environment of this hook is gone: mainspring data hooks install" >&2\n    exit 0\nfi\n'
+        f'{_program()} data hook {name} "$@"\n'
+    )
 
 
 def _program() -> str:

@@ -39,42 +39,53 @@ def merge_trees(read: Read, base: str, ours: str, theirs: str) -> Merge:
         >>> merged.root == build([a, b, c]).root
         True
     """
-    nodes: dict[str, bytes] = {}
-    collisions: list[str] = []
-
-    def merge(old: list[Entry], one: list[Entry], other: list[Entry], prefix: str) -> list[Entry]:
-        was, mine, its = ({entry.name: entry for entry in listed} for listed in (old, one, other))
-        kept: list[Entry] = []
-        for name in sorted(mine.keys() | its.keys()):
-            before, a, b = was.get(name), mine.get(name), its.get(name)
-            if b in (a, before):
-                chosen = a
-            elif a == before:
-                chosen = b
-            elif a is not None and b is not None and a.is_folder and b.is_folder:
-                chosen = below(before if before is not None and before.is_folder else None, a, b, f"{prefix}{name}/")
-            else:
-                collisions.append(f"{prefix}{name}")
-                continue
-            if chosen is not None:
-                kept.append(chosen)
-        return kept
-
-    def below(before: Entry | None, a: Entry, b: Entry, prefix: str) -> Entry | None:
-        old, one, other = (entries(read, each.digest) if each is not None else [] for each in (before, a, b))
-        members = merge(old, one, other, prefix)
-        if not members:
-            return None
-        top, made = folder(members)
-        nodes.update(made)
-        return Entry(a.name, top.size, top.digest, top.files)
-
     if theirs in (ours, base):
         return Merge(ours, {}, [])
     if ours == base:
         return Merge(theirs, {}, [])
-    members = merge(entries(read, base) if base else [], entries(read, ours), entries(read, theirs), "")
-    if collisions or not members:
-        return Merge("", {}, collisions)
-    top, made = folder(members)
-    return Merge(top.digest, nodes | made, [])
+    work = _Work(read)
+    before, one, other = (Entry("", 0, root, 1) if root else None for root in (base, ours, theirs))
+    top = work.below("", before, one, other, "")
+    if work.collisions or top is None:
+        return Merge("", {}, work.collisions)
+    return Merge(top.digest, work.nodes, [])
+
+
+class _Work:
+    """The nodes that were made so far, and the paths that nobody but a person can decide."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self.nodes: dict[str, bytes] = {}
+        self.collisions: list[str] = []
+
+    def below(self, name: str, before: Entry | None, a: Entry | None, b: Entry | None, prefix: str) -> Entry | None:
+        """A folder that both sides changed; one that a side has not is empty there."""
+        old, one, other = (entries(self._read, each.digest) if each is not None else [] for each in (before, a, b))
+        was, mine, its = ({entry.name: entry for entry in listed} for listed in (old, one, other))
+        members = [
+            chosen
+            for each in sorted(mine.keys() | its.keys())
+            if (chosen := self._choose(was.get(each), mine.get(each), its.get(each), prefix)) is not None
+        ]
+        if not members:
+            return None
+        top, made = folder(members)
+        self.nodes.update(made)
+        return Entry(name, top.size, top.digest, top.files)
+
+    def _choose(self, before: Entry | None, a: Entry | None, b: Entry | None, prefix: str) -> Entry | None:
+        """What becomes of one name; None when it goes, or when the sides collide in it."""
+        if b in (a, before):
+            return a
+        if a == before:
+            return b
+        either = a or b
+        name = either.name if either is not None else ""
+        was_folder = before is not None and before.is_folder
+        if all(each is None or each.is_folder for each in (a, b)):
+            return self.below(name, before if was_folder else None, a, b, f"{prefix}{name}/")
+        if was_folder and (a is None or b is None):
+            return either  # the folder went on both sides, and one of them put a file in its place
+        self.collisions.append(f"{prefix}{name}")
+        return None
