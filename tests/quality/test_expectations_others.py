@@ -317,6 +317,18 @@ def test_programs_are_kinds_like_any_other():
         expect("t").column("n").to("even", {"by": "x"})
 
 
+def test_programs_see_the_rows_of_other_engines():
+    import duckdb
+
+    suite = [Expectation(kind="column_list_lengths_to_be_between", column="l", arguments={"min_value": 1})]
+    frame = pl.DataFrame({"l": [[1], [], None, [1, 2]]})
+    with duckdb.connect() as connection:
+        relation = connection.from_arrow(frame.to_arrow())
+        (there,) = validate_table(relation, suite).results
+    assert there == validate_table(frame, suite).results[0]
+    assert [row["__row__"] for row in there.sample] == [1]
+
+
 # -- names of types
 
 

@@ -125,17 +125,29 @@ def _batches(table: Table) -> Iterator[pl.DataFrame]:
     if isinstance(frame, pl.LazyFrame):
         yield from frame.with_row_index("__row__").collect_batches()
         return
+    start = 0
+    for each in _arrow_batches(table):
+        found = pl.DataFrame(each)
+        yield found.with_row_index("__row__", offset=start)
+        start += found.height
+
+
+def _arrow_batches(table: Table) -> Iterator[Any]:
+    """The rows of a table of another engine: its batches, or those of what it gives as a whole."""
     batches = getattr(table, "batches", None)
-    if batches is None:
+    if batches is not None:
+        yield from batches()
+        return
+    whole, _ = table.split({})
+    whole = whole.toArrow() if hasattr(whole, "toArrow") else whole  # what Spark calls it
+    if not hasattr(whole, "__arrow_c_stream__"):
         raise UnsupportedFormat(
             f"a {type(table).__name__} gives no rows to a program",
             hint="run it on a frame or on files, or say the same as a RowCheck or in SQL",
         )
-    start = 0
-    for each in batches():
-        found = pl.DataFrame(each).with_row_index("__row__", offset=start)
-        start += found.height
-        yield found
+    import pyarrow as pa
+
+    yield from pa.RecordBatchReader.from_stream(whole)
 
 
 def _narrow(frame: pl.DataFrame, target: Target) -> pl.DataFrame:
