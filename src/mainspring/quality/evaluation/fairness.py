@@ -147,9 +147,8 @@ def evaluate_fairness(
     with np.errstate(divide="ignore", invalid="ignore"):
         seen = {name: float(measure(units.weight)) for name, measure in measures.items()}
     known = {name: value if np.isfinite(value) else None for name, value in seen.items()}
-    limits = dict.fromkeys(measures, (0.0, 1.0))
     how = Resampling(confidence=confidence, replicates=replicates, seed=seed)
-    found = bootstrap_all(measures, units, known, how, limits=limits)
+    found = bootstrap_all(measures, units, known, how, limits=dict.fromkeys(measures, (0.0, 1.0)))
 
     def under(prefix: str) -> dict[str, Estimate]:
         return {name.removeprefix(prefix): each for name, each in found.items() if name.startswith(prefix)}

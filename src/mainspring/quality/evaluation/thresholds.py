@@ -115,23 +115,40 @@ def choose_threshold(
     drawn = [best(random.integers(0, truth.size, size)) for _ in range(how.replicates)]
     moved = [each[0] for each in drawn if each is not None] or [chosen[0]]
     low, high = np.quantile(moved, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return _choice(given[0], chosen, (float(low), float(high)), costs)
+
+
+def _choice(
+    rule: str,
+    chosen: tuple[float, tuple[float, float, float, float]],
+    ends: tuple[float, float],
+    costs: Costs | None,
+) -> ThresholdChoice:
+    """The threshold with what it brings, and the sentence that says so."""
     threshold, (tp, fp, fn, tn) = chosen
     total = tp + fp + fn + tn
     cost = None
     if costs is not None:
-        cost = (costs.true_positive * tp + costs.false_positive * fp + costs.false_negative * fn
-                + costs.true_negative * tn) / total  # fmt: skip
+        spent = costs.true_positive * tp + costs.false_positive * fp
+        cost = (spent + costs.false_negative * fn + costs.true_negative * tn) / total
     precision, recall = (tp / (tp + fp) if tp + fp else None), tp / (tp + fn)
     said_so = f"precision {precision:.3g}" if precision is not None else "nothing called positive"
     statement = (
-        f"{given[0]}: from {threshold:.4g} on (between {low:.4g} and {high:.4g} on other rows), {said_so}, "
+        f"{rule}: from {threshold:.4g} on (between {ends[0]:.4g} and {ends[1]:.4g} on other rows), {said_so}, "
         f"recall {recall:.3g}, {(tp + fp) / total:.1%} of the rows called positive"
         + (f", {cost:.4g} per row" if cost is not None else "")
     )
     return ThresholdChoice(
-        threshold=threshold, low=min(float(low), threshold), high=max(float(high), threshold), rule=given[0],
-        precision=precision, recall=recall, selection_rate=(tp + fp) / total, cost=cost, statement=statement,
-    )  # fmt: skip
+        threshold=threshold,
+        low=min(ends[0], threshold),
+        high=max(ends[1], threshold),
+        rule=rule,
+        precision=precision,
+        recall=recall,
+        selection_rate=(tp + fp) / total,
+        cost=cost,
+        statement=statement,
+    )
 
 
 def _best(
