@@ -114,12 +114,12 @@ class PolarsTable:
         lost = [
             m for m, found in answers.items() if isinstance(m, Quantile) and isinstance(found, float) and isnan(found)
         ]
+        ends = {m: [replace(m, interpolation="lower"), replace(m, interpolation="higher")] for m in lost}
+        counts = {m: Count(where=m.where, predicate=Not(Missing(m.column))) for m in lost}
+        found = self.compute([*(end for pair in ends.values() for end in pair), *counts.values()]) if lost else {}
         for metric in lost:
-            count = Count(where=metric.where, predicate=Not(Missing(metric.column)))
-            low, high = (replace(metric, interpolation=how) for how in ("lower", "higher"))
-            found = self.compute([low, high, count])
-            fraction = metric.q * (found[count] - 1) % 1
-            answers[metric] = interpolate(found[low], found[high], fraction)
+            low, high = (found[end] for end in ends[metric])
+            answers[metric] = interpolate(low, high, metric.q * (found[counts[metric]] - 1) % 1)
 
     def keys(self, columns: Sequence[str]) -> pl.LazyFrame:
         """Columns whose values other tables refer to."""

@@ -86,6 +86,12 @@ def count_of(predicate: Predicate, scope: Scope) -> pl.Expr:
     hold: two sums, and no mask of rows is ever combined with another.
     """
     match predicate:
+        case ir.Missing(column):
+            return nullable(column, scope).null_count()
+        case ir.Not(ir.Missing(column)):
+            return nullable(column, scope).count()
+        case ir.Not(ir.Not(inner)):
+            return count_of(inner, scope)
         case ir.All((ir.Not(ir.Missing(column)), ir.Not(inner))) if _is_of_value(inner, column):
             return nullable(column, scope).count() - holds(inner, scope).sum()
     return holds(predicate, scope).sum()

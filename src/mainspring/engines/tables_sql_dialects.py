@@ -24,6 +24,8 @@ class Dialect:
     text, double, whole = "VARCHAR", "DOUBLE", "HUGEINT"
     naive_timestamp, aware_timestamp = "TIMESTAMP", "TIMESTAMPTZ"
     row_number = "ROW_NUMBER() OVER () - 1"
+    bits = 64
+    """How wide whole numbers are at most."""
     ordered = False
     """Whether rows have an order that a query can rely on."""
     distinct_inline = True
@@ -140,6 +142,7 @@ class DuckDialect(Dialect):
     """DuckDB: rows keep the order of their source."""
 
     name, sqlglot = "DuckDB", "duckdb"
+    bits = 128
     ordered = True
 
     def value(self, raw: str, kind: ColumnType) -> str | None:

@@ -26,6 +26,7 @@ from mainspring.engines.tables_values import (
     known,
     member,
     range_of,
+    within_bits,
 )
 from mainspring.kernel.errors import InvalidInput
 
@@ -220,6 +221,8 @@ class Compiler:
             column, kind, predicate.low, predicate.high,
             strict_low=predicate.strict_low, strict_high=predicate.strict_high,
         )  # fmt: skip
+        if kind.kind == "integer":
+            ends = within_bits(ends, self.dialect.bits)
         if ends.never:
             return "1 = 0"
         value = f"CAST({self.column(column)} AS INT)" if kind.kind == "bool" else self.column(column)

@@ -29,6 +29,7 @@ __all__ = [
     "literal",
     "member",
     "range_of",
+    "within_bits",
 ]
 
 Schema = Mapping[str, ColumnType]
@@ -149,6 +150,16 @@ def range_of(column: str, kind: ColumnType, low: Any, high: Any, *, strict_low: 
             lowest, highest = (None if end is None else int(end) for end in (lowest, highest))
         return Range(lowest, highest, strict_low, strict_high, never)
     return Range(ends[0], ends[1], strict_low, strict_high)
+
+
+def within_bits(ends: Range, bits: int) -> Range:
+    """The range without ends that no whole number of so many bits passes: engines differ in what they make of those."""
+    most = 2 ** (bits - 1)
+    low, high = ends.low, ends.high
+    never = (low is not None and low >= most) or (high is not None and high < -most)
+    low = None if low is not None and low < -most else low
+    high = None if high is not None and high >= most else high
+    return ends._replace(low=low, high=high, never=ends.never or never)
 
 
 def member(value: Any, column: str, kind: ColumnType) -> Any:
