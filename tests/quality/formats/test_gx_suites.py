@@ -12,6 +12,7 @@ import pytest
 from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.formats.gx import read_gx, write_gx
 from mainspring.quality.formats.gx_conditions import condition_to_gx, condition_to_sql
+from mainspring.quality.formats.gx_windows import window_parameters
 from mainspring.quality.suite import expect
 from mainspring.quality.validation import validate_table
 
@@ -63,6 +64,23 @@ def test_parameters_get_their_values_from_the_validation():
         validate_table(frame, suite)
     assert [each.verdict for each in validate_table(frame, suite, parameters={"most": 60}).results] == ["passed"] * 2
     assert validate_table(frame, suite, parameters={"most": 6}).results[1].verdict == "failed"
+
+
+def test_windows_give_parameters_from_history():
+    suite = read_gx(GX_1)
+    history = [1.0, 10.0, 20.0, 30.0, 20.0, 20.0]
+    assert window_parameters(suite, lambda each: history) == {"most": pytest.approx(22.0)}
+    assert window_parameters(suite, lambda each: []) == {"most": None}
+    window = {"constraint_fn": "min", "parameter_name": "p", "range": 3, "offset": {"positive": 1, "negative": 0.5}}
+    line = {"type": "expect_column_mean_to_be_between", "kwargs": {
+        "column": "n", "min_value": {"$PARAMETER": "p"}, "windows": [window | {"strict": True}]}}  # fmt: skip
+    strict = read_gx({"name": "s", "expectations": [line]})
+    assert window_parameters(strict, lambda each: [-4, -2, -2]) == {"p": -6}
+    with pytest.raises(InvalidInput, match="of 3 runs 2 are known"):
+        window_parameters(strict, lambda each: [1, 2])
+    with pytest.raises(InvalidInput, match="no function of a window"):
+        line["kwargs"]["windows"] = [window | {"constraint_fn": "p99"}]
+        window_parameters(read_gx({"name": "s", "expectations": [line]}), lambda each: [1])
 
 
 def test_a_suite_of_version_0_is_read():
