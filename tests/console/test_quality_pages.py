@@ -49,6 +49,10 @@ def test_a_dataset_shows_its_expectations_over_time_its_contract_and_its_badge(c
     assert len(line.all("svg")[0].all("rect")) == 2
     assert "agreed with the airport" in card(shown, "Contract").text
     assert "contract" in page("/data").all("main")[0].text
+    client.data.tag("flights@2", tags={"season": "winter"})
+    client.data.note("flights@2", text="One sensor was broken.")
+    assert all(said in page("/data/flights").text for said in ("season: winter", "One sensor was broken."))
+    assert all(said in page("/data/flights@2").text for said in ("season: winter", "One sensor was broken."))
     assert "9,000" in card(page("/data/flights@2"), "Rows").text
     assert "null" in card(page("/data/flights@1"), "Rows").text
 
@@ -68,6 +72,17 @@ def test_what_is_no_table_has_no_rows_to_show(client, empty, tmp_path):
     tmp_path.joinpath("note.bin").write_bytes(b"\0\1")
     client.data.commit("notes", tmp_path / "note.bin")
     assert "make no table" in card(empty.page("/data/notes@1"), "Rows").text
+    client.data.commit("broken", GOOD)
+    for each in (tmp_path / "cache").rglob("*"):
+        if each.is_file():
+            each.unlink()
+    for each in (tmp_path / "blobs").rglob("*"):
+        if each.is_file():
+            each.chmod(0o600)
+            each.write_bytes(b"\0" * each.stat().st_size)
+    shown = empty.page("/data/broken@1")
+    assert "cannot be read" in card(shown, "Rows").text
+    assert "is damaged" in shown.all("div", role="alert")[0].text
 
 
 def test_a_checkpoint_says_what_it_asks_what_follows_and_how_it_went(client, page):

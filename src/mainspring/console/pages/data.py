@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -13,7 +14,9 @@ from mainspring.console.pages.distributions import ColumnCard, column_cards
 from mainspring.console.pages.lineage import Drawing, draw_graph
 from mainspring.console.pages.reports import ValidationView, newest_report, validation_view
 from mainspring.data.differences import diff_schema
+from mainspring.data.service_labels import Labels
 from mainspring.data.types import DatasetVersion, FilesDiff, LogEntry, SchemaDiff
+from mainspring.kernel.errors import StorageError
 from mainspring.lineage.types import Edge, File
 from mainspring.quality.contracts import Contract
 from mainspring.quality.outcomes import Standing
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from mainspring.client.client import Client
 
 __all__ = ["ENTRIES"]
+
+T = TypeVar("T")
 
 _PAGE = 100
 _FILES = 200
@@ -58,6 +63,7 @@ class EntryRow(msgspec.Struct, frozen=True):
     uses: list[Crumb]
     diff_href: str
     """Where it is compared with the version before."""
+    labels: Labels
 
 
 class ExpectationRow(msgspec.Struct, frozen=True):
@@ -124,6 +130,9 @@ class DatasetVersionPage(Page, frozen=True, kw_only=True):
     """What the newest validation of this version found."""
     preview: Preview
     diff_href: str
+    labels: Labels
+    problems: list[str]
+    """What of it is damaged."""
 
 
 def datasets(client: Client, ask: Ask) -> DataIndex:
@@ -159,6 +168,7 @@ def _dataset(client: Client, ask: Ask, name: str) -> DatasetPage:
     before = int(ask.get("before", "0")) if ask.get("before", "0").isdigit() else 0
     entries = client.data.log(name, limit=_PAGE, before=before)
     tabular = all(entry.version.rows is not None for entry in entries)
+    said = client.data.labels([entry.version.id for entry in entries]) if entries else []
     contract = client.quality.find_contract(name)
     outcomes = client.quality.history(name, limit=_OUTCOMES) if not before else []
     expectations = _over_time(outcomes)
@@ -175,8 +185,9 @@ def _dataset(client: Client, ask: Ask, name: str) -> DatasetPage:
                 ask.link(f"/data/{name}@{entry.version.version}"),
                 [Crumb(ref, ask.link(f"/lineage/{ref}")) for ref in entry.uses],
                 _diff_link(ask, name, entry.version.version),
+                labels,
             )
-            for entry in entries
+            for entry, labels in zip(entries, said, strict=True)
         ],
         sizes=list(sizes),
         counted_in="rows" if tabular else "bytes",
@@ -226,7 +237,8 @@ def _over_time(outcomes: list[Outcome]) -> list[ExpectationRow]:
 
 def _version(client: Client, ask: Ask, ref: str) -> DatasetVersionPage:
     version = client.data.describe(ref)
-    files = client.data.files(version.id)
+    problems: list[str] = []
+    files = _readable(lambda: client.data.files(version.id), problems) or []
     aliases = [alias for alias, number in client.data.aliases(version.name).items() if number == version.version]
     before = (
         next(iter(client.data.versions(version.name, limit=1, before=version.version)), None)
@@ -235,11 +247,10 @@ def _version(client: Client, ask: Ask, ref: str) -> DatasetVersionPage:
     )
     schema_diff = diff_schema(before.schema, version.schema) if before and (before.schema or version.schema) else None
     why, impact = client.lineage.why(version.id, limit=1000), client.lineage.impact(version.id, limit=1000)
-    profile = client.quality.profile_of(version.id)
+    profile = _readable(lambda: client.quality.profile_of(version.id), problems)
     newest = newest_report(impact.of_kind("report"), "validation")
-    validation = (
-        validation_view(client.quality.validation(newest.id), href=ask.link(node_path(newest))) if newest else None
-    )
+    report = _readable(lambda: client.quality.validation(newest.id), problems) if newest else None
+    validation = validation_view(report, href=ask.link(node_path(newest))) if newest and report else None
     nodes = list({node.id: node for node in (*why.nodes, *impact.nodes)}.values())
     edges = dict.fromkeys((edge.source, edge.target, edge.role) for edge in (*why.edges, *impact.edges))
     return DatasetVersionPage(
@@ -253,15 +264,28 @@ def _version(client: Client, ask: Ask, ref: str) -> DatasetVersionPage:
         schema=_schema(version, schema_diff),
         before=before,
         before_href=ask.link(f"/data/{before.name}@{before.version}") if before else "",
-        files_diff=client.data.compare_files(before.id, after=version.id) if before else None,
+        files_diff=_readable(lambda: client.data.compare_files(before.id, after=version.id), problems)
+        if before
+        else None,
         schema_diff=schema_diff,
         drawing=draw_graph(nodes, [Edge(*edge) for edge in edges], ask, root=version.id, limit=30),
         lineage_href=ask.link(f"/lineage/{version.ref}"),
         columns=column_cards(profile) if profile else [],
         validation=validation,
-        preview=preview(client, version, files),
+        preview=preview(client, version, files) if files or not version.files else Preview(why="They cannot be read."),
+        problems=list(dict.fromkeys(problems)),
         diff_href=_diff_link(ask, version.name, version.version),
+        labels=client.data.labels([version.id])[0],
     )
+
+
+def _readable(ask: Callable[[], T], problems: list[str]) -> T | None:
+    """What a question gives; where its bytes are damaged, nothing, and what is wrong is said on the page."""
+    try:
+        return ask()
+    except StorageError as error:
+        problems.append(f"{error.message}; {error.hint}" if error.hint else error.message)
+        return None
 
 
 def _schema(version: DatasetVersion, diff: SchemaDiff | None) -> list[SchemaRow]:

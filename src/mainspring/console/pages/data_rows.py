@@ -38,6 +38,8 @@ class Preview(msgspec.Struct, frozen=True):
 
 def preview(client: Client, version: DatasetVersion, files: list[File]) -> Preview:
     """The first rows of the first file of the table; none, and the reason, where there is no table to look at."""
+    from polars.exceptions import PolarsError
+
     from mainspring.data.tabular import scan_files, table_files
 
     if not version.schema:
@@ -47,8 +49,8 @@ def preview(client: Client, version: DatasetVersion, files: list[File]) -> Previ
         if first.size > _LARGEST:
             return Preview(why="The first file is too large to be fetched for a look.")
         frame = scan_files([first], client.data.local_copies([first])).head(_ROWS).collect()
-    except (MainspringError, OSError) as error:
-        return Preview(why=f"The rows cannot be read: {error}")
+    except (MainspringError, OSError, PolarsError) as error:
+        return Preview(why=f"The rows cannot be read: {str(error).partition(chr(10))[0]}")
     names = frame.columns[:_COLUMNS]
     shown = frame.select(names)
     return Preview(
