@@ -14,6 +14,7 @@ import pytest
 from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.expectations.kinds import CORE_KINDS
 from mainspring.quality.formats.gx import expectation_of
+from mainspring.quality.suite import expect
 from mainspring.quality.validation import validate_table
 
 FACTS = json.loads((Path(__file__).parent / "gx_facts.json").read_text(encoding="utf-8"))
@@ -138,3 +139,30 @@ def test_every_core_expectation_was_asked_or_needs_another_table():
 def test_what_is_not_a_result_format_is_refused():
     with pytest.raises(InvalidInput, match="no result format"):
         answer({"name": "expect_column_to_exist", "kwargs": {"column": "n"}, "format": "ALL"})
+
+
+def test_a_report_has_the_shape_and_the_statistics_of_great_expectations():
+    suite = (
+        expect("mine")
+        .column("n").between(0, 9).fresh(60).mean(0).column("zz").not_null()
+        .table.rows("n > 0", mostly=0.5).no_rows("SELECT * FROM {batch} WHERE n > 9").unique("a", "b")
+    )  # fmt: skip
+    report = validate_table(frame(), suite)
+    found = report.to_gx("COMPLETE")
+    assert json.loads(json.dumps(found)) == found
+    assert found["success"] is False
+    assert found["statistics"] == {
+        "evaluated_expectations": 7,
+        "successful_expectations": 2,
+        "unsuccessful_expectations": 5,
+        "success_percent": pytest.approx(200 / 7),
+    }
+    between, fresh, mean, missing, rows, query, unique = found["results"]
+    assert between["result"]["unexpected_list"] == [-2, 10]
+    assert [each["exception_info"]["raised_exception"] for each in (fresh, missing)] == [True, True]
+    assert "no column 'zz'" in missing["exception_info"]["exception_message"]
+    assert mean["result"] == {"observed_value": pytest.approx(49 / 12)}
+    assert rows["expectation_config"]["type"] == "expect_rows_to_satisfy"
+    assert query["result"]["observed_value"] == 1
+    assert query["result"]["details"]["unexpected_rows"][0]["n"] == 10
+    assert unique["result"]["unexpected_index_list"] == [5, 11]

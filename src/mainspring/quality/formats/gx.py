@@ -135,12 +135,13 @@ def expectation_of(config: Any) -> Expectation:
 
 
 def config_of(expectation: Expectation) -> dict[str, Any]:
-    """The entry of a suite for an expectation that has a name there."""
+    """The entry of a suite for an expectation; one that has no name there keeps its own."""
     kept = expectation.meta.get("gx")
     kept = kept if isinstance(kept, dict) else {}
     arguments = dict(expectation.arguments)
-    kind = _gx_name(expectation)
-    if expectation.kind == "rows_to_satisfy":
+    kind = _gx_name(expectation) or f"expect_{expectation.kind.removeprefix('expect_')}"
+    as_query = expectation.kind == "rows_to_satisfy" and kind == "unexpected_rows_expectation"
+    if as_query:
         inside = f"({expectation.where}) AND " if expectation.where else ""
         condition = arguments.pop("condition")
         bad = f"{inside}NOT COALESCE({condition}, FALSE)"
@@ -158,7 +159,7 @@ def config_of(expectation: Expectation) -> dict[str, Any]:
     kwargs |= arguments
     if expectation.mostly != 1.0:
         kwargs["mostly"] = expectation.mostly
-    if expectation.where and expectation.kind != "rows_to_satisfy":
+    if expectation.where and not as_query:
         kwargs |= kept.get("row_condition") or condition_to_gx(expectation.where)
     kwargs |= kept.get("kwargs", {})
     meta = {key: value for key, value in expectation.meta.items() if key != "gx"}
