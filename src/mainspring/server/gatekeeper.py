@@ -92,7 +92,7 @@ class Gatekeeper:
     async def _identify(self, request: Request, request_id: str) -> Caller:
         headers = request.headers
         named = headers.get("x-mainspring-workspace") or headers.get("x-mlflow-workspace")
-        workspace = self._workspace_in(request.url.path) or named or "default"
+        workspace = self._workspace_in(request.scope["path"]) or named or "default"
         try:
             check_name(workspace, what="workspace")
         except InvalidName as error:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.databases("sqlite")  # what PostgreSQL may do otherwise, `test_lfs_wire` looks at
+
 Git = Callable[..., str]
 
 
@@ -112,7 +114,6 @@ def test_two_clients_push_at_once(repository, git, token, client, environment):
     assert (both / "1-19.bin").read_bytes() == bytes([1, 19]) * 999
 
 
-@pytest.mark.databases("sqlite")
 def test_a_damaged_object_is_refused_and_a_push_mends_it(repository, git, token, client, store_folder):
     ada = repository("ada", token("ada"))
     data = random.Random(4).randbytes(50_000)

@@ -128,6 +128,8 @@ def test_parts_of_an_object(ask, wanted, status, start, stop):
     answer = ask.get(_put(ask), headers={"range": wanted})
     assert (answer.status_code, answer.content) == (status, DATA[start:stop])
     assert answer.headers.get("content-range") == (f"bytes {start}-{stop - 1}/100" if status == 206 else None)
+    head = ask.head(f"objects/{OID}")
+    assert (head.status_code, head.headers["content-length"], head.content) == (200, "100", b"")
     past = ask.get(f"objects/{OID}", headers={"range": "bytes=100-"})
     assert (past.status_code, past.headers["content-range"]) == (416, "bytes */100")
 
@@ -151,6 +153,8 @@ def test_an_object_belongs_to_its_repository(ask, lfs_server, token):
     team = token("eva", workspace="team")
     answer = ask.get(f"{lfs_server}/lfs/team/photos/locks", headers={"authorization": f"Bearer {team}"})
     assert answer.json() == {"locks": []}
+    spaced = {"authorization": f"Bearer {token('eva', workspace='the team')}"}
+    assert ask.get(f"{lfs_server}/lfs/the%20team/photos/locks", headers=spaced).status_code == 200
 
 
 def test_a_token_comes_as_a_password_or_as_a_bearer(ask, lfs_server, token):

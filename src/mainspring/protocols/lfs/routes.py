@@ -59,6 +59,8 @@ async def _verify(client: Client, request: Request) -> Response:
 async def _download(client: Client, request: Request) -> Response:
     oid, wanted = request.path_params["oid"], request.headers.get("range", "")
     status, headers, pieces = await _run(request, lambda: objects.download(client, _repository(request), oid, wanted))
+    if request.method == "HEAD":
+        return Response(b"", status, headers, "application/octet-stream")
     return StreamingResponse(pieces, status, headers, "application/octet-stream")
 
 
