@@ -118,10 +118,10 @@ def large_file(folder: Path) -> Iterator[Row]:
     """One file of 2 GB, beside `cp` and a hash of the same file on the same disk, all on the disk at the end."""
     source = folder / "large" / "file.bin"
     source.parent.mkdir()
-    noise = random.Random(1).randbytes(16 << 20)
+    chance = random.Random(1)
     with source.open("wb") as file:
-        for number in range(LARGE // len(noise)):
-            file.write(struct.pack("<Q", number) + noise[8:])
+        for _ in range(LARGE >> 24):
+            file.write(chance.randbytes(16 << 20))
     os.sync()
     start = time.perf_counter()
     subprocess.run(["cp", str(source), str(folder / "copy")], check=True)

@@ -218,7 +218,7 @@ def test_data_from_commit_to_check(say, folder):
     assert "1 added, 1 removed, 1 changed" in say("data", "diff", "flights@1", "flights@2", "--key", "id").out
     assert "same content" in say("data", "diff", "flights@1", "flights@1").out
     assert say("data", "alias", "flights", "clean", 1, "--json").json == {"clean": 1}
-    assert say("data", "checkout", "flights@clean", "out", "--json").json == ["out/a.parquet"]
+    assert say("data", "checkout", "flights@clean", "out", "--json").json["written"] == 1
     assert (work / "out" / "a.parquet").read_bytes() == (work / "a.parquet").read_bytes()
     (work / "out" / "a.parquet").write_bytes(b"mine")
     assert say("data", "checkout", "flights@clean", "out").code == 4
