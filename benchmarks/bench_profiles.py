@@ -71,7 +71,7 @@ def rows() -> Iterable[Row]:
         profile = profile_frame(frame)
         size = len(profile.to_bytes())
         theirs, version = None, "whylogs 1.6.4"
-        found = find_peer("whylogs", "whylogs==1.6.4", "numpy<2", "pandas<3", "pyarrow", "setuptools")
+        found = find_peer("whylogs", "whylogs==1.6.4", "numpy<2", "pandas<3", "pyarrow<21", "setuptools")
         if found is not None:
             python, version = found
             theirs = run_peer(python, WHYLOGS, cwd=folder)

@@ -2,6 +2,7 @@
 
     python benchmarks/drift_calibration.py            2,000 draws for every size, about half an hour on two cores
     python benchmarks/drift_calibration.py --draws 200
+    python benchmarks/drift_calibration.py --page     puts what it finds into the page
 
 Both samples are drawn from one law, and the share of draws that are flagged is counted: by the p-value of the default
 rules at 5 %, by their verdicts, and by the test that Evidently's rules choose. Samples of more than 20,000 rows are
@@ -37,6 +38,8 @@ __all__ = ["LAWS", "SIZES", "Rate", "drawn", "rate"]
 SIZES = (50, 100, 200, 500, 1_000, 10_000, 100_000, 1_000_000)
 ATOMS = 20_000
 RESULTS = Path(__file__).resolve().parent.parent / "build" / "bench" / "drift-calibration.json"
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "concepts" / "drift-calibration.md"
 
 Quantiles = Callable[[np.ndarray], np.ndarray]
 
@@ -178,11 +181,50 @@ def _work(task: tuple[str, int, int, int, float]) -> Rate:
     return rate(name, n, m, draws, shift=shift)
 
 
+def null_table(rows: list[dict[str, object]]) -> str:
+    """The rows without a shift as a table in Markdown: for each size and law, p / verdict / Evidently in per cent."""
+    kept = {(row["n"], row["m"], row["law"]): row for row in rows if not row["shift"]}
+    lines = [f"| reference | current | {' | '.join(LAWS)} |", "|--:|--:|" + "--:|" * len(LAWS)]
+    for n, m in dict.fromkeys((n, m) for n, m, _ in kept):
+        cells = [_cell(kept.get((n, m, law))) for law in LAWS]
+        lines.append(f"| {n:,} | {m:,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def power_table(rows: list[dict[str, object]]) -> str:
+    """The rows with a shift as a table in Markdown."""
+    lines = ["| law | shift | rows | p | `drift` | `warn` or `drift` | Evidently |", "|---|--:|--:|--:|--:|--:|--:|"]
+    for row in rows:
+        if row["shift"]:
+            shares = " | ".join(_percent(row[key]) for key in ("significant", "drift", "warn", "evidently"))
+            lines.append(f"| {row['law']} | {row['shift']} | {row['n']:,} | {shares} |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, object] | None) -> str:
+    return "" if row is None else " / ".join(_percent(row[key]) for key in ("significant", "warn", "evidently"))
+
+
+def _percent(share: object) -> str:
+    return "·" if not isinstance(share, float) or math.isnan(share) else f"{100 * share:.3g}"
+
+
+def write_page(rows: list[dict[str, object]]) -> None:
+    """Put both tables into the page, between the marks that stand there."""
+    text = PAGE.read_text("utf-8")
+    for mark, table in (("null", null_table(rows)), ("power", power_table(rows))):
+        before, _, rest = text.partition(f"<!-- {mark} -->")
+        after = rest.partition(f"<!-- end of {mark} -->")[2]
+        text = f"{before}<!-- {mark} -->\n\n{table}\n\n<!-- end of {mark} -->{after}"
+    PAGE.write_text(text, "utf-8")
+
+
 def main() -> None:
     """Draw, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--page", action="store_true", help="write the tables into the page")
     arguments = parser.parse_args()
     null = [(name, n, m, arguments.draws, 0.0) for n, m in sizes() for name in LAWS]
     power = [
@@ -203,6 +245,8 @@ def main() -> None:
             shares = f"{row['significant']:8.1%}{row['drift']:8.1%}{row['warn']:8.1%}{row['evidently']:11.1%}"
             print(f"{row['law']:22}{row['n']:>9,}{row['m']:>9,}{row['shift']:>7}{shares}", flush=True)
             RESULTS.write_text(json.dumps({"draws": arguments.draws, "rows": rows}, indent=1) + "\n", "utf-8")
+    if arguments.page:
+        write_page(rows)
     print(f"{time.perf_counter() - start:.0f} s")
 
 

@@ -73,10 +73,12 @@ def estimate_classifier(
 
     Example:
         >>> import polars as pl
-        >>> rows = pl.DataFrame({"y": [0, 1] * 300, "p": [0.2, 0.8] * 300})
-        >>> report = estimate_classifier(rows, rows, truth="y", score="p", chunking=Chunking(count=2))
-        >>> [round(each.value, 3) for each in report.of("roc_auc")]
-        [1.0, 1.0]
+        >>> rows = pl.DataFrame({"y": [0, 1, 0, 1, 1] * 200, "p": [0.3, 0.7, 0.1, 0.6, 0.9] * 200})
+        >>> now = pl.DataFrame({"p": [0.45, 0.55] * 300})
+        >>> options = {"truth": "y", "score": "p", "calibrate": False}
+        >>> report = estimate_classifier(rows, now, chunking=Chunking(count=2), **options)
+        >>> [round(each.value, 2) for each in report.of("roc_auc")]
+        [0.55, 0.55]
     """
     _need_sklearn()
     columns = {positive: score} if isinstance(score, str) else dict(score)

@@ -42,8 +42,8 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
     """Two columns over the rows in which both are there: means, sums of squared and of multiplied deviations.
 
     Example:
-        >>> Pair("x", "y", 3, 1.0, 2.0, 2.0, 8.0, 4.0).correlation
-        1.0
+        >>> Pair("x", "y", 3, 1.0, 2.0, 4.0, 4.0, 2.0).correlation
+        0.5
     """
 
     a: str
