@@ -20,7 +20,6 @@ from mainspring.cli.output import (
     use_client,
 )
 from mainspring.cli.progress import progress_bar
-from mainspring.data.service_labels import Labels
 from mainspring.data.types import Depth, Diff
 
 __all__ = ["alias", "check", "diff", "get", "list_datasets", "log", "show"]
@@ -63,6 +62,8 @@ def log(name: str, limit: int, store: str, url: str, *, as_json: bool) -> None:
     mainspring data log flights
     """
     with use_client(store, url) as client:
+        from mainspring.data.service_labels import Labels
+
         entries = client.data.log(name, limit=limit)
         labels = client.data.labels([each.version.id for each in entries[:_LABELLED]])
     labels += [Labels()] * (len(entries) - len(labels))

@@ -8,7 +8,6 @@ theirs under the entry-point group `mainspring.<table>`, for example
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import entry_points
 from typing import Any
 
 import msgspec
@@ -233,6 +232,8 @@ def load(address: str) -> Any:
 
 def registered(table: str, built_in: dict[str, str], name: str) -> Any:
     """The object registered under `name` in a table of this page, or by an installed package."""
+    from importlib.metadata import entry_points  # a fifth of the start of a command, and few commands ask
+
     address = built_in.get(name) or next(
         (point.value for point in entry_points(group=f"mainspring.{table}") if point.name == name), None
     )
