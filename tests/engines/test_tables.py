@@ -247,3 +247,70 @@ def test_a_pattern_that_the_engine_cannot_run_is_refused(pattern):
     with pytest.raises(InvalidInput, match="not a regular expression"):
         t.check_regex(pattern)
     assert t.check_regex(r"^\p{L}+$")
+
+
+@pytest.mark.parametrize("what", ["csv", "tsv", "csv.gz", "jsonl", "ndjson", "arrow", "parquet", "no-suffix"])
+def test_files_of_every_format_are_one_table(tmp_path, what):
+    import gzip
+
+    frame = pl.DataFrame(
+        {"x": [1, None, 3], "s": ["a", "é", None], "d": ["2020-01-01", None, "1969-12-31"]}
+    ).with_columns(pl.col("d").str.to_date())
+    writers = {
+        "csv": frame.write_csv, "tsv": lambda path: frame.write_csv(path, separator="\t"),
+        "csv.gz": lambda path: path.write_bytes(gzip.compress(frame.write_csv().encode())),
+        "jsonl": frame.write_ndjson, "ndjson": frame.write_ndjson, "arrow": frame.write_ipc,
+        "parquet": frame.write_parquet, "no-suffix": frame.write_parquet,
+    }  # fmt: skip
+    paths = [tmp_path / f"{name}.{what}" if what != "no-suffix" else tmp_path / name for name in "ab"]
+    for path in paths:
+        writers[what](path)
+    asked = [
+        t.Count(),
+        t.Aggregate(column="x", function="sum"),
+        t.Count(predicate=t.Missing("s")),
+        t.Distinct(columns=("d",)),
+    ]
+    assert list(t.open_table(paths).compute(asked).values()) == [6, 8, 2, 2]
+    assert list(t.open_table(str(paths[0])).compute(asked).values()) == [3, 4, 1, 2]
+
+
+def test_columns_numpy_and_pandas_are_tables():
+    import numpy as np
+    import pandas as pd
+
+    columns = {"x": [1.0, NAN, 3.0], "k": [1, 2, 3]}
+    rows = np.array([(1.0, 1), (NAN, 2), (3.0, 3)], dtype=[("x", "f8"), ("k", "i8")])
+    asked = [t.Count(), t.Count(predicate=t.Missing("x")), t.Aggregate(column="k", function="sum")]
+    for source in (columns, rows, pd.DataFrame(columns), pl.DataFrame(columns).to_arrow()):
+        assert list(t.open_table(source).compute(asked).values()) == [3, 1, 6]
+
+
+def test_files_that_would_not_fit_into_memory_are_scanned_by_duckdb(tmp_path, monkeypatch):
+    from mainspring.engines import tables_sources
+    from mainspring.engines.tables_duckdb import DuckTable
+
+    frame = pl.DataFrame({"x": [1, None, 3], "s": ["a", "é", None]})
+    asked = [t.Count(), t.Aggregate(column="x", function="sum"), t.Quantile(column="x", q=0.5), t.Frequent(column="s")]
+    monkeypatch.setitem(tables_sources._GROWTH, "parquet", 10**12)
+    monkeypatch.setitem(tables_sources._GROWTH, "tsv", 10**12)
+    frame.write_parquet(tmp_path / "t.parquet")
+    frame.write_csv(tmp_path / "t.tsv", separator="\t")
+    for name in ("t.parquet", "t.tsv"):
+        table = t.open_table(tmp_path / name)
+        assert isinstance(table, DuckTable)
+        assert list(table.compute(asked).values()) == [3, 4, 2.0, [["a", 1], ["é", 1]]]
+        good, bad = table.split({"missing": (t.Missing("s"), None)})
+        assert (pl.DataFrame(good).height, pl.DataFrame(bad)["__reasons__"].to_list()) == (2, [["missing"]])
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "words"),
+    [(["none.parquet"], NotFound, "no file"), (["a.xlsx"], UnsupportedFormat, "not a table of a format"),
+     (["a.csv", "a.parquet"], UnsupportedFormat, "different formats"), (["a.parquet"], InvalidInput, "cannot be read")],
+)  # fmt: skip
+def test_files_that_are_no_table_are_refused(tmp_path, names, error, words):
+    for name in ("a.xlsx", "a.csv", "a.parquet"):
+        (tmp_path / name).write_text("x\n1\n")
+    with pytest.raises(error, match=words):
+        t.open_table([tmp_path / name for name in names]).schema()

@@ -97,3 +97,14 @@ def test_spark_and_duckdb_say_the_same_of_the_same_rows(spark, tmp_path):
         exact = isinstance(said, int | list) and not isinstance(metric, t.Moments | t.Comoments)
         close = said if exact else pytest.approx(said, rel=1e-9)
         assert spark_says[metric] == close, metric
+
+
+def test_many_texts_go_to_the_workers_as_a_set_that_needs_nothing_of_ours_there(spark, monkeypatch):
+    from mainspring.engines import tables_spark
+
+    monkeypatch.setattr(tables_spark, "_WRITTEN_OUT", 0)
+    frame = spark.createDataFrame([("{}",), ("[",), (None,), ("3",), ("x",)], "s STRING")
+    table = t.open_table(frame)
+    reads = t.Count(predicate=t.Parses("s", "json"))
+    not_so = t.Count(predicate=t.All((t.Not(t.Missing("s")), t.Not(t.Parses("s", "json")))))
+    assert list(table.compute([reads, not_so]).values()) == [2, 2]
