@@ -70,7 +70,8 @@ class DvcRepository:
         if not self._repository.text("rev-list", "-n", "1", "--all"):
             return []
         paths = [each.replace(")", f"){self._below}", 1) for each in _PATHS]
-        return self._repository.commits("--branches", "--tags", "--remotes", "HEAD", paths=paths)
+        head = ["HEAD"] if self._repository.text("rev-parse", "--verify", "--quiet", "HEAD") else []
+        return self._repository.commits("--branches", "--tags", "--remotes", *head, paths=paths)
 
     def refs(self) -> dict[str, str]:
         """Branches and tags, and the commit that each stands for."""
@@ -79,6 +80,7 @@ class DvcRepository:
     def snapshot(self, commit: GitCommit) -> Snapshot:
         """The outputs at a commit; a file that cannot be read is a problem, and the others count."""
         files = self._files(commit.id)
+        self._fetch(files)
         outputs: dict[str, Output] = {}
         metrics: dict[str, Any] = {}
         for path, file in files.items():
@@ -140,10 +142,22 @@ class DvcRepository:
         except (ValueError, UnsupportedFormat):
             return None
 
+    def _fetch(self, files: dict[str, GitFile]) -> None:
+        """Have the pointers of a commit at hand that no commit before had, read at once."""
+        if self._repository is None:
+            return
+        names = (".dvc", "dvc.lock", "dvc.yaml")
+        wanted = {each.blob for path, each in files.items() if path.endswith(names)} - self._blobs.keys()
+        if wanted:
+            listed = sorted(wanted)
+            self._blobs.update(zip(listed, self._repository.blobs(listed), strict=True))
+
     def _content(self, file: GitFile) -> bytes:
         if self._repository is None:
             return Path(file.blob).read_bytes()
-        return next(self._repository.blobs([file.blob]))
+        if file.blob not in self._blobs:
+            self._blobs[file.blob] = next(self._repository.blobs([file.blob]))
+        return self._blobs[file.blob]
 
     def _say(self, problem: str) -> None:
         if problem not in self.problems:
