@@ -74,7 +74,8 @@ def track(
         echo_json(done)
         return
     for each in done:
-        size = f"{each.version.files:,} files, {bytes_text(each.version.size)}"
+        count = each.version.files
+        size = f"{count:,} file{'' if count == 1 else 's'}, {bytes_text(each.version.size)}"
         click.echo(f"{each.path}  {each.version.ref}  {size}")
     if changed_files := sorted({file for each in done for file in each.changed}):
         click.echo(f"now: git add {' '.join(changed_files)}", err=True)
