@@ -299,7 +299,7 @@ def judge(value: float, history: Sequence[float], strategy: AnyStrategy | None =
 
     Example:
         >>> judge(250, [100, 104, 98, 101, 97, 103]).reason
-        '250 is above 119.275: the median value of the last 6 is 100.5, give or take 4.448'
+        '250 is above 115.326: the median value of the last 6 is 100.5, give or take 3.706'
     """
     chosen = strategy or Robust()
     seen = [float(each) for each in history if math.isfinite(each)]

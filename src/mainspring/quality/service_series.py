@@ -101,7 +101,7 @@ class SeriesOperations(KeepingService):
             >>> import polars as pl, tempfile
             >>> from mainspring.client import connect
             >>> with connect(tempfile.mkdtemp()) as client:
-            ...     for rows in (10, 11, 10, 12, 11, 10, 90):
+            ...     for rows in (10, 12, 9, 11, 13, 8, 90):
             ...         version = client.data.commit("t", pl.DataFrame({"x": range(rows)}))
             ...     client.quality.anomaly("t", metric="row_count").normal
             False
