@@ -38,6 +38,8 @@ __all__ = [
 _IN = 500
 _PAGE = 1000
 _DAY = 86_400_000_000
+_LOOKS = ("profile", "validation", "drift")
+"""Kinds of runs that look at a version, and make nothing of it."""
 
 
 class KeepRule(msgspec.Struct, frozen=True):
@@ -52,7 +54,7 @@ class KeepRule(msgspec.Struct, frozen=True):
     tagged: bool = True
     """Those that have a tag."""
     used: bool = True
-    """Those that a run used: a training, a validation, another commit."""
+    """Those that a run used: a training, another commit; to look at a version is not to use it."""
 
 
 def is_deleted(tx: Transaction, artifact_id: str) -> bool:
@@ -161,7 +163,7 @@ def doomed_by(tx: Transaction, name: str, rule: KeepRule) -> list[Artifact]:
         if not (rule.days and to_micros(each.created_at) > since)
         and not (rule.aliased and each.version in aliased)
         and not (rule.tagged and _is_tagged(tx, each.id))
-        and not (rule.used and listing.users_of(tx, each.id))
+        and not (rule.used and any(run.kind not in _LOOKS for run in listing.users_of(tx, each.id)))
     ]
 
 

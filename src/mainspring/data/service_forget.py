@@ -25,10 +25,11 @@ from mainspring.events.outbox import emit
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
 from mainspring.kernel.hashing import check_digest
+from mainspring.kernel.hooks import FORGETTERS, load
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
-from mainspring.lineage import graph, listing
+from mainspring.lineage import graph, lifetime, listing
 from mainspring.lineage.types import Artifact
 from mainspring.store.erasing import Erased as Gone
 from mainspring.store.erasing import erase
@@ -143,8 +144,8 @@ class ForgetOperations(VersionOperations):
         ):
             check_digest(digest)
         erasure_id = new_id()
-        self._rewrite(changes, reason=reason, seal=seal, files=files, erasure_id=erasure_id)
-        gone = _erase_before(self.store, [each.before for each in changes])
+        told = self._rewrite(changes, reason=reason, seal=seal, files=files, erasure_id=erasure_id)
+        gone = _erase_before(self.store, [each.before for each in changes], told)
         left = [*gone.left, *_still_there(self.store, files)]
         with self.store.write() as tx:
             tx.note(f"erasure/{erasure_id}", removed=len(gone.blobs), left=left)
@@ -154,12 +155,14 @@ class ForgetOperations(VersionOperations):
     def finish_forgetting(self) -> int:
         """Remove what is left of contents that were forgotten, where that was cut off; how many blobs went."""
         with self.store.read() as tx:
-            roots = [str(before) for (before,) in tx.rows("SELECT DISTINCT before FROM dataset_erased")]
-        return len(_erase_before(self.store, roots).blobs)
+            rows = tx.rows("SELECT DISTINCT before, artifact_id FROM dataset_erased")
+            told = [digest for _, version in rows for digest in _given_up(tx, str(version))]
+        return len(_erase_before(self.store, [str(before) for before, _ in rows], told).blobs)
 
     def _rewrite(
         self, changes: Sequence[Rewritten], *, reason: str, seal: str, files: Sequence[str], erasure_id: str
-    ) -> None:
+    ) -> list[str]:
+        """Write versions again in one transaction; the files of what was told of them, which go as well."""
         trees = list(dict.fromkeys(each.after for each in changes if each.after))
         for look in range(1, _LOOKS + 1):
             new = {tree: look_below(self.store, tree) for tree in trees}
@@ -182,15 +185,33 @@ class ForgetOperations(VersionOperations):
                     )
                     emit(tx, "dataset.version.erased", subject=found.ref, data={"erasure": erasure_id})
                 forget_files(tx, files, erasure_id)
+                told = _forget_derived(tx, changes, files)
                 tx.note(f"erasure/{erasure_id}", reason=reason, seal=seal, versions=len(changes), files=len(files))
-                return
+                return told
         raise Conflict("garbage was collected again and again while versions were written again", hint="repeat it")
 
 
-def _erase_before(store: Store, roots: Sequence[str]) -> Gone:
+def _forget_derived(tx: Transaction, changes: Sequence[Rewritten], files: Sequence[str]) -> list[str]:
+    """Give up profiles and reports of the versions; the digests of their files."""
+    contents = [*files, *(each.before for each in changes)]
+    told: list[str] = []
+    for address in FORGETTERS.values():
+        gone = load(address)(tx, [each.id for each in changes], contents)
+        told += [file.digest for each in gone for file in graph.files_of(tx, each)]
+        lifetime.empty(tx, gone)
+    return told
+
+
+def _given_up(tx: Transaction, version: str) -> list[str]:
+    """The files of profiles and reports of a version that were given up."""
+    made = (each for run in listing.users_of(tx, version) for each in listing.made_by(tx, run.id, "report", "profile"))
+    return [file.digest for each in made if lifetime.is_emptied(tx, each.id) for file in graph.files_of(tx, each.id)]
+
+
+def _erase_before(store: Store, roots: Sequence[str], besides: Sequence[str] = ()) -> Gone:
     """Remove what lay below trees and nothing refers to: files first, so that who repeats it finds what is left."""
     files, nodes = _below(store, roots)
-    first, second = erase(store, files), erase(store, nodes)
+    first, second = erase(store, [*files, *besides]), erase(store, nodes)
     return Gone([*first.blobs, *second.blobs], [*first.left, *second.left])
 
 

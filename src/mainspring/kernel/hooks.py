@@ -20,6 +20,7 @@ __all__ = [
     "CODECS",
     "COMMIT_GATES",
     "ERASERS",
+    "FORGETTERS",
     "HANDLERS",
     "MODEL_FORMATS",
     "PAYLOADS",
@@ -174,9 +175,13 @@ AFTER_COMMIT: dict[str, str] = {
 """What is told of a version that is new, at who committed it: `(data service, version) -> None`."""
 
 
+FORGETTERS: dict[str, str] = {"quality": "mainspring.quality.forgotten:forget_versions"}
+"""What goes with dataset versions that are written again without a part of them, in the same transaction: `(tx, version
+ids, digests of what they held) -> ids of artifacts whose bytes are given up`."""
+
 ERASERS: dict[str, str] = {"quality": "mainspring.quality.states_eraser:erase_answers"}
 """What removes forgotten rows outside of datasets, and what was derived of versions that were written again:
-`(data service, data.forgetting.Forgotten) -> list of what was found`; it writes only where `Forgotten.apply` says so."""
+`(data service, data.forgetting_types.Forgotten) -> list of what was found`; it writes only where `apply` says so."""
 
 PEER = "mainspring.client.client:connect"
 """How another Mainspring is reached, as a remote of datasets: `(address, token=...) -> client`."""
