@@ -38,7 +38,7 @@ __all__ = [
 _IN = 500
 _PAGE = 1000
 _DAY = 86_400_000_000
-_LOOKS = ("profile", "validation", "drift")
+_LOOKS = ("profiling", "validation", "drift")
 """Kinds of runs that look at a version, and make nothing of it."""
 
 
