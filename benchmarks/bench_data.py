@@ -187,11 +187,15 @@ def run(command: Sequence[str], cwd: Path) -> Taken:
 
 
 def peak_megabytes(command: Sequence[str], cwd: Path) -> float:
-    """The most memory that a command had."""
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return used.ru_maxrss / 1024
+    """The most memory that a command had; asked by a small process, because what forks counts as its child's."""
+    asking = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", asking, *command], cwd=cwd, capture_output=True, text=True, check=True
+    )
+    return int(answer.stdout) / 1024
 
 
 def median(taken: Sequence[Taken]) -> Taken:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mainspring.kernel.errors import Damaged, InvalidInput, NotFound, StorageError
 from mainspring.kernel.hashing import Buffer, digest_bytes, hasher
+from mainspring.store.behind import behind
 from mainspring.store.blob_changes import claim, current_epoch, keep
 from mainspring.store.blob_check import HealReport, VerifyReport, heal, rebuild_index, verify
 from mainspring.store.blob_tables import (
@@ -116,9 +117,8 @@ class Blobs:
             return self.put(head), len(head)
         whole = hasher()
         chunks: list[tuple[str, int]] = []
-        for batch in by_bytes(cut(hashed(chain([head], source.rest(_FILE_PIECE)), whole)), PACK_BYTES):
-            named = [(digest_bytes(chunk), chunk) for chunk in batch]
-            self._put_small(named)
+        batches = by_bytes(cut(hashed(chain([head], source.rest(_FILE_PIECE)), whole)), PACK_BYTES)
+        for named in behind(([(digest_bytes(each), each) for each in batch] for batch in batches), self._put_small):
             chunks += [(digest, len(chunk)) for digest, chunk in named]
         digest, size = whole.hexdigest(), sum(length for _, length in chunks)
         encoded = encode_list(ChunkList(digest=digest, size=size, chunks=chunks))
