@@ -35,9 +35,9 @@ def test_when_nothing_changed_five_per_cent_are_significant(calibration, law, n,
 
 
 def test_a_shift_is_found_and_a_tiny_one_is_left_alone(calibration):
-    assert calibration.rate("normal", 200, 200, 40, shift=1.0, beside=False).drift == 1.0
+    assert calibration.rate("normal", 200, 200, 30, shift=1.0, beside=False).drift >= 0.95
     assert calibration.rate("normal", 100_000, 100_000, 20, shift=0.01, beside=False).warn == 0.0
-    assert calibration.rate("5 categories", 500, 500, 20, shift=0.6, beside=False).drift == 1.0
+    assert calibration.rate("5 categories", 500, 500, 20, shift=0.6, beside=False).warn == 1.0
 
 
 def test_evidentlys_rules_are_asked_beside(calibration):
