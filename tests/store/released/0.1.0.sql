@@ -222,6 +222,101 @@ CREATE TABLE event_policy (
 );
 INSERT INTO schema_version (room, version, at) VALUES ('events', 1, 0);
 -- data
+CREATE TABLE dataset_content (
+  artifact_id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  tree TEXT NOT NULL,
+  files BIGINT NOT NULL,
+  size BIGINT NOT NULL
+);
+CREATE INDEX dataset_content_by_tree ON dataset_content (tree);
+CREATE TABLE lfs_object (
+  workspace TEXT NOT NULL,
+  repository TEXT NOT NULL,
+  oid TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, repository, oid)
+);
+CREATE INDEX lfs_object_by_digest ON lfs_object (digest);
+CREATE TABLE lfs_lock (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  repository TEXT NOT NULL,
+  path TEXT NOT NULL,
+  ref TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  locked_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX lfs_lock_by_path ON lfs_lock (workspace, repository, path);
+CREATE TABLE dataset_remote (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  url TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE dataset_partial (
+  artifact_id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  remote TEXT NOT NULL
+);
+CREATE TABLE dataset_deletion (
+  artifact_id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  aliases TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  by TEXT NOT NULL
+);
+CREATE INDEX dataset_deletion_by_time ON dataset_deletion (at);
+CREATE TABLE dataset_retention (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  rule TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE dataset_erased (
+  artifact_id TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  erasure_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  before TEXT NOT NULL,
+  after TEXT NOT NULL,
+  rows BIGINT NOT NULL,
+  files BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (artifact_id, erasure_id)
+);
+CREATE INDEX dataset_erased_by_tree ON dataset_erased (before);
+CREATE TABLE dataset_forgotten (
+  workspace TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  erasure_id TEXT NOT NULL,
+  PRIMARY KEY (workspace, digest)
+);
+CREATE TABLE dataset_label (
+  artifact_id TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  set_at BIGINT NOT NULL,
+  set_by TEXT NOT NULL,
+  PRIMARY KEY (artifact_id, name)
+);
+CREATE INDEX dataset_label_by_name ON dataset_label (workspace, name);
+CREATE TABLE dataset_tree (
+  digest TEXT PRIMARY KEY,
+  files BIGINT NOT NULL,
+  size BIGINT NOT NULL,
+  at BIGINT NOT NULL
+);
+INSERT INTO schema_version (room, version, at) VALUES ('data', 1, 0);
 -- tracking
 CREATE TABLE experiment (
   id BIGINT PRIMARY KEY,
@@ -408,10 +503,59 @@ CREATE TABLE quality_outcome (
   verdict TEXT NOT NULL,
   observed DOUBLE PRECISION,
   unexpected BIGINT,
-  at BIGINT NOT NULL
+  at BIGINT NOT NULL,
+  about TEXT NOT NULL
 );
 CREATE INDEX quality_outcome_by_subject ON quality_outcome (workspace, dataset, subject, id);
 CREATE INDEX quality_outcome_by_report ON quality_outcome (report_id);
+CREATE TABLE quality_state (
+  workspace TEXT NOT NULL,
+  content TEXT NOT NULL,
+  question TEXT NOT NULL,
+  answer TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (workspace, content, question)
+);
+CREATE TABLE quality_contract (
+  workspace TEXT NOT NULL,
+  dataset TEXT NOT NULL,
+  suite_id TEXT NOT NULL,
+  note TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, dataset)
+);
+CREATE TABLE quality_admission (
+  workspace TEXT NOT NULL,
+  tree TEXT NOT NULL,
+  suite_id TEXT NOT NULL,
+  dataset TEXT NOT NULL,
+  report_digest TEXT NOT NULL,
+  report_size BIGINT NOT NULL,
+  settled INTEGER NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (workspace, dataset, tree, suite_id)
+);
+CREATE TABLE quality_checkpoint (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  definition TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE quality_checkpoint_run (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  checkpoint TEXT NOT NULL,
+  verdict TEXT NOT NULL,
+  targets TEXT NOT NULL,
+  actions TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  created_by TEXT NOT NULL
+);
+CREATE INDEX quality_checkpoint_run_by_name ON quality_checkpoint_run (workspace, checkpoint, id);
 INSERT INTO schema_version (room, version, at) VALUES ('quality', 1, 0);
 -- features
 CREATE TABLE feature_state (
@@ -887,15 +1031,15 @@ CREATE UNIQUE INDEX loop_episode_active ON loop_episode (workspace, endpoint) WH
 INSERT INTO schema_version (room, version, at) VALUES ('loop', 1, 0);
 -- contents
 INSERT INTO alias (workspace, kind, name, alias, version) VALUES ('default', 'model', 'delay', 'champion', 1);
-INSERT INTO alias_history (id, workspace, kind, name, alias, version, at, by) VALUES ('01a1fec4-b4e3-77ce-953a-755cd0278f82', 'default', 'model', 'delay', 'champion', 1, 1795275666659026, 'owner');
-INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1fec4-b4e3-7168-b606-a66e88fd93f5', 'default', 'dataset', 'flights', 1, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, '{"rows":1.5,"note":"it''s late"}', '', 1795275666659026, 'owner');
-INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1fec4-b4e3-7560-8ffd-4c7d3840e38a', 'default', 'model', 'delay', 1, 'm1', 0, '{}', '01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc', 1795275666659026, 'owner');
-INSERT INTO artifact_file (artifact_id, path, size, digest) VALUES ('01a1fec4-b4e3-7168-b606-a66e88fd93f5', 'part.parquet', 7, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a');
-INSERT INTO blob_entry (digest, size, place, pack, position, stored, codec, damaged, created_at, condemned_at) VALUES ('572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, 'loose', '', 0, 7, 0, 0, 1795275666647792, 0);
-INSERT INTO edge (target, source, role) VALUES ('01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc', '01a1fec4-b4e3-7168-b606-a66e88fd93f5', 'training-data');
-INSERT INTO edge (target, source, role) VALUES ('01a1fec4-b4e3-7560-8ffd-4c7d3840e38a', '01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc', 'made');
-INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (1, 1795275666658202, 'default', 'owner', 'local', '', 'trust.create_token', '[{"detail":{"principal":"ann","role":"admin"},"resource":"token/01a1fec4-b4e2-7370-b48b-6681a6eebbae"}]', '0000000000000000000000000000000000000000000000000000000000000000', '971191c2df936741e2b4f5cc5f41ace9c0c8da7bdedcd7be93f7353d18d5869a');
-INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (2, 1795275666659026, 'default', 'owner', 'local', '', 'release.fill', '[{"detail":{"digest":"572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a","id":"01a1fec4-b4e3-7168-b606-a66e88fd93f5"},"resource":"dataset/flights@1"},{"detail":{"kind":"training","name":"fit"},"resource":"run/01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc"},{"detail":{"digest":"m1","id":"01a1fec4-b4e3-7560-8ffd-4c7d3840e38a"},"resource":"model/delay@1"},{"detail":{"status":"finished"},"resource":"run/01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc"},{"detail":{"after":1,"before":0,"digest":"m1"},"resource":"model/delay@champion"}]', '971191c2df936741e2b4f5cc5f41ace9c0c8da7bdedcd7be93f7353d18d5869a', 'd30ab5812654c519c2085ed3289e7abbee8bcb9c7a3609b918ff1c003c3ace33');
-INSERT INTO queue_tasks (id, workspace, kind, key, payload, state, priority, not_before, attempt, max_attempts, worker, created_at, created_by, changed_at, result, error) VALUES ('01a1fec4-b4e3-790a-a66a-ee03a5ddb64b', 'default', 'flow', 'nightly', '{"name":"train"}', 'ready', 0, 0, 0, 3, '', 1795275666659026, 'owner', 1795275666659026, NULL, NULL);
-INSERT INTO run (id, workspace, kind, name, status, parent_id, started_at, finished_at, heartbeat_at, metadata, created_by) VALUES ('01a1fec4-b4e3-72c0-8e9d-e3df9801e7fc', 'default', 'training', 'fit', 'finished', '', 1795275666659026, 1795275666659026, 1795275666659026, '{"depth":3,"of":null}', 'owner');
-INSERT INTO token (id, principal, workspace, roles, hash, created_at, created_by, expires_at, revoked_at) VALUES ('01a1fec4-b4e2-7370-b48b-6681a6eebbae', 'ann', '*', '["admin"]', '123c37a8f627b5342f50823297999c5ff68cd2e1b1db4c266e87acde28f6f365', 1795275666658202, 'owner', 1803051666658202, NULL);
+INSERT INTO alias_history (id, workspace, kind, name, alias, version, at, by) VALUES ('01a1ff6c-5df3-7970-89c5-ac39149d3848', 'default', 'model', 'delay', 'champion', 1, 1795286654451054, 'owner');
+INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1ff6c-5df3-7276-8311-77b555b18640', 'default', 'dataset', 'flights', 1, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, '{"rows":1.5,"note":"it''s late"}', '', 1795286654451054, 'owner');
+INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1ff6c-5df3-76e9-8b01-20f41c354135', 'default', 'model', 'delay', 1, 'm1', 0, '{}', '01a1ff6c-5df3-7420-bfa7-d67aff2d7f72', 1795286654451054, 'owner');
+INSERT INTO artifact_file (artifact_id, path, size, digest) VALUES ('01a1ff6c-5df3-7276-8311-77b555b18640', 'part.parquet', 7, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a');
+INSERT INTO blob_entry (digest, size, place, pack, position, stored, codec, damaged, created_at, condemned_at) VALUES ('572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, 'loose', '', 0, 7, 0, 0, 1795286654434648, 0);
+INSERT INTO edge (target, source, role) VALUES ('01a1ff6c-5df3-7420-bfa7-d67aff2d7f72', '01a1ff6c-5df3-7276-8311-77b555b18640', 'training-data');
+INSERT INTO edge (target, source, role) VALUES ('01a1ff6c-5df3-76e9-8b01-20f41c354135', '01a1ff6c-5df3-7420-bfa7-d67aff2d7f72', 'made');
+INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (1, 1795286654447623, 'default', 'owner', 'local', '', 'trust.create_token', '[{"detail":{"principal":"ann","role":"admin"},"resource":"token/01a1ff6c-5def-7a28-8f5a-e9c7d36faf4e"}]', '0000000000000000000000000000000000000000000000000000000000000000', 'acec26931de4c72409e291877f97adbbf79429b7f94cd39b9fe18aa8466ca138');
+INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (2, 1795286654451054, 'default', 'owner', 'local', '', 'release.fill', '[{"detail":{"digest":"572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a","id":"01a1ff6c-5df3-7276-8311-77b555b18640"},"resource":"dataset/flights@1"},{"detail":{"kind":"training","name":"fit"},"resource":"run/01a1ff6c-5df3-7420-bfa7-d67aff2d7f72"},{"detail":{"digest":"m1","id":"01a1ff6c-5df3-76e9-8b01-20f41c354135"},"resource":"model/delay@1"},{"detail":{"status":"finished"},"resource":"run/01a1ff6c-5df3-7420-bfa7-d67aff2d7f72"},{"detail":{"after":1,"before":0,"digest":"m1"},"resource":"model/delay@champion"}]', 'acec26931de4c72409e291877f97adbbf79429b7f94cd39b9fe18aa8466ca138', '1b33e8ebbd7485220c6cbe7f7d0a29957680f0ed3adfc8b96cc414da6dcde9f6');
+INSERT INTO queue_tasks (id, workspace, kind, key, payload, state, priority, not_before, attempt, max_attempts, worker, created_at, created_by, changed_at, result, error) VALUES ('01a1ff6c-5df3-7ac0-9d1c-4324e58637e9', 'default', 'flow', 'nightly', '{"name":"train"}', 'ready', 0, 0, 0, 3, '', 1795286654451054, 'owner', 1795286654451054, NULL, NULL);
+INSERT INTO run (id, workspace, kind, name, status, parent_id, started_at, finished_at, heartbeat_at, metadata, created_by) VALUES ('01a1ff6c-5df3-7420-bfa7-d67aff2d7f72', 'default', 'training', 'fit', 'finished', '', 1795286654451054, 1795286654451054, 1795286654451054, '{"depth":3,"of":null}', 'owner');
+INSERT INTO token (id, principal, workspace, roles, hash, created_at, created_by, expires_at, revoked_at) VALUES ('01a1ff6c-5def-7a28-8f5a-e9c7d36faf4e', 'ann', '*', '["admin"]', '507310f1ab3957c04fc3ccd138047fd7762b64bfeb0c25532f789bd63ca65f97', 1795286654447623, 'owner', 1803062654447623, NULL);
