@@ -11,7 +11,7 @@ import pytest
 
 from mainspring.engines import tables as t
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]  # the first use starts a Java machine
 
 _spec = importlib.util.spec_from_file_location("table_conformance", Path(__file__).with_name("table_conformance.py"))
 conformance = importlib.util.module_from_spec(_spec)
