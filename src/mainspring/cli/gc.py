@@ -33,6 +33,7 @@ def gc(store: str, url: str, older_than: str, hold: str, *, dry_run: bool, now: 
     \b
     mainspring gc --dry-run
     mainspring gc --older-than 7d
+    mainspring data gc                 the same: the store is one
     """
     grace, held = (0.0, 0.0) if now else (_seconds(older_than), _seconds(hold))
     with use_client(store, url) as client, _shown() as progress, watching(progress):
