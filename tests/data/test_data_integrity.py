@@ -20,6 +20,7 @@ FRAME = pl.DataFrame({"id": list(range(50)), "city": ["Ulm", "Bonn"] * 25})
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("MAINSPRING_PROFILE_ROWS", "0")  # profiles are in no remote, and are taken again instead
 
 
 @pytest.fixture
@@ -33,8 +34,9 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def filled(client, files):
+def filled(client, files, monkeypatch):
     """A store with every kind of object: loose blobs, packs, chunk lists, nodes of trees."""
+    monkeypatch.setenv("MAINSPRING_PROFILE_ROWS", "0")  # a profile is of this store alone, so no remote could mend it
     client.data.commit("files", files)
     client.data.commit("table", FRAME)
     client.data.commit("table", pl.concat([FRAME, pl.DataFrame({"id": [50], "city": ["Trier"]})]))
