@@ -8,7 +8,7 @@ groups and sorts on disk. A relation, a Spark frame or a table of a database sta
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,9 +98,16 @@ def to_lazy(source: Any) -> pl.LazyFrame | None:
         return pl.DataFrame(source).lazy()
     if module == "numpy" and getattr(getattr(source, "dtype", None), "names", None):
         return pl.from_numpy(source).lazy()
-    if isinstance(source, Mapping) and all(isinstance(name, str) for name in source):
+    if isinstance(source, Mapping) and all(isinstance(name, str) and _is_column(source[name]) for name in source):
         return pl.DataFrame(dict(source)).lazy()
     return None
+
+
+def _is_column(values: Any) -> bool:
+    """Whether it holds values in an order: a list, an array, a series; a single value is no column."""
+    if isinstance(values, str | bytes | bytearray | Mapping) or getattr(values, "shape", None) == ():
+        return False
+    return hasattr(values, "__len__") or isinstance(values, Iterator)
 
 
 def file_format(paths: Sequence[str]) -> str:
