@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mainspring.data.sources import hash_file
 from mainspring.kernel.errors import Damaged
@@ -99,6 +98,8 @@ class Cache:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise translate_os_error(error, f"making the cache {self._folder}") from error
+        from tempfile import TemporaryDirectory
+
         with TemporaryDirectory(prefix="scratch-", dir=self._folder) as folder:
             yield Path(folder)
 

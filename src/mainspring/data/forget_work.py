@@ -5,7 +5,7 @@ The condition never leaves this machine: the store is told which version gets wh
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -115,7 +115,7 @@ class ForgetWork(RemoteWork, ForgetOperations):
         *,
         remotes: bool,
     ) -> ForgetReport:
-        salt = secrets.token_hex(16)
+        salt = os.urandom(16).hex()
         seal = digest_bytes(f"{salt}\n{report.where}".encode())
         changes, hits = self._write_again(found, search)
         gone = sorted({digest for (digest, _), what in search.known.items() if what.rows or what.whole})

@@ -7,14 +7,16 @@ partial clones and credentials, and whoever has a repository has it.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from mainspring.kernel.errors import InvalidInput, MissingDependency, NotFound
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["GitCommit", "GitFile", "Repository", "clone", "run_git"]
 
@@ -179,6 +181,9 @@ class Repository:
 
 
 def _start(folder: Path, command: Sequence[str], stdin: bytes | None) -> subprocess.CompletedProcess[bytes]:
+    import shutil
+    import subprocess
+
     program = shutil.which("git")
     if program is None:
         raise MissingDependency("git")

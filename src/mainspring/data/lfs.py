@@ -7,7 +7,6 @@ may read one repository cannot fetch what is in another by knowing its name.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -125,6 +124,8 @@ def checked(pieces: Iterable[bytes], oid: str, size: int) -> Iterator[bytes]:
         >>> b"".join(checked([b"da", b"ta"], hashlib.sha256(b"data").hexdigest(), 4))
         b'data'
     """
+    import hashlib
+
     arrived, count = hashlib.sha256(), 0
     for piece in pieces:
         arrived.update(piece)

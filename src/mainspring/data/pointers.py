@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import tomllib
 from pathlib import Path
 
 import msgspec
@@ -101,6 +100,8 @@ def read_pointer(text: str, where: str) -> Pointer:
             f"git checkout --ours {where} (or --theirs), then git add it; `mainspring data hooks install` merges data"
         )
         raise Conflict(f"{where} was changed on both sides of a merge", hint=hint)
+    import tomllib
+
     try:
         said = tomllib.loads(text)
         file = bool(said.get("file", False))

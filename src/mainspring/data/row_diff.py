@@ -14,7 +14,6 @@ import functools
 import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -77,6 +76,8 @@ def diff_rows(
     if not columns:
         return no_rows_differ(removed=_height(before), added=_height(after))
     old, new = before.select(*columns.values()), after.select(*columns.values())
+    from tempfile import TemporaryDirectory
+
     with TemporaryDirectory(prefix="diff-", dir=scratch) as folder:
         sides = _Sides(old, new, list(key), Path(folder))
         return _by_key(sides, sample) if key else _as_multisets(sides, sample)

@@ -33,7 +33,6 @@ An error survives pickle and JSON, so that what a worker or a server raised is w
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -289,6 +288,8 @@ def nearest(name: str, names: Iterable[str], *, limit: int = 5) -> list[str]:
         ['flights']
     """
     candidates = sorted(set(names))
+    import difflib
+
     return difflib.get_close_matches(name, candidates, n=limit, cutoff=0.6) or candidates[:limit]
 
 

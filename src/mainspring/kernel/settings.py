@@ -7,7 +7,6 @@ capitals. They are read once, at the entry point, and passed down.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -85,19 +84,23 @@ def read_settings(
     folder: Path | None = None, *, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
 ) -> Settings:
     """The settings in force for the store in `folder`; `InvalidInput` names a wrong one and where it was set."""
-    return msgspec.convert(
-        {each.name: each.value for each in describe_settings(folder, environ=environ, flags=flags)}, Settings
-    )
+    found = _settings_in_force(folder, environ, flags, {})
+    return msgspec.convert({each.name: each.value for each in found}, Settings)
 
 
 def describe_settings(
     folder: Path | None = None, *, environ: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None
 ) -> list[Origin]:
     """Every setting with its value and where it came from."""
+    return _settings_in_force(folder, environ, flags, _descriptions())
+
+
+def _settings_in_force(
+    folder: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any] | None, documented: Mapping[str, str]
+) -> list[Origin]:
     file = (folder or find_store(environ=environ)) / "config.toml"
     from_file = _read_file(file)
     hints = get_type_hints(Settings)
-    documented = _descriptions()
     found: list[Origin] = []
     for field in msgspec.structs.fields(Settings):
         value, origin = field.default, "default"
@@ -118,9 +121,13 @@ def describe_settings(
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_bytes()
     except FileNotFoundError:
         return {}
+    import tomllib
+
+    try:
+        values = tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file} is not TOML: {error}") from None
     known = Settings.__struct_fields__

@@ -11,7 +11,6 @@ Database Systems", SIGMOD 1984.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import os
 import threading
@@ -19,12 +18,15 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.errors import InternalError, MainspringError, StorageError, StoreBusy
 from mainspring.store.submissions import Submissions
 from mainspring.store.transaction import Connection, Seal, Transaction
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Database", "Engine", "SqliteEngine"]
 

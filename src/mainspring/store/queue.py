@@ -19,7 +19,6 @@ Written by hand: task queue libraries bring a broker or a database of their own,
 from __future__ import annotations
 
 import os
-import random
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -51,6 +50,8 @@ def backoff(attempt: int, *, base: float = 1.0, cap: float = 300.0) -> float:
 
     Source: Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
+    import random
+
     return random.uniform(0.0, min(cap, base * 2.0 ** min(attempt - 1, 60)))  # noqa: S311 -- spreads load, guards nothing
 
 

@@ -315,10 +315,8 @@ def _sync(path: Path) -> None:
 
 def _load_regexp(db: apsw.Connection) -> None:
     """Give a reader `REGEXP`: SQLite's own extension, shipped with apsw, which never takes exponential time."""
-    from apsw import sqlite_extra
-
-    if sqlite_extra.has("regexp"):  # without it a filter with `=~` is refused by the database
-        sqlite_extra.load(db, "regexp")
+    if extension := _extension("regexp"):  # without it a filter with `=~` is refused by the database
+        _load_extension(db, extension)
 
 
 def _load_checksums() -> bool:
@@ -326,11 +324,33 @@ def _load_checksums() -> bool:
     global _checksums  # noqa: PLW0603 -- a property of the process: SQLite's default VFS
     with _setup:
         if _checksums is None:
-            from apsw import sqlite_extra
-
-            _checksums = bool(sqlite_extra.has("cksumvfs"))
-            if _checksums:
+            extension = _extension("cksumvfs")
+            if extension:
                 carrier = apsw.Connection(":memory:")
-                sqlite_extra.load(carrier, "cksumvfs")
+                _load_extension(carrier, extension)
                 carrier.close()
+            _checksums = bool(extension)
         return _checksums
+
+
+def _extension(name: str) -> str:
+    """The file of an extension that is shipped with apsw; empty where the wheel lacks it.
+
+    `apsw.sqlite_extra` knows it too; loading that module takes as long as opening a store does.
+    """
+    start = os.path.join(os.path.dirname(apsw.__file__), "sqlite_extra_binaries", name)  # noqa: PTH118, PTH120
+    for ending in (".so", ".dylib", ".dll"):
+        if os.path.exists(f"{start}{ending}"):  # noqa: PTH110
+            return f"{start}{ending}"
+    from apsw import sqlite_extra
+
+    return sqlite_extra.path(name) if sqlite_extra.has(name) else ""
+
+
+def _load_extension(db: apsw.Connection, path: str) -> None:
+    before = db.config(apsw.SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, -1)
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1)
+    try:
+        db.load_extension(path)
+    finally:
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, before)

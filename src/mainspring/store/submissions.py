@@ -7,7 +7,6 @@ paid once for many callers; each still has a savepoint of its own and fails alon
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import copy
 import threading
@@ -15,19 +14,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from mainspring.kernel.errors import InternalError, MainspringError, StorageError
 from mainspring.store.transaction import Seal, Transaction
 
+if TYPE_CHECKING:
+    import asyncio  # no command that runs and ends has a loop
+
+    Loop = asyncio.AbstractEventLoop
+    Answer = tuple[asyncio.Future[Any], Any, BaseException | None]
+
 __all__ = ["Submissions"]
 
 R = TypeVar("R")
 Write = Callable[[], AbstractContextManager[Transaction]]
-Loop = asyncio.AbstractEventLoop
-Answer = tuple[asyncio.Future[Any], Any, BaseException | None]
 
 _BATCH = 512
 
@@ -60,6 +63,8 @@ class Submissions:
 
     def submit(self, change: Callable[[Transaction], R], seal: Seal | None) -> asyncio.Future[R]:
         """Commit a change with those that wait; what it returned or raised, once it is durable."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
         gathered = self._gathered(loop)

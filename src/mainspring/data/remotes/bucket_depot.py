@@ -13,7 +13,6 @@ number is its place in the order of arrival. Bytes lie exactly as in a store, so
 
 from __future__ import annotations
 
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -194,6 +193,8 @@ class BucketDepot:
             changed = change(head)
             if changed == head or self.bucket.swap(where, msgspec.json.encode(changed), expected=raw):
                 return
+            import random
+
             time.sleep(random.uniform(0, min(0.5, 0.01 * (attempt + 1))))  # noqa: S311 -- spreads out who collides
         raise Conflict(f"{self.address}: too many push to {name!r} at the same time", hint="push again")
 
