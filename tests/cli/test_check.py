@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import polars as pl
 import pytest
 
@@ -77,7 +79,39 @@ def test_profile_drift_quarantine_and_anomaly(flights, tmp_path):
     divided = flights("quarantine", "flights@2", "flights", "--json").json
     assert (divided["rows"], divided["clean"]["rows"], divided["quarantined"]["name"]) == (2, 1, "flights-quarantine")
     judged = flights("anomaly", "flights", "--metric", "row_count")
-    assert (judged.code, "too few to judge by" in judged.out) == (0, True)
+    assert (judged.code, judged.out.split("\t")[0], "too few to judge by" in judged.out) == (0, "not judged", True)
+
+
+def test_drift_by_the_rules_of_evidently_and_by_a_named_test(flights, tmp_path):
+    many = pl.DataFrame({"delay": [float(k % 40) for k in range(600)], "carrier": ["AA", "UA", "DL"] * 200})
+    many.write_parquet(tmp_path / "old.parquet")
+    many.with_columns(delay=pl.col("delay") * 1.5).write_parquet(tmp_path / "new.parquet")
+    files = (tmp_path / "old.parquet", tmp_path / "new.parquet")
+    theirs = flights("drift", *files, "--rules", "evidently", "--json").json
+    assert {each["column"]: (each["method"], each["verdict"]) for each in theirs["columns"]} == {
+        "delay": ("ks", "drift"),
+        "carrier": ("chisquare", "ok"),
+    }
+    named = flights("drift", *files, "--test", "delay=wasserstein", "--column", "delay")
+    assert (named.code, "wasserstein" in named.out, "carrier" in named.out) == (1, True, False)
+    assert flights("drift", *files, "--test", "wasserstein").code == 2
+    assert "no limits named" in flights("drift", *files, "--limits", "strange").err
+    few = flights("drift", "flights@1", "flights@1", "--column", "delay")
+    assert few.rows[-1][:4] == ["insufficient data", "delay", "", ""]
+
+
+def test_a_profile_speaks_in_the_terms_of_its_columns(flights, tmp_path):
+    pl.DataFrame({"at": [datetime(2013, 1, 1, tzinfo=UTC)], "name": ["abcd"], "id": [12345678]}).write_parquet(
+        tmp_path / "one.parquet"
+    )
+    rows = flights("profile", tmp_path / "one.parquet").rows
+    assert [row[4] for row in rows] == ["2013-01-01T00:00:00+00:00", "4 long", "12345678"]
+
+
+def test_suites_are_inferred_and_updated_from_files(flights, tmp_path):
+    BAD.write_parquet(tmp_path / "bad.parquet")
+    assert flights("suite", "infer", tmp_path / "bad.parquet", "--json").json["name"] == "bad"
+    assert "loosen" in flights("suite", "update", "flights", tmp_path / "bad.parquet").out
 
 
 def test_a_suite_is_loaded_exported_and_updated_line_by_line(flights, tmp_path):

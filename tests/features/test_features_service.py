@@ -12,6 +12,7 @@ from mainspring.data.types import DatasetVersion
 from mainspring.features import Aggregation, Entity, Feature, FeatureView
 from mainspring.features.point_in_time import join
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.kernel.hooks import AFTER_TABLE
 
 pytestmark = pytest.mark.databases("sqlite")  # what speaks SQL of its own runs on both
 
@@ -165,6 +166,24 @@ def test_a_training_set_knows_what_it_came_from(any_client: Client, commit: Comm
     assert again.digest == made.digest
     with pytest.raises(InvalidInput, match="label 'lat'"):
         client.features.training_set("delays", rows="flights", views=["weather"], timestamp="departs", label="lat")
+
+
+def test_a_training_set_is_profiled_and_kept_though_its_profile_fails(
+    any_client: Client, commit: Commit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = any_client
+    commit("weather", weather(40, 41))
+    client.features.apply(WEATHER)
+    rows = pl.DataFrame({"origin": ["JFK"] * 3, "departs": [NOON, NOON, NOON], "late": [1, 0, 1]})
+    asked: dict[str, Any] = {"views": ["weather"], "timestamp": "departs", "label": "late"}
+    made = client.features.training_set("delays", rows=rows, **asked)
+    profile = client.quality.profile_of(made.ref)
+    assert profile is not None
+    assert (profile.rows, profile.names, profile.column("temp").moments.mean) == (3, tuple(made.columns), 40)
+    monkeypatch.setitem(AFTER_TABLE, "profile", "mainspring.quality.profiles.committed:nothing")
+    other = client.features.training_set("delays", rows=rows.head(2), **asked)
+    assert (other.version, client.quality.profile_of(other.ref)) == (2, None)
+    assert "its profile was not made" in caplog.text
 
 
 def test_a_state_that_is_not_the_views_facts_is_refused(client: Client, commit: Commit) -> None:

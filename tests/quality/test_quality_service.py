@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import polars as pl
 import pytest
 
 from mainspring.kernel.errors import InvalidInput, NotFound
+from mainspring.kernel.hooks import AFTER_COMMIT
+from mainspring.lineage.types import File
 from mainspring.quality import Condition, DriftLimits, Expectation, Gate, Profile, expect
+from mainspring.quality.drift import PRESETS, compare_tables
 from mainspring.quality.profiles.build import profile_frame
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -92,6 +98,39 @@ def test_a_version_is_profiled_once(weather):
     assert quality.profile(FEBRUARY) == profile_frame(FEBRUARY)
     made = weather.lineage.impact("dataset/weather@1").of_kind("profile")
     assert [each.ref for each in made] == ["profile/dataset/weather@1"]
+
+
+def test_a_profile_of_an_older_form_is_taken_again(client, store, monkeypatch):
+    quality = client.quality
+    monkeypatch.setitem(AFTER_COMMIT, "profile", "mainspring.kernel.hooks:load")  # nobody profiles it
+    version = client.data.commit("weather", JANUARY)
+    old = {**json.loads(profile_frame(JANUARY).to_bytes()), "form": 1}
+    monkeypatch.setattr(quality, "_put", lambda value, path: put(old))
+
+    def put(value):
+        data = json.dumps(value).encode()
+        return File("profile.json", len(data), store.blobs.put(data))
+
+    quality.record_profile(Profile(), of=version.ref)
+    monkeypatch.undo()
+    assert quality.profile_of(version.ref) is None
+    assert [each.value for each in quality.series("weather", metric="mean", column="wind")] == [None]
+    assert quality.profile(version.ref) == quality.profile_of(version.ref) == profile_frame(JANUARY)
+    assert quality.record_profile(Profile(), of=version.ref).ref == "profile/dataset/weather@2"  # that one is kept
+
+
+def test_drift_by_the_rules_of_others_reads_the_rows(weather):
+    quality = weather.quality
+    theirs = quality.drift("weather@1", "weather@2", rules="evidently")
+    assert theirs == msgspec.structs.replace(
+        compare_tables(JANUARY, FEBRUARY, rules="evidently"), reference="weather@1", current="weather@2"
+    )
+    named = quality.drift("weather@1", FEBRUARY, tests={"wind": "anderson"}, limits="strict")  # asks the rows
+    assert (named.column("wind").method, named.limits) == ("anderson", PRESETS["strict"])
+    made = quality.drift("weather@1", "weather@2", rules="evidently", name="theirs")
+    assert quality.drift_report("report/drift/theirs@1") == made
+    with pytest.raises(InvalidInput, match="none is asked of wind"):
+        quality.drift("weather@1", "weather@2", thresholds={"wind": 0.2})
 
 
 def test_drift_between_versions_profiles_and_frames(weather):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mainspring.cli.check import source_of, suite_of
 from mainspring.cli.output import echo_json, json_option, show_fields, show_table, store_options, use_client
+from mainspring.kernel.clock import from_micros
+from mainspring.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from mainspring.quality.drift.frames import Rules
 
 __all__ = ["anomaly", "drift", "profile", "quarantine"]
 
@@ -28,16 +34,14 @@ def profile(dataset: str, store: str, url: str, *, as_json: bool) -> None:
     if as_json:
         echo_json(found)
         return
+    families = {column.name: column.family for column in found.columns}
     rows = [
         (
             each["column"],
             each["dtype"],
             f"{100 * each['missing'] / each['count']:.3g} %" if each["count"] else "",
             each["distinct"],
-            each["min"],
-            each["p50"],
-            each["mean"],
-            each["max"],
+            *(_figure(each[name], families[each["column"]]) for name in ("min", "p50", "mean", "max")),
             ", ".join(f"{value} ({count})" for value, count in each["top"][:3]),
         )
         for each in found.summary()
@@ -49,22 +53,61 @@ def profile(dataset: str, store: str, url: str, *, as_json: bool) -> None:
     )
 
 
+def _figure(value: float | None, family: str) -> str:
+    """A number of a column in its own terms: moments as such, and texts and lists by how long they are."""
+    if value is None:
+        return ""
+    if family == "moment":
+        return from_micros(round(value)).isoformat()
+    said = f"{value:.0f}" if value == int(value) else f"{value:.6g}"
+    return f"{said} long" if family in {"text", "list"} else said
+
+
 @click.command()
 @click.argument("reference")
 @click.argument("current")
+@click.option("--rules", type=click.Choice(["mainspring", "evidently"]), default="mainspring", show_default=True)
+@click.option("--limits", default="", help="By the default rules: default, strict, lenient or significance.")
+@click.option("--test", "tests", multiple=True, metavar="COLUMN=TEST", help="A test of one column: delay=wasserstein.")
+@click.option("--column", "columns", multiple=True, help="Only this column; may be given again.")
 @click.option("--name", default="", help="Keep the report under this name.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as one HTML page, too.")
 @json_option
 @store_options
-def drift(reference: str, current: str, name: str, html: Path | None, store: str, url: str, *, as_json: bool) -> int:
+def drift(
+    reference: str,
+    current: str,
+    rules: Rules,
+    limits: str,
+    tests: tuple[str, ...],
+    columns: tuple[str, ...],
+    name: str,
+    html: Path | None,
+    store: str,
+    url: str,
+    *,
+    as_json: bool,
+) -> int:
     """Compare the distributions of two dataset versions or files; exit code 1 when they drifted.
+
+    Too few rows are neither drift nor its absence: the report says "insufficient data", and the exit code is 0.
 
     \b
     mainspring drift flights@1 flights@2
     mainspring drift flights@reference today.parquet --html drift.html
+    mainspring drift flights@1 flights@2 --rules evidently
+    mainspring drift flights@1 flights@2 --test delay=wasserstein
     """
     with use_client(store, url) as client:
-        found = client.quality.drift(source_of(reference), source_of(current), name=name)
+        found = client.quality.drift(
+            source_of(reference),
+            source_of(current),
+            rules=rules,
+            limits=limits or None,
+            tests=_tests(tests),
+            columns=columns or None,
+            name=name,
+        )
     if html is not None:
         html.write_text(found.to_html(), encoding="utf-8")
     if as_json:
@@ -74,6 +117,14 @@ def drift(reference: str, current: str, name: str, html: Path | None, store: str
 
         show(found)
     return 1 if found.verdict == "drift" else 0
+
+
+def _tests(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [each.rpartition("=") for each in given]
+    for column, _, test in pairs:
+        if not column or not test:
+            raise InvalidInput("a test is given as COLUMN=TEST", hint="--test delay=wasserstein")
+    return {column: test for column, _, test in pairs}
 
 
 @click.command()
@@ -129,5 +180,6 @@ def anomaly(
     if as_json:
         echo_json(found)
     else:
-        click.echo(f"{'normal' if found.normal else 'not normal'}\t{found.reason}")
+        judged = bool(found.reason) and (found.low is not None or found.high is not None or not found.normal)
+        click.echo(f"{('normal' if found.normal else 'not normal') if judged else 'not judged'}\t{found.reason}")
     return 0 if found.normal else 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from mainspring.cli.check import source_of
 from mainspring.cli.output import ago, echo_json, json_option, show_table, store_options, use_client
 from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.types import Suite
@@ -64,19 +65,21 @@ def show(ref: str, store: str, url: str, *, as_json: bool) -> None:
 
 @suite.command()
 @click.argument("ref")
-@click.option("--name", default="", help="What to call it.  [default: as the dataset]")
+@click.option("--name", default="", help="What to call it.  [default: as the dataset or the file]")
 @click.option("--save", is_flag=True, help="Save it.")
 @json_option
 @store_options
 def infer(ref: str, name: str, store: str, url: str, *, save: bool, as_json: bool) -> None:
-    """A first suite from a dataset version; read it before you trust it.
+    """A first suite from a dataset version or a file; read it before you trust it.
 
     \b
     mainspring suite infer flights@1
+    mainspring suite infer january.parquet --name flights
     mainspring suite infer flights@1 --save
     """
     with use_client(store, url) as client:
-        found = client.quality.infer(ref, name=name)
+        source = source_of(ref)
+        found = client.quality.infer(source, name=name or (source.stem if isinstance(source, Path) else ""))
         saved = client.quality.save_suite(found).ref if save else ""
     if as_json:
         echo_json(found)
@@ -146,9 +149,10 @@ def update(ref: str, dataset: str, accept: str, store: str, url: str, *, tighten
     \b
     mainspring suite update flights flights@4
     mainspring suite update flights flights@4 --accept 0,2
+    mainspring suite update flights today.parquet
     """
     with use_client(store, url) as client:
-        found = client.quality.propose(ref, dataset, tighten=tighten)
+        found = client.quality.propose(ref, source_of(dataset), tighten=tighten)
         saved = ""
         if accept:
             saved = client.quality.save_suite(found.apply(_places(accept))).ref

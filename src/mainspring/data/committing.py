@@ -7,7 +7,6 @@ follower is told of a version that is new.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,9 +24,9 @@ from mainspring.data.tabular import format_of, scan_files, summarise, table_file
 from mainspring.data.transfer import send, send_nodes
 from mainspring.data.trees import Tree, build
 from mainspring.data.types import Commit, DatasetVersion, Progress
-from mainspring.kernel.errors import Conflict, InvalidInput, MissingDependency, NotFound, StorageError
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, StorageError
 from mainspring.kernel.hashing import digest_bytes
-from mainspring.kernel.hooks import AFTER_COMMIT, COMMIT_GATES, load
+from mainspring.kernel.hooks import AFTER_COMMIT, COMMIT_GATES, load, tell
 from mainspring.kernel.names import check_name
 from mainspring.lineage.types import File
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Proposal", "commit_file", "commit_source", "submit", "take_in"]
 
-_log = logging.getLogger(__name__)
 _TRIES = 3
 _TABLE_FILES = 100_000
 """A folder of more files than this is no table."""
@@ -122,7 +120,7 @@ def submit(data: FileWork, proposal: Proposal, again: Callable[[], None]) -> Dat
     newest = _newest(data, proposal.name)
     version = _record(data, proposal, again)
     if newest is None or version.version > newest:
-        _tell(data, version)
+        tell(AFTER_COMMIT, version.ref, data, version)
     return version
 
 
@@ -218,13 +216,3 @@ def _newest(data: FileWork, name: str) -> int | None:
         return data.describe(name).version
     except NotFound:
         return None
-
-
-def _tell(data: FileWork, version: DatasetVersion) -> None:
-    for what, address in AFTER_COMMIT.items():
-        try:
-            load(address)(data, version)
-        except MissingDependency as error:
-            _log.info("%s has no %s: %s", version.ref, what, error.hint)
-        except Exception as error:  # noqa: BLE001 -- the version is recorded; nothing that follows may say otherwise
-            _log.warning("%s is recorded, but its %s was not made: %s", version.ref, what, error)

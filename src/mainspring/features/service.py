@@ -13,6 +13,7 @@ from mainspring.features.recording import JOIN_RULES, Part, store_state, store_t
 from mainspring.features.types import FeatureState, FeatureVectors, FeatureView, FeatureViewVersion, TrainingSet
 from mainspring.kernel.clock import now, to_micros
 from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.hooks import AFTER_TABLE, tell
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import Upload, operation
 from mainspring.lineage.graph import find_artifact
@@ -220,7 +221,7 @@ class Features(RoomService, room="features"):
         joined, ids = self._join(rows, views, timestamp=timestamp, sources=sources or {})
         file = io.BytesIO()
         joined.write_parquet(file, compression="zstd", compression_level=3)
-        return self.put_training_set(
+        made = self.put_training_set(
             name,
             rows=joined.height,
             columns=joined.columns,
@@ -229,6 +230,8 @@ class Features(RoomService, room="features"):
             used={**ids, **used},
             body=[file.getvalue()],
         )
+        tell(AFTER_TABLE, made.ref, self, made.ref, joined)
+        return made
 
     def load_training_set(self, ref: str) -> pl.DataFrame:
         """The rows of a training set: `name` (the newest), `name@version` or an id."""
@@ -270,4 +273,3 @@ class Features(RoomService, room="features"):
 
     def _scan(self, dataset: Artifact) -> pl.LazyFrame:
         return Data(self._backend).scan(dataset.id)
-

@@ -8,14 +8,16 @@ theirs under the entry-point group `mainspring.<table>`, for example
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import Any
 
 import msgspec
 
-from mainspring.kernel.errors import NotFound, nearest
+from mainspring.kernel.errors import MissingDependency, NotFound, nearest
 
 __all__ = [
     "AFTER_COMMIT",
+    "AFTER_TABLE",
     "AUTOLOGGERS",
     "CODECS",
     "COMMIT_GATES",
@@ -31,7 +33,10 @@ __all__ = [
     "Room",
     "load",
     "registered",
+    "tell",
 ]
+
+_log = logging.getLogger(__name__)
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -174,6 +179,9 @@ AFTER_COMMIT: dict[str, str] = {
 }
 """What is told of a version that is new, at who committed it: `(data service, version) -> None`."""
 
+AFTER_TABLE: dict[str, str] = {"profile": "mainspring.quality.profiles.committed:take_frame"}
+"""What is told of a table artifact that was just made from a frame, at who made it: `(service, ref, frame) -> None`."""
+
 
 FORGETTERS: dict[str, str] = {"quality": "mainspring.quality.forgotten:forget_versions"}
 """What goes with dataset versions that are written again without a part of them, in the same transaction: `(tx, version
@@ -233,6 +241,17 @@ def load(address: str) -> Any:
     """The object at `module:attribute`."""
     module, _, attribute = address.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def tell(followers: dict[str, str], ref: str, *told: Any) -> None:
+    """Tell those who follow of something that was made and has this reference; whatever fails there is only logged."""
+    for what, address in followers.items():
+        try:
+            load(address)(*told)
+        except MissingDependency as error:
+            _log.info("%s has no %s: %s", ref, what, error.hint)
+        except Exception as error:  # noqa: BLE001 -- it is recorded; nothing that follows may say otherwise
+            _log.warning("%s is recorded, but its %s was not made: %s", ref, what, error)
 
 
 def registered(table: str, built_in: dict[str, str], name: str) -> Any:

@@ -86,7 +86,7 @@ def parts_of_column(table: Table, by: str) -> dict[str, AnyPredicate]:
     if column not in schema:
         raise NotFound(f"the table has no column {column!r} to divide it by", known=nearest(column, schema))
     parts = _periods(table, column, schema[column], period) if period else _values(table, column)
-    parts["missing"] = Missing(column)
+    parts["(missing)" if "missing" in parts else "missing"] = Missing(column)  # "missing" may be a value, too
     return parts
 
 

@@ -75,8 +75,9 @@ class SeriesOperations(KeepingService):
             profiles = {} if predicate else _profile_ids(tx, [each.id for each in versions if each.id not in points])
         for version in versions:
             if version.id not in points and version.id in profiles:
-                value = _of_profile(self._get(profiles[version.id], "profile", Profile), metric, column)
-                points[version.id] = (value, "profile")
+                profile = self._profile_kept(profiles[version.id])
+                if profile is not None:
+                    points[version.id] = (_of_profile(profile, metric, column), "profile")
             if version.id not in points and metric == "row_count" and predicate is None:
                 points[version.id] = (version.metadata.get("rows"), "version")
         return [
@@ -84,6 +85,13 @@ class SeriesOperations(KeepingService):
             for each in versions
             for value, source in [points.get(each.id, (None, ""))]
         ][-limit:]
+
+    def _profile_kept(self, profile_id: str) -> Profile | None:
+        """A profile that is kept; None for one of a form that is no longer read."""
+        try:
+            return self._get(profile_id, "profile", Profile)
+        except NotFound:
+            return None
 
     def anomaly(
         self,

@@ -93,6 +93,12 @@ def compare_tables(
     asked = dict(tests or {})
     for name in (*asked, *(thresholds or {})):
         report.column(name)  # raises, naming the nearest
+    idle = [name for name in thresholds or {} if rules == "mainspring" and name not in asked]
+    if idle:
+        raise InvalidInput(
+            f"a threshold is one of a test, and none is asked of {', '.join(idle)}",
+            hint="name a test in tests, or give column_limits",
+        )
     tested = []
     for each in report.columns:
         both = each.column in profiles[0].names and each.column in profiles[1].names

@@ -87,7 +87,10 @@ def observed_text(result: ExpectationResult) -> str:
     if result.verdict == "error":
         return result.message
     if result.unexpected is not None and isinstance(seen, float):
-        return f"{seen * 100:.6g} % hold"
+        if result.evaluated == 0:
+            return "no row is asked"
+        share = f"{seen * 100:.6g}"
+        return f"{'all but a few' if share == '100' and result.unexpected else f'{share} %'} hold"
     text = f"{seen:.6g}" if isinstance(seen, float) else "" if seen is None else str(seen)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 

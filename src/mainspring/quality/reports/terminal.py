@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from mainspring.quality.drift.compare import DriftReport
+from mainspring.quality.drift.compare import ColumnDrift, DriftReport
 from mainspring.quality.reports.html import observed_text
-from mainspring.quality.types import ValidationReport
+from mainspring.quality.types import Expectation, ValidationReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,7 +79,7 @@ def _validation_rows(report: ValidationReport) -> tuple[Sequence[str], Iterable[
         (
             each.verdict,
             each.expectation.subject,
-            each.expected,
+            _asked(each.expectation, each.expected),
             observed_text(each),
             "" if each.unexpected is None else f"{each.unexpected:,}",
         )
@@ -88,19 +88,33 @@ def _validation_rows(report: ValidationReport) -> tuple[Sequence[str], Iterable[
     return ("result", "subject", "expected", "observed", "unexpected"), rows
 
 
+def _asked(expectation: Expectation, expected: str) -> str:
+    """What is expected, of how many and of which rows."""
+    share = f", for at least {expectation.mostly * 100:.6g} %" if expectation.mostly < 1 else ""
+    return f"{expected}{share}{f', where {expectation.where}' if expectation.where else ''}"
+
+
 def _drift_rows(report: DriftReport) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
     rows = [
         (
             each.verdict,
             each.column,
-            f"{each.effect:.3f}",
-            f"{each.q_value:.2g}",
+            "" if each.verdict == "insufficient data" else f"{each.effect:.3f}",
+            "" if each.verdict == "insufficient data" else f"{each.q_value:.2g}",
             "" if each.importance is None else f"{each.importance:.3g}",
+            _test(each),
             each.reason,
         )
         for each in report.columns
     ]
-    return ("result", "column", "effect", "q", "importance", "what moved"), rows
+    return ("result", "column", "effect", "q", "importance", "test", "what moved"), rows
+
+
+def _test(column: ColumnDrift) -> str:
+    """The named test whose verdict it is, with its score and where it draws the line."""
+    if not column.method or column.score is None or column.threshold is None:
+        return column.method
+    return f"{column.method} {column.score:.4g} (threshold {column.threshold:g})"
 
 
 def _plain(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
