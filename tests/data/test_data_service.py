@@ -331,6 +331,90 @@ def test_a_folder_that_lies_about_what_is_in_it_changes_nothing(client):
     assert [version.name for version in data.datasets()] == ["other"]
 
 
+def below(data, entry, nodes, name="a"):
+    """A folder that holds a folder, stored."""
+    top, made = trees.folder([Entry(name, entry.size, entry.digest, entry.files)])
+    return top, stored(data, Tree(top.digest, top.files, top.size, nodes | made)).nodes
+
+
+def test_folders_inside_folders_end_where_paths_do_though_each_was_recorded_for_itself(client):
+    data = client.data
+    data.commit("other", FRAME)
+    known = data.files("other")[0]
+    top, nodes = trees.folder([Entry("x", known.size, known.digest)])
+    stored(data, Tree(top.digest, 1, known.size, nodes))
+    data.record("deep", tree=top.digest)
+    for _ in range(4):
+        top, nodes = below(data, top, {}, "a" * 230)
+        try:
+            data.record("deep", tree=top.digest)
+        except InvalidInput as refused:
+            assert "deep" in refused.message
+            break
+    else:
+        top, nodes = below(data, top, {}, "b" * 90)
+        with pytest.raises(InvalidInput, match="too deep"):
+            data.record("deep", tree=top.digest)
+    cut, parts = trees.folder([Entry("x", known.size, known.digest)])
+    made = dict(parts)
+    for _ in range(600):  # parts of parts have no path, and end as well
+        node = trees._encode(2, [Entry("x", cut.size, cut.digest, 1)])
+        cut = Entry("", cut.size, digest_bytes(node), 1)
+        made[cut.digest] = node
+    with pytest.raises(InvalidInput, match="too deep"):
+        data.record("cut", tree=stored(data, Tree(cut.digest, 1, cut.size, made)).root)
+
+
+def test_folders_that_name_each_other_many_times_are_bounded(client):
+    data = client.data
+    data.commit("other", FRAME)
+    known = data.files("other")[0]
+    top, made = trees.folder([Entry("x", known.size, known.digest)])
+    for depth in range(40):
+        top, more = trees.folder([Entry(name, top.size, top.digest, top.files) for name in "ab"])
+        made |= more
+        if depth == 24:
+            data.record("many", tree=stored(data, Tree(top.digest, top.files, top.size, made)).root)
+    with pytest.raises(InvalidInput, match="too many files"):
+        data.record("bomb", tree=stored(data, Tree(top.digest, top.files, top.size, made)).root)
+    with pytest.raises(InvalidInput, match="one list"):
+        data.files("many")
+
+
+def test_a_name_that_only_says_where_a_part_begins_is_never_that_of_a_file(client):
+    data = client.data
+    data.commit("other", FRAME)
+    known = data.files("other")[0]
+    inner, made = trees.folder([Entry("x", known.size, known.digest)])
+    node = trees._encode(2, [Entry("../../x", inner.size, inner.digest, 1)])
+    parted = Entry("a", inner.size, digest_bytes(node), 1)
+    top = trees._encode(2, [parted, Entry("y", inner.size, inner.digest, 1)])
+    made |= {parted.digest: node, digest_bytes(top): top}
+    with pytest.raises(InvalidInput, match="name"):
+        data.record("raw", tree=stored(data, Tree(digest_bytes(top), 2, inner.size * 2, made)).root)
+    with pytest.raises(Damaged, match="two forms"):
+        list(trees.walk(lambda digests: [made[each] for each in digests], digest_bytes(top)))
+
+
+def test_folders_that_say_two_things_of_one_folder_or_name_are_refused(client):
+    data = client.data
+    data.commit("other", FRAME)
+    known = data.files("other")[0]
+    inner, made = trees.folder([Entry("x", known.size, known.digest)])
+    for members in (
+        [Entry("a", known.size, inner.digest, 7), Entry("b", known.size, inner.digest, 1)],
+        [Entry("a", known.size, inner.digest, 1), Entry("a", known.size, inner.digest, 1)],
+        [Entry("b", known.size, inner.digest, 1), Entry("a", known.size, inner.digest, 1)],
+    ):
+        node = trees._encode(1, members)
+        wrong = stored(data, Tree(digest_bytes(node), 1, 1, made | {digest_bytes(node): node}))
+        with pytest.raises(InvalidInput):
+            data.record("raw", tree=wrong.root)
+    empty = trees._encode(1, [])
+    with pytest.raises(InvalidInput):
+        data.record("raw", tree=stored(data, Tree(digest_bytes(empty), 0, 0, {digest_bytes(empty): empty})).root)
+
+
 def stored(data, tree):
     data.upload(bundle(tree.nodes.values()))
     return tree

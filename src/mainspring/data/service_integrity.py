@@ -91,23 +91,25 @@ class _Look:
         self._bad = bad
         self._known: dict[str, list[str]] = {}
 
-    def below(self, node: str) -> list[str]:
-        if node not in self._known:
-            self._known[node] = self._look(node)
-        return self._known[node]
-
-    def _look(self, digest: str) -> list[str]:
+    def below(self, digest: str) -> list[str]:
+        """At most so many as are told; a folder that is damaged itself is the empty path."""
+        if digest in self._known:
+            return self._known[digest]
+        paths: list[str] = []
+        self._known[digest] = paths
         try:
             node = decode(self._store.blobs.get(digest), digest)
         except (Damaged, NotFound):
-            return [""]
-        paths: list[str] = []
+            paths.append("")
+            return paths
         for entry in node.entries:
             if entry.files:
                 below = self.below(entry.digest)
                 paths += below if node.parted else [f"{entry.name}/{path}" for path in below]
             elif entry.digest in self._bad:
                 paths.append(entry.name)
+            if len(paths) >= _PATHS:
+                break
         return paths
 
 

@@ -36,6 +36,9 @@ __all__ = ["VersionOperations"]
 _LOOKS = 5
 """How often a commit looks again at what is stored, when a collection of garbage came between."""
 
+_LISTED = 2_000_000
+"""A tree may name one folder many times: what is listed has to fit into memory, whatever somebody stored."""
+
 
 class VersionOperations(RoomService):
     """Versions, their aliases, and bundles of small files."""
@@ -134,8 +137,12 @@ class VersionOperations(RoomService):
 
     @operation(permission="data:read")
     def files(self, ref: str) -> list[File]:
-        """The files of a version, in the order of its tree: by the parts of their paths."""
-        return list(walk(self.store.blobs.get_many, self.describe(ref).digest))
+        """The files of a version, in the order of its tree: by the parts of their paths; at most two million."""
+        version = self.describe(ref)
+        if version.files > _LISTED:
+            hint = "`checkout` and `diff` go through them folder by folder; `checkout(ref, paths=[...])` takes some"
+            raise InvalidInput(f"{version.ref} has {version.files:,} files, which is too many for one list", hint=hint)
+        return list(walk(self.store.blobs.get_many, version.digest))
 
     @operation(permission="data:read")
     def datasets(self) -> list[DatasetVersion]:

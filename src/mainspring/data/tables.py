@@ -75,6 +75,8 @@ class WholeTree(msgspec.Struct, frozen=True):
     digest: str
     files: int
     size: int
+    longest: int
+    """Bytes of the longest path below it; a folder that is cut counts a little more."""
     at: datetime
 
 
@@ -193,6 +195,7 @@ CREATE TABLE dataset_tree (
   digest TEXT PRIMARY KEY,
   files BIGINT NOT NULL,
   size BIGINT NOT NULL,
+  longest BIGINT NOT NULL,
   at BIGINT NOT NULL
 );
 """,

@@ -254,13 +254,15 @@ def _differing(read: Read, before: str, after: str) -> tuple[dict[str, Entry], d
 
 
 def _joined(read: Read, parts: Sequence[str]) -> Node:
-    """What the parts of a folder consist of, together; all of them are of one form."""
-    parted, found = False, []
+    """What the parts of a folder consist of, together; raises `Damaged` when they are not of one form."""
+    forms, found = set(), []
     for digest, data in zip(parts, read(parts), strict=True):
         node = decode(data, digest)
-        parted = node.parted
+        forms.add(node.parted)
+        if len(forms) > 1:  # or names that only say where a part begins would become those of files
+            raise Damaged(f"folder {digest} is a part of a folder whose parts are of two forms")
         found += node.entries
-    return Node(parted, found)
+    return Node(forms == {True}, found)
 
 
 def _parts(listed: Sequence[Entry], form: int) -> Iterator[list[Entry]]:

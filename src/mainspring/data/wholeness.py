@@ -11,7 +11,7 @@ of removals says in one row whether what was seen still holds; see `store.blob_c
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -32,8 +32,15 @@ if TYPE_CHECKING:
 __all__ = ["NewTree", "Presence", "known_trees", "look_at", "look_below", "make_whole", "reach", "release_trees"]
 
 _BATCH = 500
+_LONGEST = 1000
+_CUT = 2
+"""A path has at most 900 bytes, and each time that a folder is cut counts as two: no tree is too deep to be walked."""
+_MOST_FILES = 1_000_000_000
+"""Folders that are named many times hold more files than any that were written."""
 _LIVING = "WHERE artifact_id NOT IN (SELECT artifact_id FROM artifact_emptied)"
 """Versions whose bytes were not given up."""
+
+_Lengths = tuple[int, dict[str, int]]
 
 
 class NewTree(msgspec.Struct, frozen=True):
@@ -78,6 +85,7 @@ def look_below(store: Store, root: str) -> NewTree:
     blobs: dict[str, int] = {}
     leans_on: dict[str, WholeTree] = {}
     told: dict[str, Entry] = {}
+    lengths: dict[str, _Lengths] = {}
     level = {root: ""}
     while level:
         with store.read() as tx:
@@ -90,23 +98,31 @@ def look_below(store: Store, root: str) -> NewTree:
         below: dict[str, str] = {}
         for digest, data in zip(wanted, store.blobs.get_many(wanted), strict=True):
             node = decode(data, digest)
+            _check_order(node, digest)
             for entry in node.entries:
-                path = level[digest] if node.parted else f"{level[digest]}{_checked(entry.name)}"
+                path = f"{level[digest]}{'' if node.parted else entry.name}"
                 if entry.files:
                     below[entry.digest] = path if node.parted else check_object_name(path) + "/"
-                    told[entry.digest] = entry
+                    if _said(told.setdefault(entry.digest, entry)) != _said(entry):
+                        raise InvalidInput(f"two folders do not agree on what is in folder {entry.digest}")
                 elif blobs.setdefault(entry.digest, entry.size) != entry.size:
                     raise InvalidInput(f"two folders do not agree on how large {check_object_name(path)} is")
                 else:
                     check_object_name(path)
-            nodes[digest] = WholeTree(digest, _files(node), sum(each.size for each in node.entries), moment)
+            nodes[digest] = WholeTree(digest, _files(node), sum(each.size for each in node.entries), 0, moment)
+            lengths[digest] = _lengths(node)
         level = {digest: path for digest, path in below.items() if digest not in nodes}
     for digest, entry in told.items():
         found = nodes.get(digest) or leans_on[digest]
-        if (found.files, found.size) != (entry.files, entry.size):
+        if (found.files, found.size) != _said(entry):
             raise InvalidInput(f"folder {digest} does not hold what its parent says of it")
+    longest = _longest(lengths, {digest: each.longest for digest, each in leans_on.items()})
     top = nodes.get(root) or leans_on[root]
-    return NewTree(root, top.files, top.size, list(nodes.values()), blobs, list(leans_on))
+    if longest[root] > _LONGEST or not 0 < top.files <= _MOST_FILES:
+        hint = f"paths have at most 900 bytes, and a version has at most {_MOST_FILES:,} files"
+        raise InvalidInput(f"tree {root} is too deep, has too many files or none", hint=hint)
+    whole = [msgspec.structs.replace(each, longest=longest[each.digest]) for each in nodes.values()]
+    return NewTree(root, top.files, top.size, whole, blobs, list(leans_on))
 
 
 def look_at(store: Store, new: NewTree, *, partial: bool = False) -> Presence:
@@ -217,7 +233,43 @@ def _files(node: Node) -> int:
     return sum(each.files or 1 for each in node.entries)
 
 
-def _checked(name: str) -> str:
-    if "/" in name or unicodedata.normalize("NFC", check_object_name(name)) != name:
-        raise InvalidInput(f"{name!r} cannot be the name of a file or folder in a dataset")
-    return name
+def _said(entry: Entry) -> tuple[int, int]:
+    return entry.files, entry.size
+
+
+def _check_order(node: Node, digest: str) -> None:
+    """Refuse names that cannot be those of files, that are there twice, or that are not in their order."""
+    last = ""
+    for entry in node.entries:
+        name = entry.name
+        if "/" in name or unicodedata.normalize("NFC", check_object_name(name)) != name:
+            raise InvalidInput(f"{name!r} cannot be the name of a file or folder in a dataset")
+        if name <= last or entry.size < 0:
+            raise InvalidInput(f"folder {digest} has {name!r} twice, out of order, or with less than no bytes")
+        last = name
+
+
+def _lengths(node: Node) -> _Lengths:
+    """The bytes of the longest name of a file, and what each folder adds to what is below it."""
+    files = max((len(each.name.encode()) for each in node.entries if not each.files), default=0)
+    below: dict[str, int] = {}
+    for each in node.entries:
+        if each.files:
+            adds = _CUT if node.parted else len(each.name.encode()) + 1
+            below[each.digest] = max(adds, below.get(each.digest, 0))
+    return files, below
+
+
+def _longest(lengths: Mapping[str, _Lengths], known: dict[str, int]) -> dict[str, int]:
+    """The bytes of the longest path below each node, and what its cuts count."""
+    found = dict(known)
+    stack = list(lengths)
+    while stack:
+        here = stack[-1]
+        files, below = lengths[here]
+        if waiting := [digest for digest in below if digest not in found]:
+            stack += waiting
+            continue
+        found[here] = max(files, max((adds + found[digest] for digest, adds in below.items()), default=0))
+        stack.pop()
+    return found

@@ -314,6 +314,7 @@ CREATE TABLE dataset_tree (
   digest TEXT PRIMARY KEY,
   files BIGINT NOT NULL,
   size BIGINT NOT NULL,
+  longest BIGINT NOT NULL,
   at BIGINT NOT NULL
 );
 INSERT INTO schema_version (room, version, at) VALUES ('data', 1, 0);
