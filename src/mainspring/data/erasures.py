@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -15,7 +16,15 @@ from mainspring.lineage.types import Artifact
 from mainspring.store.blob_tables import batched
 from mainspring.store.transaction import Transaction
 
-__all__ = ["Rewritten", "check_not_erased", "erased_of", "forget_files", "forgotten_files", "rewrite_version"]
+__all__ = [
+    "Rewritten",
+    "check_not_erased",
+    "erased_of",
+    "forget_files",
+    "forgotten_files",
+    "last_erasures",
+    "rewrite_version",
+]
 
 _IN = 500
 
@@ -72,6 +81,11 @@ def forgotten_files(tx: Transaction, digests: Iterable[str]) -> str:
 def erased_of(tx: Transaction, artifact_id: str) -> list[Erased]:
     """How often and when a version was written again, oldest first."""
     return tx.fetch(ERASED, "WHERE artifact_id = ? ORDER BY at", (artifact_id,))
+
+
+def last_erasures(tx: Transaction) -> dict[str, datetime]:
+    """The versions of the workspace that were ever written again, by id, and when that was last."""
+    return {each.artifact_id: each.at for each in tx.fetch(ERASED, "WHERE workspace = ? ORDER BY at", (tx.workspace,))}
 
 
 def rewrite_version(

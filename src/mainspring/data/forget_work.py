@@ -59,8 +59,9 @@ class ForgetWork(RemoteWork, ForgetOperations):
 
         Without `dry_run=False` nothing is changed. With it, each version that holds such rows gets a content without
         them: its number, aliases and lineage stay, its digest is another, and the ledger keeps both. What it held is
-        removed at once from the store, from the cache of this machine and from the remotes that have names. Models
-        and whatever else came of the rows are named, with the path along the lineage; they are not changed.
+        removed at once from the store, from the cache of this machine and from the remotes that have names. What is
+        online of feature views and in training sets goes as well; models and whatever else came of the rows are
+        named, with the path along the lineage, and not changed.
 
         Args:
             where: SQL over columns, `customer_id = 42`; over `path` alone it means whole files.

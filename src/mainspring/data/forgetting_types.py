@@ -81,9 +81,9 @@ class ForgetReport(msgspec.Struct, frozen=True):
     applied: bool
     hits: list[Hit]
     reached: list[Reached]
-    """Models, training sets, reports, predictions, and whatever else was derived. They are named, not changed."""
+    """Models, reports, predictions and whatever else was derived. `elsewhere` says which of it changes."""
     elsewhere: list[str]
-    """What was found outside of datasets, as in feature tables; see the hooks page."""
+    """What was found outside of datasets: rows online of feature views, of training sets; see the hooks page."""
     remotes: list[RemoteErasure]
     scanned: int
     """Files that were read; each content once, however many versions have it."""

@@ -14,10 +14,12 @@ from mainspring.kernel.clock import from_micros
 from mainspring.kernel.errors import Conflict
 from mainspring.kernel.hashing import digest_tree
 from mainspring.lineage.graph import add_artifact, find_artifact, finish_run, start_run, use
+from mainspring.lineage.lifetime import is_emptied
+from mainspring.lineage.listing import with_digest
 from mainspring.lineage.types import File
 from mainspring.store.transaction import Transaction
 
-__all__ = ["JOIN_RULES", "Part", "store_state", "store_training_set"]
+__all__ = ["JOIN_RULES", "Part", "root_of", "store_state", "store_training_set"]
 
 JOIN_RULES = 1
 """The version of the rules of the join. A change of any number that it gives is a new version."""
@@ -63,7 +65,8 @@ def store_state(
     if grows is not None:
         use(tx, run.id, grows.artifact_id, role="state")
     file = File("facts.parquet", part.size, part.digest)
-    root = _root(file)
+    root = root_of(file)
+    known = with_digest(tx, root, kind="feature-state", name=view.name)
     made = add_artifact(
         tx,
         "feature-state",
@@ -73,7 +76,7 @@ def store_state(
         metadata=about,
         files=[file],
         run_id=run.id,
-        reuse=True,
+        reuse=known is not None and not is_emptied(tx, known.id),
     )
     finish_run(tx, run.id)
     state = FeatureState(
@@ -119,7 +122,7 @@ def store_training_set(
         use(tx, run.id, find_artifact(tx, artifact_id).id, role=role)
     file = File("rows.parquet", size, digest)
     artifact = add_artifact(
-        tx, "training-set", name, digest=_root(file), size=size, metadata=about, files=[file], run_id=run.id
+        tx, "training-set", name, digest=root_of(file), size=size, metadata=about, files=[file], run_id=run.id
     )
     finish_run(tx, run.id)
     return TrainingSet(
@@ -134,5 +137,6 @@ def store_training_set(
     )
 
 
-def _root(file: File) -> str:
+def root_of(file: File) -> str:
+    """The digest of an artifact that is one file."""
     return digest_tree([(file.path, file.size, file.digest)])

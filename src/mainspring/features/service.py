@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mainspring.data.service import Data
 from mainspring.features.definitions import KIND, add_view, find_view, version_of
 from mainspring.features.recording import JOIN_RULES, Part, store_state, store_training_set
+from mainspring.features.service_derived import DerivedOperations
 from mainspring.features.types import FeatureState, FeatureVectors, FeatureView, FeatureViewVersion, TrainingSet
 from mainspring.kernel.clock import now, to_micros
 from mainspring.kernel.errors import InvalidInput
@@ -20,7 +21,7 @@ from mainspring.lineage.graph import find_artifact
 from mainspring.lineage.listing import newest
 from mainspring.lineage.service import Lineage
 from mainspring.lineage.types import Artifact
-from mainspring.store.service import RoomService, Storage
+from mainspring.store.service import Storage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Features"]
 
 
-class Features(RoomService, room="features"):
+class Features(DerivedOperations, room="features"):
     """Feature views, training sets as of the past, and the same features online."""
 
     @operation(permission="features:write", writes=True)

@@ -187,7 +187,10 @@ FORGETTERS: dict[str, str] = {"quality": "mainspring.quality.forgotten:forget_ve
 """What goes with dataset versions that are written again without a part of them, in the same transaction: `(tx, version
 ids, digests of what they held) -> ids of artifacts whose bytes are given up`."""
 
-ERASERS: dict[str, str] = {"quality": "mainspring.quality.states_eraser:erase_answers"}
+ERASERS: dict[str, str] = {
+    "quality": "mainspring.quality.states_eraser:erase_answers",
+    "features": "mainspring.features.forgotten:erase_features",
+}
 """What removes forgotten rows outside of datasets, and what was derived of versions that were written again:
 `(data service, data.forgetting_types.Forgotten) -> list of what was found`; it writes only where `apply` says so."""
 

@@ -1,5 +1,4 @@
-"""What may change about artifacts that never change: what they are called, whether their bytes are still kept, and, where
-the law wants it, what they hold.
+"""What may change about artifacts that never change: names, whether bytes are kept, and what must be forgotten.
 
 An artifact of which the bytes were given up stays in the graph with its digest and its list of files: what came from it
 can still be explained, and who has a copy can prove that it is one.
@@ -15,6 +14,7 @@ import msgspec
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import AlreadyExists, NotFound
 from mainspring.kernel.names import check_name
+from mainspring.lineage.types import File
 from mainspring.store.transaction import Transaction
 
 __all__ = ["empty", "is_emptied", "rename", "renamed", "rewrite"]
@@ -71,11 +71,19 @@ def is_emptied(tx: Transaction, artifact_id: str) -> bool:
     return bool(tx.value("SELECT 1 FROM artifact_emptied WHERE artifact_id = ?", (artifact_id,)))
 
 
-def rewrite(tx: Transaction, artifact_id: str, *, digest: str, size: int, metadata: Mapping[str, Any]) -> None:
+def rewrite(
+    tx: Transaction,
+    artifact_id: str,
+    *,
+    digest: str,
+    size: int,
+    metadata: Mapping[str, Any],
+    files: Sequence[File] = (),
+) -> None:
     """Give an artifact another content, because a part of what it held must be forgotten; nothing else may ask for it.
 
     Its id, its number, its aliases and its place in the graph stay. The ledger keeps both digests; who is the caller's
-    to say in `metadata`.
+    to say in `metadata`. `files` take the place of its list of files, where it has one.
     """
     before = tx.row(
         "SELECT kind, name, version, digest FROM artifact WHERE id = ? AND workspace = ?",
@@ -87,5 +95,11 @@ def rewrite(tx: Transaction, artifact_id: str, *, digest: str, size: int, metada
         "UPDATE artifact SET digest = ?, size = ?, metadata = ? WHERE id = ?",
         (digest, size, msgspec.json.encode(dict(metadata)).decode(), artifact_id),
     )
+    if files:
+        tx.execute("DELETE FROM artifact_file WHERE artifact_id = ?", (artifact_id,))
+        tx.many(
+            "INSERT INTO artifact_file (artifact_id, path, size, digest) VALUES (?, ?, ?, ?)",
+            [(artifact_id, file.path, file.size, file.digest) for file in files],
+        )
     kind, name, version, was = before
     tx.note(f"{kind}/{name}@{version}", rewritten_from=was, digest=digest)
