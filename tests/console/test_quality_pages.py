@@ -110,3 +110,13 @@ def test_a_suite_is_shown_in_sentences_and_a_history_as_a_line(client, page):
 @pytest.mark.parametrize("path", ["/quality/suites/none@1", "/quality/checkpoints/none", "/data-diff?before=a&after=b"])
 def test_what_is_not_there_is_said(empty, path):
     assert empty.get(path).status_code == 404
+
+
+def test_what_lies_elsewhere_is_not_asked_for_by_the_server(client, empty, tmp_path, monkeypatch):
+    for name, frame in (("one", GOOD), ("other", BAD)):
+        (tmp_path / name).mkdir()
+        frame.write_parquet(tmp_path / name / "flights.parquet")
+        client.data.link("linked", str(tmp_path / name))
+    monkeypatch.setattr(type(client.data), "scan_external", lambda *_: pytest.fail("the server read it"))
+    shown = empty.page("/data-diff?before=linked@1&after=linked@2")
+    assert "what lies elsewhere is read only where you are" in shown.text

@@ -163,8 +163,18 @@ def test_duckdb_answers_too(data, tmp_path):
     url = f"duckdb:///{tmp_path / 'duck.db'}"
     data.link("duck", data.sql(url, "SELECT * FROM t"))
     assert data.load("duck").schema == {"n": pl.Int64, "d": pl.Date}
-    with pytest.raises(InvalidInput):
-        data.link("no", data.sql(url, "SELECT * FROM gone"))
+    (tmp_path / "beside.csv").write_text("secret\n1\n")
+    beside, leak = tmp_path / "beside.csv", tmp_path / "leak.csv"
+    for wrong in (
+        "SELECT * FROM gone",
+        f"SELECT * FROM read_csv('{beside}')",
+        f"COPY t TO '{leak}'",
+        f"SET enable_external_access = true; COPY t TO '{leak}'",
+        "INSTALL httpfs",
+    ):
+        with pytest.raises(InvalidInput):
+            data.link("no", data.sql(url, wrong))
+    assert not leak.exists()
 
 
 def test_postgresql_answers_with_its_types(client, postgres_url):
@@ -194,6 +204,8 @@ def test_no_password_is_kept(client, postgres_url):
 
     assert "hunter2" not in without_password(url)
     assert without_password("postgresql://me:pw@db:5432/x?sslmode=require") == "postgresql://me@db:5432/x?sslmode=require"
+    assert without_password("postgresql://db/x?user=me&password=pw&a=b") == "postgresql://db/x?user=me&a=b"
+    assert without_password("postgresql://me@db/x?sslpassword=pw") == "postgresql://me@db/x"
 
 
 def parquet_bytes(frame):

@@ -116,7 +116,8 @@ class ExternalWork(FileWork):
 
     def external(self, ref: str) -> External | None:
         """What a version says of data that stays elsewhere; None for a version whose bytes are in the store."""
-        files = self.files(ref)
+        version = self.describe(ref)
+        files = self.files(version.id) if version.files == 1 else []
         if [file.path for file in files] != [EXTERNAL_PATH]:
             return None
         return decode_external(b"".join(self.storage.get_blob(files[0].digest)))

@@ -8,7 +8,7 @@ import msgspec
 
 from mainspring.console.page import Ask, Crumb, Entry, Page
 from mainspring.console.pages.distributions import DriftRow, drift_rows
-from mainspring.data.types import Diff
+from mainspring.data.types import DatasetVersion, Diff
 from mainspring.kernel.errors import MainspringError
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ def diff(client: Client, ask: Ask) -> DiffPage:
     key = [each for each in ask.get("key").split(",") if each]
     old, new = client.data.describe(before), client.data.describe(after)
     rows = (old.rows or 0) + (new.rows or 0)
-    fits = bool(old.schema and new.schema) and rows <= _ROWS
+    elsewhere = any(client.data.external(each.id) is not None for each in (old, new))
+    fits = bool(old.schema and new.schema) and rows <= _ROWS and not elsewhere
     found = client.data.diff(old.id, new.id, depth="rows" if fits else "schema", key=key)
-    why = "" if fits else "the files make no table" if not (old.schema and new.schema) else f"{rows:,} rows are many"
+    why = "" if fits else _why(old, new, elsewhere=elsewhere)
     drift = _drift(client, old.id, new.id)
     names: dict[str, Any] = {"before": f"{old.name}@{old.version}", "after": f"{new.name}@{new.version}"}
     return DiffPage(
@@ -72,6 +73,15 @@ def diff(client: Client, ask: Ask) -> DiffPage:
         drift=drift,
         drift_rows=drift_rows(drift.columns)[:_CHARTS] if drift else [],
     )
+
+
+def _why(old: DatasetVersion, new: DatasetVersion, *, elsewhere: bool) -> str:
+    if not (old.schema and new.schema):
+        return "the files make no table"
+    if elsewhere:  # whoever links a query says which database to ask; this server does not ask it for them
+        return "what lies elsewhere is read only where you are: mainspring data diff"
+    return f"{(old.rows or 0) + (new.rows or 0):,} rows are many"
+
 
 
 def _drift(client: Client, old: str, new: str) -> DriftReport | None:

@@ -1,8 +1,8 @@
 """The result of a SQL query as a table, and the digest that says whether a query answers the same again.
 
 Rows leave PostgreSQL by COPY, which is an order of magnitude faster than fetching them as Python objects, and SQLite
-and DuckDB in their own ways; all of them go to a file first, so that a result may be larger than memory. What is run
-cannot write.
+and DuckDB in their own ways, to a file first, so that what PostgreSQL and DuckDB answer may be larger than memory. A
+query may be another's, for a linked version names it: what is run cannot write, and reaches nothing but its database.
 """
 
 from __future__ import annotations
@@ -73,11 +73,14 @@ def rerun_query(pinned: QueryResult, scratch: Path, *, url: str = "") -> pl.Lazy
 def without_password(url: str) -> str:
     """A URL as it may be kept and shown."""
     parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user = f"{parts.username}@" if parts.username else ""
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{user}{host}"))
+    if parts.password is not None:
+        user = f"{parts.username}@" if parts.username else ""
+        parts = parts._replace(netloc=f"{user}{parts.netloc.rpartition('@')[2]}")
+        url = urlunsplit(parts)
+    kept = [each for each in parts.query.split("&") if "password" not in each.partition("=")[0].lower()]
+    if len(kept) < len(parts.query.split("&")):
+        url = urlunsplit(parts._replace(query="&".join(kept)))
+    return url
 
 
 def _select(source: SqlTable) -> str:
@@ -180,6 +183,10 @@ def _read_duckdb(url: str, query: str, scratch: Path) -> pl.LazyFrame:
     path = scratch / "query.parquet"
     try:
         with duckdb.connect(urlsplit(url).path.removeprefix("/"), read_only=True) as connection:
+            inside = str(scratch).replace("'", "''")
+            connection.execute(f"SET allowed_directories = ['{inside}/']")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
             connection.sql(query).write_parquet(str(path))
     except duckdb.IOException as error:
         raise Unavailable(f"{url} cannot be opened: {error}") from error

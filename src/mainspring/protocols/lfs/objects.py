@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "Pointer", "batch", "download", "verify"]
 
 _MOST = 10_000
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{1,19})-(\d{0,19})")
 _OID = re.compile(r"[0-9a-f]{64}")
 
 
