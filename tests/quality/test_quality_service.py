@@ -100,6 +100,24 @@ def test_a_version_is_profiled_once(weather):
     assert [each.ref for each in made] == ["profile/dataset/weather@1"]
 
 
+@pytest.mark.databases("sqlite", "postgres")
+def test_how_a_dataset_stands_is_that_of_its_newest_version_and_its_worst_suite(client):
+    quality = client.quality
+    client.data.commit("weather", JANUARY)
+    client.data.commit("weather", FEBRUARY)
+    assert quality.validate("weather@2", SUITE).verdict == "failed"
+    quality.validate("weather@1", SUITE)  # an older version that passes says nothing of the newest
+    (standing,) = quality.standings()
+    assert (standing.version, standing.verdict, standing.passed) == (2, "failed", 1)
+    told = expect("told").column("place").in_set(["JFK"], severity="info").suite
+    assert quality.validate("weather@2", told).verdict == "passed"
+    assert quality.standings(dataset="weather")[0].suite == "weather"  # the worst of both
+    client.data.commit("weather", JANUARY.head(250))
+    quality.validate("weather@3", told)
+    (standing,) = quality.standings()
+    assert (standing.version, standing.verdict, standing.passed) == (3, "passed", 0)  # what is only told fails nothing
+
+
 def test_a_profile_of_an_older_form_is_taken_again(client, store, monkeypatch):
     quality = client.quality
     monkeypatch.setitem(AFTER_COMMIT, "profile", "mainspring.kernel.hooks:load")  # nobody profiles it

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
-from typing import Literal
 
 import msgspec
 
 from mainspring.quality.tables import Outcome
+from mainspring.quality.types import Overall, overall
 
 __all__ = ["Standing", "standings_of"]
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest validation of a dataset."""
+    """What validations found of the newest version of a dataset that was validated; of several suites, the worst."""
 
     dataset: str
     """Its name."""
     version: int
     suite: str
-    verdict: Literal["passed", "warning", "failed"]
+    verdict: Overall
     passed: int
     expectations: int
     report_id: str
@@ -29,21 +29,23 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def standings_of(outcomes: Iterable[Outcome]) -> list[Standing]:
-    """The outcomes of one validation each, summed up, by dataset."""
-    found = []
+    """Outcomes summed up by validation, and of each dataset the gravest, of equally grave ones the newest."""
+    found: dict[str, Standing] = {}
     for _, group in groupby(outcomes, key=lambda each: each.report_id):
         rows = list(group)
-        bad = {each.severity for each in rows if each.verdict != "passed"}
-        found.append(
-            Standing(
-                dataset=rows[0].dataset.partition("/")[2],
-                version=rows[0].version,
-                suite=rows[0].suite,
-                verdict="failed" if "critical" in bad else "warning" if bad else "passed",
-                passed=sum(each.verdict == "passed" for each in rows),
-                expectations=len(rows),
-                report_id=rows[0].report_id,
-                at=rows[0].at,
-            )
+        standing = Standing(
+            dataset=rows[0].dataset.partition("/")[2],
+            version=rows[0].version,
+            suite=rows[0].suite,
+            verdict=overall(each.severity for each in rows if each.verdict != "passed"),
+            passed=sum(each.verdict == "passed" for each in rows),
+            expectations=len(rows),
+            report_id=rows[0].report_id,
+            at=rows[0].at,
         )
-    return sorted(found, key=lambda each: each.dataset)
+        found[standing.dataset] = max(found.get(standing.dataset, standing), standing, key=_graver)
+    return [found[name] for name in sorted(found)]
+
+
+def _graver(standing: Standing) -> tuple[int, str]:
+    return {"passed": 0, "warning": 1, "failed": 2}[standing.verdict], standing.report_id

@@ -92,13 +92,22 @@ class ValidationOperations(SuiteOperations, SeriesOperations, StateOperations):
 
     @operation(permission="quality:read")
     def standings(self, *, dataset: str = "") -> list[Standing]:
-        """How the newest validated version of every dataset, or of one, stands, by the dataset's name."""
+        """How the newest validated version of every dataset, or of one, stands, by the dataset's name.
+
+        Of each suite the newest validation of that version counts, and the suite that stands worst is named.
+        """
         where, params = "workspace = ? AND dataset <> ''", [caller().workspace]
         if dataset:
             where, params = f"{where} AND dataset = ?", [*params, recording.dataset_name(dataset)]
-        newest = f"SELECT max(report_id) FROM quality_outcome WHERE {where} GROUP BY dataset"  # noqa: S608 -- our own
+        versions = f"SELECT dataset, max(version) FROM quality_outcome WHERE {where} GROUP BY dataset"  # noqa: S608 -- our own
+        newest = (
+            f"SELECT max(report_id) FROM quality_outcome WHERE {where}"  # noqa: S608 -- as above
+            f" AND (dataset, version) IN ({versions}) GROUP BY dataset, suite"
+        )
         with self.store.read() as tx:
-            rows = tx.fetch(OUTCOMES, f"WHERE report_id IN ({newest}) ORDER BY dataset, id", params)
+            rows = tx.fetch(
+                OUTCOMES, f"WHERE report_id IN ({newest}) ORDER BY dataset, report_id, id", [*params, *params]
+            )
         return standings_of(rows)
 
     def validate(

@@ -6,6 +6,7 @@ Profiles, drift and evaluation have their records beside their rules.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,10 +17,12 @@ from mainspring.quality.parts import PartResult, Scan
 __all__ = [
     "Expectation",
     "ExpectationResult",
+    "Overall",
     "Severity",
     "Suite",
     "ValidationReport",
     "Verdict",
+    "overall",
 ]
 
 Severity = Literal["critical", "warning", "info"]
@@ -27,6 +30,9 @@ Severity = Literal["critical", "warning", "info"]
 
 Verdict = Literal["passed", "failed", "error"]
 """Of one expectation. `error`: it could not be asked of this table, for example because the column is not there."""
+
+Overall = Literal["passed", "warning", "failed"]
+"""Of a whole validation."""
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -108,6 +114,17 @@ class ExpectationResult(msgspec.Struct, frozen=True, kw_only=True):
         return 100.0 * self.unexpected / self.evaluated if self.evaluated else 0.0
 
 
+def overall(failed: Iterable[Severity]) -> Overall:
+    """What the severities of the expectations that did not pass come to.
+
+    Example:
+        >>> overall(["info"]), overall(["info", "warning"]), overall(["critical"])
+        ('passed', 'warning', 'failed')
+    """
+    bad = set(failed)
+    return "failed" if "critical" in bad else "warning" if "warning" in bad else "passed"
+
+
 class ValidationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a suite found in a table."""
 
@@ -127,10 +144,9 @@ class ValidationReport(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[PartResult, ...] = ()
 
     @property
-    def verdict(self) -> Literal["passed", "warning", "failed"]:
+    def verdict(self) -> Overall:
         """`failed` when a critical expectation did not pass, `warning` when only a lesser one did not."""
-        bad = {result.expectation.severity for result in self.results if result.verdict != "passed"}
-        return "failed" if "critical" in bad else "warning" if "warning" in bad else "passed"
+        return overall(result.expectation.severity for result in self.results if result.verdict != "passed")
 
     @property
     def failures(self) -> tuple[ExpectationResult, ...]:

@@ -24,7 +24,7 @@ from mainspring.quality.profiles.build import profile_frame
 from mainspring.quality.profiles.types import ColumnProfile
 from mainspring.quality.types import Expectation, Suite
 
-__all__ = ["infer_column", "infer_suite", "share_kept"]
+__all__ = ["infer_column", "infer_suite", "rounded", "share_kept"]
 
 _SET_LIMIT = 60  # values of a set that is proposed
 _ONCE = 0.01  # share of values seen once above which a set is not closed yet
@@ -155,7 +155,7 @@ def _range(column: ColumnProfile, margin: float) -> Iterator[Expectation]:
     if "Int" in column.dtype:
         least, most = math.floor(least), math.ceil(most)
     else:
-        least, most = _rounded(least, up=False), _rounded(most, up=True)
+        least, most = rounded(least, up=False), rounded(most, up=True)
     yield Expectation(
         kind="column_values_to_be_between",
         column=column.name,
@@ -183,7 +183,7 @@ def _fenced(column: ColumnProfile, low: float, high: float) -> tuple[float, floa
     return (low if low >= lower else min(inside)), (high if high <= upper else max(inside)), outside
 
 
-def _rounded(value: float, *, up: bool) -> float:
+def rounded(value: float, *, up: bool) -> float:
     """Outwards to four significant digits, which is what a person would have written."""
     value = max(-_GREATEST, min(_GREATEST, value))
     near = float(f"{value:.3e}")

@@ -6,15 +6,16 @@ the reason, and somebody says which to take.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
-from mainspring.engines.tables import Aggregate, Table, open_table
+from mainspring.engines.tables import Aggregate, Sql, Table, open_table
 from mainspring.kernel.errors import InvalidInput
 from mainspring.quality.expectations.kinds import described
-from mainspring.quality.inference.infer import infer_column, share_kept
+from mainspring.quality.inference.infer import infer_column, rounded, share_kept
 from mainspring.quality.inference.proposals import Proposal
 from mainspring.quality.inference.tighten import tightened
 from mainspring.quality.profiles.build import profile_frame
@@ -75,7 +76,7 @@ def update_suite(suite: Suite, source: Any, *, margin: float = 0.1, tighten: boo
         >>> from mainspring.quality.suite import expect
         >>> suite = expect("t").column("x").between(0, 10).suite
         >>> update_suite(suite, pl.DataFrame({"x": [1, 15]})).apply().expectations[0].arguments
-        {'min_value': 0, 'max_value': 16.4}
+        {'min_value': 0, 'max_value': 17}
     """
     report = validate_table(source, suite, sample=20)
     table = open_table(source)
@@ -128,18 +129,26 @@ def _by_observed(result: ExpectationResult, _table: Table, margin: float) -> Exp
 
 def _by_range(result: ExpectationResult, table: Table, margin: float) -> Expectation | None:
     before = result.expectation
-    ends = [Aggregate(column=before.column, function=function) for function in ("min", "max")]
+    where = Sql(before.where) if before.where else None
+    ends = [Aggregate(where=where, column=before.column, function=function) for function in ("min", "max")]
     least, most = (table.compute(ends)[end] for end in ends)
     arguments = {name: value for name, value in before.arguments.items() if not name.startswith("strict_")}
     room = (most - least) * margin if isinstance(least, int | float) and isinstance(most, int | float) else None
     low, high = arguments.get("min_value"), arguments.get("max_value")
     if low is not None and least < low:
-        arguments["min_value"] = least - room if room is not None else least
+        arguments["min_value"] = least if room is None else _outwards(least, -room)
     if high is not None and most > high:
-        arguments["max_value"] = most + room if room is not None else most
+        arguments["max_value"] = most if room is None else _outwards(most, room)
     if arguments == before.arguments:
         return _by_mostly(result, table, margin)
     return msgspec.structs.replace(before, arguments=arguments)
+
+
+def _outwards(end: float, room: float) -> float | int:
+    """An end with room to spare: whole for whole numbers, otherwise as few digits as a person would write."""
+    if isinstance(end, int):
+        return math.ceil(end + room) if room > 0 else math.floor(end + room)
+    return rounded(end + room, up=room > 0)
 
 
 def _by_members(result: ExpectationResult, table: Table, margin: float) -> Expectation | None:
