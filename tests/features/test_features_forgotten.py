@@ -128,12 +128,18 @@ def test_a_view_that_does_not_have_the_columns_is_computed_again(client):
 
 def test_views_of_other_datasets_stay_as_they_are(client):
     client.data.commit("orders", ORDERS)
-    client.data.commit("others", ORDERS[1:])
+    client.data.commit("others", ORDERS)
+    client.features.apply(VIEW)
     client.features.apply(msgspec.structs.replace(VIEW, name="others", source="others"))
+    client.features.materialize("spending", upto=NOON + 5 * HOUR)
     before = client.features.materialize("others", upto=NOON + 5 * HOUR)
     done = client.data.forget(WHERE, datasets=["orders"], reason="asked", dry_run=False)
-    assert done.elsewhere == []
+    assert done.elsewhere == ["feature view spending@1: 2 of 4 rows online"]
     assert client.features.get("others").state == before
+    assert spent(client, SECRET, as_of=NOON + 5 * HOUR) == [0.0]
+    assert spent(client, SECRET, view="others", as_of=NOON + 5 * HOUR) == [60.0]
+    refers = "something that was not made of the rows refers to it"
+    assert f"blob {before.digest}: {refers}" in done.left, "equal facts are one blob, which stays and is named"
 
 
 @pytest.mark.parametrize("where", ["path = 'b.parquet'", f"path = 'b.parquet' AND {WHERE}"])

@@ -383,5 +383,5 @@ def _show_forgotten(report: ForgetReport) -> None:
         click.echo(f"still there: {line}")
     if report.applied:
         click.echo(f"forgotten as {report.id or 'nothing'}: {report.removed:,} blobs are gone; salt {report.salt}")
-    elif report.hits:
+    elif report.hits or report.elsewhere:
         click.echo("nothing was changed; repeat it with --reason and --apply")

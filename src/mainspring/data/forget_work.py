@@ -128,16 +128,17 @@ class ForgetWork(RemoteWork, ForgetOperations):
             ]
         erasure = self.rewrite(changes, reason=report.reason, seal=seal, files=gone) if changes else None
         self.cache().remove([*gone, *(each.before for each in changes)])
+        elsewhere = self._ask_erasers(told)
         return msgspec.structs.replace(
             report,
             applied=True,
             hits=hits,
-            elsewhere=self._ask_erasers(told),
+            elsewhere=elsewhere,
             remotes=done,
             id=erasure.id if erasure else "",
             salt=salt,
             removed=erasure.removed if erasure else 0,
-            left=erasure.left if erasure else [],
+            left=[*(erasure.left if erasure else []), *told.left],
         )
 
     def _kept(self, datasets: Sequence[str]) -> Iterator[DatasetVersion]:

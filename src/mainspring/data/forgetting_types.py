@@ -55,6 +55,8 @@ class Forgotten(msgspec.Struct, frozen=True):
     versions: list[str]
     """Ids of the dataset versions that held the rows."""
     apply: bool
+    left: list[str] = []
+    """What still holds some of it, though it should not; such a function adds to it."""
 
 
 class Erasure(msgspec.Struct, frozen=True):

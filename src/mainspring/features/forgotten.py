@@ -45,12 +45,12 @@ def erase_features(data: Data, told: Forgotten) -> list[str]:
         if not (told.apply and work.changes):
             break
         try:
-            left = features.replace_derived(list(work.changes.values()), reason=told.reason)
+            told.left.extend(features.replace_derived(list(work.changes.values()), reason=told.reason))
         except Conflict:  # a view was materialized, or pushed to, while it was looked at
             if last:
                 raise
         else:
-            return [*work.lines, *(f"{each} still holds some of it" for each in left)]
+            break
     return work.lines
 
 

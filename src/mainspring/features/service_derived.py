@@ -70,7 +70,13 @@ class DerivedOperations(RoomService):
         new = {each.after for each in changes}
         gone = [each for each in dict.fromkeys(gone) if each not in new]
         left = erase(self.store, gone).left
-        return [*left, *(f"blob {each}, to which something else refers," for each in self.store.blobs.sizes(gone))]
+        return [
+            *left,
+            *(
+                f"blob {each}: something that was not made of the rows refers to it"
+                for each in self.store.blobs.sizes(gone)
+            ),
+        ]
 
     def _rows_of(self, tx: Transaction, artifact: Artifact, change: Replacement) -> tuple[int, int]:
         """The bytes and rows of the file that an artifact gets, which is checked as one that is put."""

@@ -192,7 +192,8 @@ ERASERS: dict[str, str] = {
     "features": "mainspring.features.forgotten:erase_features",
 }
 """What removes forgotten rows outside of datasets, and what was derived of versions that were written again:
-`(data service, data.forgetting_types.Forgotten) -> list of what was found`; it writes only where `apply` says so."""
+`(data service, data.forgetting_types.Forgotten) -> list of what was found`; it writes only where `apply` says so, and
+adds to `left` what it could not remove."""
 
 PEER = "mainspring.client.client:connect"
 """How another Mainspring is reached, as a remote of datasets: `(address, token=...) -> client`."""
