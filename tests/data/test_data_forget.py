@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from mainspring.client import connect
 from mainspring.data.deletions import KeepRule
 from mainspring.data.forgetting import Condition
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.store.collect import Collection
+from mainspring.store.erasing import erase
 from mainspring.store.packs import read_directory
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -50,6 +53,41 @@ def holds(folder, value):
         if value.encode() in plain:
             found.append(path)
     return found
+
+
+def test_what_was_forgotten_is_refused_in_a_folder_that_was_there_before_too(client, tmp_path):
+    """Its folder was known to be whole; a commit that names it looks below it again."""
+    (tmp_path / "files" / "deep").mkdir(parents=True)
+    people((1, OTHER), (2, SECRET)).write_csv(tmp_path / "files" / "deep" / "people.csv")
+    (tmp_path / "files" / "other.txt").write_text("other")
+    client.data.commit("files", tmp_path / "files")
+    assert client.data.forget(f"mail = '{SECRET}'", reason="asked", dry_run=False).left == []
+    (tmp_path / "files" / "more.txt").write_text("more")
+    with pytest.raises(Conflict, match="forgotten"):
+        client.data.commit("files", tmp_path / "files")
+    client.data.checkout("files", into=tmp_path / "out")
+    assert SECRET not in (tmp_path / "out" / "deep" / "people.csv").read_text()
+
+
+@pytest.mark.parametrize("size", [10, 6_000_000])
+def test_what_is_referred_to_while_it_is_erased_stays(client, store, tmp_path, monkeypatch, size):
+    """Whoever commits it between the look at what is referred to and the removal, in another workspace or for good."""
+    content = random.Random(size).randbytes(size)
+    digest = store.blobs.put_stream([content])[0]
+    (tmp_path / "same").write_bytes(content)
+    real = Collection.mark
+
+    def mark(self, **kwargs):
+        marks = real(self, **kwargs)
+        client.data.commit("same", tmp_path / "same")
+        return marks
+
+    monkeypatch.setattr(Collection, "mark", mark)
+    erase(store, [digest])
+    monkeypatch.undo()
+    client.data.checkout("same", into=tmp_path / "out")
+    assert (tmp_path / "out" / "same").read_bytes() == content
+    assert client.storage.verify().intact
 
 
 def test_a_person_is_found_in_every_version_and_goes_from_every_byte(client, store_folder, tmp_path):

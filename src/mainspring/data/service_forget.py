@@ -20,7 +20,7 @@ from mainspring.data.tables import Deletion, Erased
 from mainspring.data.trees import decode
 from mainspring.data.types import KIND, DatasetVersion, dataset_version
 from mainspring.data.versions import resolve_dataset
-from mainspring.data.wholeness import look_at, look_below, make_whole
+from mainspring.data.wholeness import look_at, look_below, make_whole, unmake_whole
 from mainspring.events.outbox import emit
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
@@ -31,6 +31,7 @@ from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage import graph, lifetime, listing
 from mainspring.lineage.types import Artifact
+from mainspring.store.blob_changes import next_epoch
 from mainspring.store.erasing import Erased as Gone
 from mainspring.store.erasing import erase
 from mainspring.store.store import Store
@@ -164,6 +165,7 @@ class ForgetOperations(VersionOperations):
     ) -> list[str]:
         """Write versions again in one transaction; the files of what was told of them, which go as well."""
         trees = list(dict.fromkeys(each.after for each in changes if each.after))
+        _, held = _below(self.store, [each.before for each in changes])
         for look in range(1, _LOOKS + 1):
             new = {tree: look_below(self.store, tree) for tree in trees}
             seen = {tree: look_at(self.store, new[tree]) for tree in trees}
@@ -184,6 +186,9 @@ class ForgetOperations(VersionOperations):
                         size=top.size if top else 0,
                     )
                     emit(tx, "dataset.version.erased", subject=found.ref, data={"erasure": erasure_id})
+                kept = {digest for each in new.values() for digest in (each.root, *each.leans_on)}
+                unmake_whole(tx, [digest for digest in held if digest not in kept])
+                next_epoch(tx)  # who looked before at what may be committed must look again
                 forget_files(tx, files, erasure_id)
                 told = _forget_derived(tx, changes, files)
                 tx.note(f"erasure/{erasure_id}", reason=reason, seal=seal, versions=len(changes), files=len(files))

@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from mainspring.store.reachable import Marks
     from mainspring.store.store import Store
 
-__all__ = ["NewTree", "Presence", "known_trees", "look_at", "look_below", "make_whole", "reach", "release_trees"]
+__all__ = [
+    "NewTree",
+    "Presence",
+    "known_trees",
+    "look_at",
+    "look_below",
+    "make_whole",
+    "reach",
+    "release_trees",
+    "unmake_whole",
+]
 
 _BATCH = 500
 _LONGEST = 1000
@@ -178,6 +188,12 @@ def make_whole(tx: Transaction, new: NewTree, seen: Presence, *, partial: bool =
     return True
 
 
+def unmake_whole(tx: Transaction, nodes: Iterable[str]) -> None:
+    """Forget that nodes are whole, before what is below them goes: a commit that names one looks below it again."""
+    for batch in batched(nodes, _BATCH):
+        tx.execute(f"DELETE FROM dataset_tree WHERE digest IN ({_marks(batch)})", batch)  # noqa: S608
+
+
 def reach(store: Store) -> Iterator[str]:
     """Every blob that a version of a dataset needs: its nodes and its files; some of them more than once."""
     roots = _roots(store)
@@ -222,7 +238,7 @@ def release_trees(store: Store, reached: Marks) -> None:
         known = [str(digest) for (digest,) in tx.rows("SELECT digest FROM dataset_tree ORDER BY digest")]
     for batch in batched((digest for digest in known if digest not in reached), _BATCH):
         with store.bookkeeping() as tx:
-            tx.execute(f"DELETE FROM dataset_tree WHERE digest IN ({_marks(batch)})", batch)  # noqa: S608
+            unmake_whole(tx, batch)
 
 
 def _marks(batch: list[str]) -> str:

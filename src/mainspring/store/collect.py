@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -289,15 +290,21 @@ class Collection:
     def _remove(self, rows: Sequence[BlobRow]) -> list[BlobRow]:
         """Delete rows, those of large blobs before those of their chunks; their objects are doomed with them."""
         removed: list[BlobRow] = []
-        ordered = sorted(rows, key=lambda row: row.place != CHUNKED)
-        for done, batch in enumerate(batched(ordered, _REMOVED_AT_ONCE)):
-            self._progress("removal", done * _REMOVED_AT_ONCE, len(ordered))
+        spared = Marks()  # chunks of large blobs that were referred to since, and revived
+        large = [row for row in rows if row.place == CHUNKED]
+        others = (row for row in rows if row.place != CHUNKED and row.digest not in spared)
+        for batch in chain(batched(large, _REMOVED_AT_ONCE), batched(others, _REMOVED_AT_ONCE)):
+            self._progress("removal", len(removed), len(rows))
             with self._database.write() as tx:
                 condemned = [
                     row
                     for row in find_rows(tx, [row.digest for row in batch]).values()
                     if row.condemned_at and row.condemned_at <= tx.now_micros - self._hold
                 ]
+                left = {row.digest for row in batch} - {row.digest for row in condemned}
+                for row in batch:
+                    if row.place == CHUNKED and row.digest in left and find_rows(tx, [row.digest]):
+                        self._mark_chunks(row, spared)
                 if not condemned:
                     continue
                 marks = ", ".join("?" * len(condemned))

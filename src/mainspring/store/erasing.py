@@ -1,8 +1,9 @@
 """Removing bytes at once, because they must not stay: what nothing refers to any more of the blobs that are named.
 
-It is a collection of garbage without grace and hold, of these blobs only. Who was told a moment ago that one of them is
-here is refused when it refers to it, and stores it again. Packs that hold one of them are written again without it,
-however much of them is alive.
+It is a collection of garbage without grace and hold, of these blobs only. They are condemned before anything is marked,
+so that who refers to one of them meanwhile revives it, and it stays; who was told that one is here and refers to it
+afterwards is refused, and stores it again. What leads to them, the caller takes away before. Packs that hold one of
+them are written again without it, however much of them is alive.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mainspring.kernel.errors import Damaged, NotFound, StoreTooNew
-from mainspring.store.blob_changes import doom
+from mainspring.store.blob_changes import doom, next_epoch
 from mainspring.store.blob_tables import CHUNKED, LOOSE, PACKED, BlobRow, batched, find_rows, loose_object
 from mainspring.store.chunks import decode_list, list_object
 from mainspring.store.collect import Collection
@@ -51,20 +52,30 @@ def erase(store: Store, digests: Iterable[str]) -> Erased:
     if not candidates:
         return Erased([], [])
     collection = Collection(store, _YOUNG, 0.0)
+    _condemn(store, list(candidates))
     reached = collection.mark(besides=candidates)
-    # Chunks last: a large blob that is there has all of its chunks.
-    gone = sorted(
-        (row for row in candidates.values() if row.digest not in reached), key=lambda row: row.place != CHUNKED
-    )
+    _pardon(store, [digest for digest in candidates if digest in reached])
+    gone = [row for row in candidates.values() if row.digest not in reached]
+    large = [row for row in gone if row.place == CHUNKED]
     packs: set[str] = set()
-    for rows in batched(gone, _AT_ONCE):
-        packs |= _remove(store, rows)
+    removed: list[str] = []
+    # Chunks last: a large blob that is there, or was revived, has all of its chunks.
+    for rows in batched(large, _AT_ONCE):
+        removed += _remove(store, rows)[0]
+    left_whole = {row.digest for row in large} - set(removed)
+    spared = {chunk for digest in left_whole for chunk in _chunks(store, digest)}
+    _pardon(store, sorted(spared))
+    others = [row for row in gone if row.place != CHUNKED and row.digest not in spared]
+    for rows in batched(others, _AT_ONCE):
+        blobs, held_by = _remove(store, rows)
+        removed += blobs
+        packs |= held_by
     collection.doom_strays(after=0)
     collection.delete_doomed()
     rewrite_packs(store.blobs.bucket, store.database, progress=_silent, also=packs)
     collection.delete_doomed()
     left = [pack_object(pack) for pack in sorted(packs) if store.blobs.bucket.head(pack_object(pack))]
-    return Erased([row.digest for row in gone], left)
+    return Erased(removed, left)
 
 
 def _rows(store: Store, digests: list[str]) -> list[BlobRow]:
@@ -79,12 +90,30 @@ def _chunks(store: Store, digest: str) -> list[str]:
         return []  # what nothing names goes with the next collection
 
 
-def _remove(store: Store, rows: list[BlobRow]) -> set[str]:
-    """Delete rows and doom their objects; the packs that are to be written again."""
+def _condemn(store: Store, digests: list[str]) -> None:
+    for batch in batched(digests, _AT_ONCE):
+        marks = ", ".join("?" * len(batch))
+        with store.database.write() as tx:
+            query = f"UPDATE blob_entry SET condemned_at = ? WHERE digest IN ({marks}) AND condemned_at = 0"  # noqa: S608
+            tx.execute(query, (tx.now_micros, *batch))
+            next_epoch(tx)  # who looked before must look again whether what it refers to stays
+
+
+def _pardon(store: Store, digests: list[str]) -> None:
+    for batch in batched(digests, _AT_ONCE):
+        marks = ", ".join("?" * len(batch))
+        with store.database.write() as tx:
+            tx.execute(f"UPDATE blob_entry SET condemned_at = 0 WHERE digest IN ({marks})", batch)  # noqa: S608
+
+
+def _remove(store: Store, rows: list[BlobRow]) -> tuple[list[str], set[str]]:
+    """Delete the rows that are still condemned and doom their objects: which, and the packs to be written again."""
     with store.database.write() as tx:
-        now = find_rows(tx, [row.digest for row in rows]).values()
-        marks = ", ".join("?" * len(rows))
-        tx.execute(f"DELETE FROM blob_entry WHERE digest IN ({marks})", [row.digest for row in rows])  # noqa: S608
+        now = [row for row in find_rows(tx, [row.digest for row in rows]).values() if row.condemned_at]
+        if not now:
+            return [], set()
+        marks = ", ".join("?" * len(now))
+        tx.execute(f"DELETE FROM blob_entry WHERE digest IN ({marks})", [row.digest for row in now])  # noqa: S608
         own = [loose_object(row.digest) for row in now if row.place == LOOSE]
         own += [list_object(row.digest) for row in now if row.place == CHUNKED]
         packs = {row.pack for row in now if row.place == PACKED}
@@ -92,7 +121,7 @@ def _remove(store: Store, rows: list[BlobRow]) -> set[str]:
             pack for pack in sorted(packs) if not tx.value("SELECT 1 FROM blob_entry WHERE pack = ? LIMIT 1", (pack,))
         ]
         doom(tx, [*own, *(pack_object(pack) for pack in dead)], due=tx.now_micros)
-        return packs - set(dead)
+        return [row.digest for row in now], packs - set(dead)
 
 
 def _silent(what: str, done: int, total: int) -> None:
