@@ -37,8 +37,24 @@ def test_what_fails_stands_first_and_leads_to_its_rows(client, page):
     assert ("failed" in rows[0].text, "1 of 2" in rows[0].text, "not validated" in rows[1].text) == (True, True, True)
     report = page(next(a.attributes["href"] for a in rows[0].all("a") if "/reports/" in a.attributes["href"]))
     assert "9,000" in card(report, "values of delay are expected").text
+    assert "66.6667 % hold" in card(report, "Expectations").text
+    assert "delay to be at least -120 and at most 1440: 1 of 1 rows" in card(report, "By id").text
     assert [row.all("th")[0].text for row in card(report, "By id").all("tr")[1:]] == ["2"]
     assert "<script>" in card(report, "values of delay").text  # as text: the parser would have made it an element
+
+
+def test_a_report_of_drift_names_its_rules_and_draws_both_samples_over_one_axis(client, page):
+    old = pl.DataFrame({"delay": [float(k % 100) for k in range(600)]})
+    for name, frame in (("one", old), ("two", old.with_columns(pl.col("delay") + 300))):
+        client.data.commit(name, frame)
+    client.quality.drift("one", "two", rules="evidently", name="delays")
+    shown = page("/reports/drift/delays@1")
+    assert "ks" in card(shown, "Columns").text
+    assert "threshold 0.05" in card(shown, "Columns").text
+    assert "by Evidently's rules" in shown.all("main")[0].text
+    assert "300" in card(shown, "Distributions").text  # the axis reaches as far as what is new
+    client.quality.drift("one", "two", name="delays")
+    assert "threshold" not in card(page("/reports/drift/delays@2"), "Columns").text
 
 
 def test_a_dataset_shows_its_expectations_over_time_its_contract_and_its_badge(client, page):

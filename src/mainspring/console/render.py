@@ -11,6 +11,7 @@ from mainspring.console.charts.palette import slot_of, tone_of
 from mainspring.console.charts.scale import span_label
 from mainspring.console.page import Ask, Page
 from mainspring.console.static_files import static_digest
+from mainspring.quality.reports.html import observed_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -68,6 +69,7 @@ def _environment() -> Environment:
         figure=words.figure_label,
         iso=words.iso,
         json=words.json_text,
+        observed=observed_text,
         per_cent=words.per_cent,
         short=words.short_id,
         span=span_label,

@@ -114,7 +114,7 @@ class ExpectationResult(msgspec.Struct, frozen=True, kw_only=True):
         return 100.0 * self.unexpected / self.evaluated if self.evaluated else 0.0
 
 
-def overall(failed: Iterable[Severity]) -> Overall:
+def overall(failed: Iterable[str]) -> Overall:
     """What the severities of the expectations that did not pass come to.
 
     Example:

@@ -139,6 +139,25 @@ def drift_rows(columns: list[ColumnDrift] | tuple[ColumnDrift, ...]) -> list[Dri
 
 
 def _drift_row(column: ColumnDrift) -> DriftRow:
+    drawn = column.overlay
+    if drawn is not None and len(drawn.edges) > 1:
+        scale = 1e6 if drawn.is_moment else 1.0
+        missing = [cell for cell in column.cells if cell.low is None and cell.label == "missing"]
+        return DriftRow(
+            column=column,
+            edges=[edge / scale for edge in drawn.edges],
+            reference=list(drawn.reference),
+            current=list(drawn.current),
+            numeric=True,
+            labels=[cell.label for cell in missing],
+            label_reference=[float(cell.reference) for cell in missing],
+            label_current=[float(cell.current) for cell in missing],
+        )
+    return _cells_row(column)
+
+
+def _cells_row(column: ColumnDrift) -> DriftRow:
+    """Of a column whose values were not laid over one axis: its cells."""
     spans = [(cell.low, cell.high, cell) for cell in column.cells if cell.low is not None and cell.high is not None]
     solid = (
         len(spans) > 1 and all(low < high for low, high, _ in spans) and all(a[1] <= b[0] for a, b in pairwise(spans))

@@ -176,7 +176,10 @@ def _series(result: ExpectationResult) -> list[float]:
 
 def _part(report: ValidationReport, part: PartResult) -> PartRow:
     bad = [line for line in part.lines if line.verdict != "passed"]
-    named = [f"{report.results[line.line].expectation.subject}: {line.message}" for line in bad[:3]]
+    asked = [report.results[line.line] for line in bad[:3]]
+    named = [
+        f"{each.expectation.subject} {each.expected}: {line.message}" for each, line in zip(asked, bad[:3], strict=True)
+    ]
     more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
     return PartRow(name=part.name, rows=part.rows, verdict=part.verdict, why="; ".join(named) + more)
 
