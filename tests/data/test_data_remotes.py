@@ -374,7 +374,9 @@ def test_remotes_have_names(any_client):
     assert [each.name for each in data.remove_remote("backup")] == ["origin"]
     with pytest.raises(NotFound):
         data.remove_remote("backup")
-    for url in ("", "s3://key:secret@bucket", "s3://b?aws_secret_access_key=1", "http://user@host/"):
+    data.add_remote("named", url="s3://secret-project/tokens/key=1")
+    signed = ("az://account/c?sv=1&sig=abc", "s3://b/p?X-Amz-Signature=1", "s3://b?aws_session_token=1")
+    for url in ("", "s3://key:secret@bucket", "s3://b?aws_secret_access_key=1", "http://user@host/", *signed):
         with pytest.raises(InvalidInput):
             data.add_remote("bad", url=url)
 

@@ -254,6 +254,8 @@ def retain(
     mainspring data retain flights --last 10 --days 30
     mainspring data retain --apply
     """
+    if last is None and (days or save):
+        raise click.UsageError("a rule says how many versions are kept at least: --last 1 --days 30")
     rule = KeepRule(last=last, days=days) if last is not None else None
     with use_client(store, url) as client:
         if save and rule is not None:
@@ -333,7 +335,7 @@ def show_integrity(report: IntegrityReport) -> None:
     if report.store.blobs is not None:
         for finding in report.store.blobs.findings:
             click.echo(f"{finding.object}: blob {finding.digest or '-'}: {finding.reason}")
-        click.echo(f"{report.store.blobs.blobs} blobs, {report.store.blobs.bytes / 1e6:.1f} MB read", err=True)
+        click.echo(f"{report.store.blobs.blobs:,} blobs, {bytes_text(report.store.blobs.bytes)} read", err=True)
     if report.store.ledger is not None:
         for problem in report.store.ledger.problems:
             click.echo(f"audit: {problem}")
@@ -348,6 +350,8 @@ def show_integrity(report: IntegrityReport) -> None:
         click.echo(f"{len(done.healed):,} blobs mended, {done.rewritten:,} packs written again")
         for digest in done.remaining:
             click.echo(f"blob {digest}: no remote has it sound")
+    if report.mended is None and report.affected and not report.intact:
+        click.echo("next: mainspring data verify --heal, which fetches what remotes have sound")
     click.echo("everything is as it was written" if report.intact else "the store is damaged")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mainspring.data.remotes.partial import partial_remotes, partial_versions
 from mainspring.data.remotes.types import Remote
 from mainspring.data.service_versions import VersionOperations
@@ -18,7 +20,8 @@ from mainspring.store.transaction import Transaction
 
 __all__ = ["RemoteOperations"]
 
-_SECRET = ("token=", "secret", "password", "access_key", "account_key", "credential", "sas=")
+_SECRET = re.compile(r"(token|secret|passw|pwd|key|credential|signature|\bsig|\bsas)[a-z_.-]*=", re.IGNORECASE)
+"""Names of settings in a URL whose values are secrets, those of addresses that were signed among them."""
 _MOST_LISTS = 1000
 _URL_LIMIT = 2000
 
@@ -39,7 +42,7 @@ class RemoteOperations(VersionOperations):
         text = url.strip()
         if not text or len(text) > _URL_LIMIT or any(ord(char) < 32 for char in text):
             raise InvalidInput("a remote has a URL or a folder of at most 2000 characters")
-        if any(word in text.lower() for word in _SECRET) or "@" in text.partition("://")[2].partition("/")[0]:
+        if _SECRET.search(text.partition("?")[2]) or "@" in text.partition("://")[2].partition("/")[0]:
             hint = "keep it in the environment: AWS_SECRET_ACCESS_KEY, MAINSPRING_REMOTE_TOKEN, ..."
             raise InvalidInput("the URL of a remote must not hold a secret: everybody here can read it", hint=hint)
         with self.store.write() as tx:
