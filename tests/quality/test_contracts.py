@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from mainspring.client import connect
 from mainspring.data.types import Commit
 from mainspring.kernel.errors import CheckFailed, NotFound
 from mainspring.quality import expect
@@ -143,3 +144,19 @@ def test_a_step_that_commits_is_held_to_the_contract(client):
     with pytest.raises(CheckFailed, match="2 critical"):
         nightly.run(client, bad=True)
     assert [each.version for each in client.data.versions("flights")] == [1]
+
+
+def test_what_is_pulled_is_held_to_the_contract(client, tmp_path):
+    remote = str(tmp_path / "remote")
+    with connect(str(tmp_path / "there")) as there:
+        there.data.commit("held", pl.DataFrame({"id": [1, 1]}))
+        there.data.push("held", remote)
+    client.data.commit("held", pl.DataFrame({"id": [1, 2]}))
+    client.quality.set_contract("held", expect("held").column("id").unique().suite)
+    with pytest.raises(CheckFailed) as refused:
+        client.data.pull("held", remote)
+    assert "data download REMOTE held" in refused.value.hint
+    assert [each.version for each in client.data.versions("held")] == [1]
+    client.data.fetch_files(remote, "held", into=tmp_path / "files")
+    with pytest.raises(CheckFailed, match="unique"):
+        client.data.commit("held", tmp_path / "files")

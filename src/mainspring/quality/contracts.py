@@ -57,7 +57,6 @@ def contract_of(tx: Transaction, row: BoundSuite) -> Contract:
 
 def check_admitted(tx: Transaction, name: str, tree: str, commit: Any) -> None:
     """Refuse to record a version of a dataset under contract whose content was not admitted; see the hooks page."""
-    del commit
     contract = bound_suite(tx, name)
     if contract is None:
         return
@@ -65,9 +64,12 @@ def check_admitted(tx: Transaction, name: str, tree: str, commit: Any) -> None:
     params = (caller().workspace, name, tree, contract.suite_id)
     if tx.fetch_one(ADMISSIONS, where, params) is None:
         suite = graph.find_artifact(tx, contract.suite_id).ref
+        hint = "commit with data.commit of a client of this version, which validates first"
+        if commit.born is not None:  # it was pulled, or imported: nobody has its rows at hand to validate them
+            hint = f"its files may be had from where it is: mainspring data download REMOTE {name}; commit them here"
         raise CheckFailed(
             f"dataset {name!r} has a contract, and nobody validated this content against {suite}",
-            hint="commit with data.commit of a client of this version, which validates first",
+            hint=hint,
             details={"dataset": name, "suite": suite, "tree": tree},
         )
 

@@ -108,7 +108,7 @@ class _Folder:
                 blocked.append(file.path)
         if blocked:
             raise Conflict(
-                f"{len(blocked)} files in {self._into} would be replaced, as {blocked[0]}; none was written",
+                f"{blocked[0]} in {self._into} would be replaced ({len(blocked):,} in all); none was written",
                 hint="choose another folder, or overwrite=True (which never replaces links and folders)",
                 details={"paths": blocked[:100]},
             )
