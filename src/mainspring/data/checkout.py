@@ -187,7 +187,7 @@ class _Contents:
         for batch in _batches(groups):
             self._data.bring([file for group in batch for file in group.files])
             small = [file.digest for group in batch for file in group.files if self._is_small(file)]
-            blobs = unbundle(self._data.fetch(small)) if small else iter(())
+            blobs = self._small(small)
             for group in batch:
                 fill = self._linked(group.files) if self._link == "hard" else self._cloned
                 writer.write(
@@ -199,6 +199,11 @@ class _Contents:
                     for file in group.files:
                         told(file.path)
         return count, size
+
+    def _small(self, digests: list[str]) -> Iterator[bytes]:
+        if self._data.is_here:
+            return self._data.store.blobs.get_many(digests)
+        return unbundle(self._data.fetch(digests)) if digests else iter(())
 
     def _is_small(self, file: File) -> bool:
         return file.size < BUNDLED_BELOW and self._link != "hard"

@@ -121,7 +121,10 @@ class Intake:
             self._under_way.append(self._writer.submit(contextvars.copy_context().run, self._store, batch))
 
     def _store(self, batch: dict[str, bytes]) -> None:
-        wanted = list(batch) if self._here else self._storage.missing(list(batch))
+        if self._here:  # hashed in this process, from these very bytes
+            self._storage.store.blobs.put_hashed(batch.items())
+            return
+        wanted = self._storage.missing(list(batch))
         if wanted and self._receiver.upload(bundle(batch[digest] for digest in wanted)) != wanted:
             raise changed("a file")
 

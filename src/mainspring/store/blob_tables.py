@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from mainspring.store.packs import Entry
+from mainspring.store.packs import HEADER_BYTES, Entry
 from mainspring.store.records import Table
 from mainspring.store.transaction import Transaction
 
@@ -32,9 +32,12 @@ __all__ = [
     "loose_object",
     "mark_damaged",
     "record_rows",
+    "runs_of",
 ]
 
 T = TypeVar("T")
+
+_READ_AHEAD = 8 << 20
 
 BLOB_MIGRATION = """
 CREATE TABLE blob_entry (
@@ -202,3 +205,21 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def _by_digest(row: BlobRow) -> str:
     return row.digest
+
+
+def runs_of(rows: Sequence[BlobRow]) -> Iterator[list[BlobRow]]:
+    """Divide rows, in their order, into runs that one ranged read covers."""
+    run: list[BlobRow] = []
+    for row in rows:
+        last = run[-1] if run else None
+        if last and not (
+            row.place == last.place == PACKED
+            and row.pack == last.pack
+            and row.position == last.position + last.stored + HEADER_BYTES
+            and row.position + row.stored - run[0].position <= _READ_AHEAD
+        ):
+            yield run
+            run = []
+        run.append(row)
+    if run:
+        yield run

@@ -25,7 +25,6 @@ from mainspring.store.blob_check import HealReport, VerifyReport, heal, rebuild_
 from mainspring.store.blob_tables import (
     CHUNKED,
     LOOSE,
-    PACKED,
     BlobRow,
     IndexDatabase,
     batched,
@@ -34,6 +33,7 @@ from mainspring.store.blob_tables import (
     loose_object,
     mark_damaged,
     record_rows,
+    runs_of,
 )
 from mainspring.store.buckets import Bucket
 from mainspring.store.chunks import (
@@ -46,7 +46,7 @@ from mainspring.store.chunks import (
     hashed,
     list_object,
 )
-from mainspring.store.packs import HEADER_BYTES, PACK_BYTES, build_pack, decode_payload, pack_object
+from mainspring.store.packs import PACK_BYTES, build_pack, decode_payload, pack_object
 
 __all__ = ["CHUNKED_FROM", "Blobs"]
 
@@ -54,7 +54,6 @@ CHUNKED_FROM = 4 << 20
 """Blobs of more bytes than this are stored as chunks."""
 
 _FILE_PIECE = 1 << 20
-_READ_AHEAD = 8 << 20
 _PACK_ENTRIES = 8192
 _LOOKUP = 5000
 
@@ -90,21 +89,30 @@ class Blobs:
         Each blob is whole or not there; when this raises, some may be there.
         """
         digests: list[str] = []
+
+        def small() -> Iterator[tuple[str, Buffer]]:
+            for blob in blobs:
+                view = memoryview(blob).cast("B")
+                if view.nbytes > CHUNKED_FROM:
+                    digests.append(self.put_stream([view])[0])
+                else:
+                    digests.append(digest_bytes(view))
+                    yield digests[-1], view
+
+        self.put_hashed(small())
+        return digests
+
+    def put_hashed(self, blobs: Iterable[tuple[str, Buffer]]) -> None:
+        """`put_many` of small blobs whose digests the caller took from these very bytes, in this process."""
         pending: list[tuple[str, Buffer]] = []
         size = 0
-        for blob in blobs:
-            view = memoryview(blob).cast("B")
-            if view.nbytes > CHUNKED_FROM:
-                digests.append(self.put_stream([view])[0])
-                continue
-            digests.append(digest_bytes(view))
-            pending.append((digests[-1], view))
-            size += view.nbytes
+        for digest, blob in blobs:
+            pending.append((digest, blob))
+            size += memoryview(blob).nbytes
             if size >= PACK_BYTES or len(pending) >= _PACK_ENTRIES:
                 self._put_small(pending)
                 pending, size = [], 0
         self._put_small(pending)
-        return digests
 
     def put_stream(self, pieces: Iterable[Buffer]) -> tuple[str, int]:
         """Keep a stream of any length in constant memory; its digest and its size.
@@ -158,7 +166,7 @@ class Blobs:
             lost = [digest for digest in batch if digest not in rows]
             if lost:
                 raise NotFound(f"there is no blob {lost[0]!r}")
-            for run in _runs([rows[digest] for digest in batch]):
+            for run in runs_of([rows[digest] for digest in batch]):
                 if run[0].place == CHUNKED:
                     yield b"".join(self._open_chunked(run[0]))
                     continue
@@ -298,7 +306,7 @@ class Blobs:
         """The chunks in order. Neighbours in a pack are read with one request."""
         for batch in batched(chunks, _LOOKUP):
             try:
-                for run in _runs(self._chunk_rows(batch)):
+                for run in runs_of(self._chunk_rows(batch)):
                     yield from self._read_run(run)
             except Damaged as error:
                 self._mark([whole.digest, *self._unsound(self._chunk_list(whole).chunks)])
@@ -376,21 +384,3 @@ def _damaged(row: BlobRow, reason: str) -> Damaged:
         hint="run `mainspring verify`; storing the same content again mends it",
         details={"digest": row.digest},
     )
-
-
-def _runs(rows: Sequence[BlobRow]) -> Iterator[list[BlobRow]]:
-    """Divide rows, in their order, into runs that one ranged read covers."""
-    run: list[BlobRow] = []
-    for row in rows:
-        last = run[-1] if run else None
-        if last and not (
-            row.place == last.place == PACKED
-            and row.pack == last.pack
-            and row.position == last.position + last.stored + HEADER_BYTES
-            and row.position + row.stored - run[0].position <= _READ_AHEAD
-        ):
-            yield run
-            run = []
-        run.append(row)
-    if run:
-        yield run

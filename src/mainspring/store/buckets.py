@@ -16,6 +16,7 @@ import errno
 import fcntl
 import itertools
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -42,6 +43,9 @@ TEMPORARY = "tmp"
 _PIECE = 4 << 20
 _NAME_LIMIT = 900  # bytes: below S3's 1,024 with room for a prefix
 _SEGMENT_LIMIT = 255  # bytes: what Linux file systems accept
+_SURELY = 225  # characters: never more than 900 bytes
+_SEGMENT = r"[^\x00-\x1f\x7f\\/.\ud800-\udfff][^\x00-\x1f\x7f\\/\ud800-\udfff]{0,59}"
+_PLAIN = re.compile(f"{_SEGMENT}(?:/{_SEGMENT})*").fullmatch  # what most names are, seen at once
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -120,8 +124,10 @@ def check_object_name(name: str) -> str:
     backslash, at most 255 bytes a segment and 900 in all. So it cannot leave the folder on any system.
     """
     try:
+        if len(name) <= _SURELY and _PLAIN(name):
+            return name
         raw = name.encode()
-    except (UnicodeEncodeError, AttributeError):
+    except (UnicodeEncodeError, AttributeError, TypeError):
         raise InvalidName(f"{name!r} cannot name an object: it is not Unicode text") from None
     segments = name.split("/")
     if (

@@ -83,14 +83,17 @@ def build_pack(blobs: Iterable[tuple[str, Buffer]]) -> Pack:
     """
     pieces: list[Buffer] = []
     entries: list[Entry] = []
+    headers: list[bytes] = []
     position = 0
     for digest, payload in blobs:
         size = memoryview(payload).nbytes
         entry = Entry(digest=digest, size=size, stored=size, position=position + HEADER_BYTES)
         entries.append(entry)
-        pieces += (_encode(entry), payload)
+        header = _encode(entry)
+        headers.append(header)
+        pieces += (header, payload)
         position = entry.position + size
-    directory = b"".join(map(_encode, entries))
+    directory = b"".join(headers)
     pieces += (directory, _TRAILER.pack(bytes.fromhex(digest_bytes(directory)), len(entries), _PACK_MAGIC))
     data = b"".join(pieces)
     return Pack(name=digest_bytes(data), data=data, entries=entries)

@@ -45,7 +45,7 @@ class Table(Generic[T]):
         self.columns: tuple[str, ...] = record.__struct_fields__
         pairs = [_converters(hints[column]) for column in self.columns]
         self._writers = [writer for writer, _ in pairs]
-        self._readers = [reader for _, reader in pairs]
+        self._readers = [(place, reader) for place, (_, reader) in enumerate(pairs) if reader is not None]
         names, marks = ", ".join(self.columns), ", ".join("?" * len(self.columns))
         self.insert_sql = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608 -- names of our own
         self.select_sql = f"SELECT {', '.join(f'{name}.{column}' for column in self.columns)} FROM {name}"  # noqa: S608 -- names of our own
@@ -60,12 +60,11 @@ class Table(Generic[T]):
 
     def from_row(self, row: Sequence[Any]) -> T:
         """The record of a row that was selected with `select_sql`."""
-        return self.record(
-            *(
-                value if reader is None or value is None else reader(value)
-                for value, reader in zip(row, self._readers, strict=True)
-            )
-        )
+        values = list(row)
+        for place, reader in self._readers:
+            if values[place] is not None:
+                values[place] = reader(values[place])
+        return self.record(*values)
 
 
 def _converters(hint: Any) -> tuple[Convert | None, Convert | None]:
