@@ -157,6 +157,14 @@ def test_damage_is_named_by_datasets_and_paths_and_mended_from_a_remote(filled, 
     assert any(ref.startswith("dataset/table") for ref, _ in named)
 
 
+def test_what_is_damaged_beside_datasets_is_named_too(client, monkeypatch, store_folder):
+    monkeypatch.delenv("MAINSPRING_PROFILE_ROWS")
+    client.data.commit("table", FRAME)
+    profile = next(path for path in objects(store_folder) if b"loose" in bytes(path))
+    flip(profile, 20)
+    assert [each.ref for each in client.data.verify().affected] == ["profile/dataset/table@1"]
+
+
 def test_a_lost_object_is_mended_too(filled, remote, store_folder):
     for path in objects(store_folder):
         path.unlink()

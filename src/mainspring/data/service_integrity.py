@@ -26,7 +26,7 @@ _PAGE = 1000
 
 
 class Affected(msgspec.Struct, frozen=True):
-    """A version that has something damaged."""
+    """A version of a dataset, or another artifact, that has something damaged."""
 
     ref: str
     paths: list[str]
@@ -49,7 +49,7 @@ class IntegrityOperations(VersionOperations):
 
     @operation(permission="data:read")
     def affected(self, digests: list[str]) -> list[Affected]:
-        """The versions, and their files, that damaged or lost blobs belong to; oldest version first."""
+        """The versions, then other artifacts, with their files, that damaged or lost blobs belong to; oldest first."""
         if len(digests) > _MOST:
             raise InvalidInput(f"at most {_MOST:,} blobs are asked for at once")
         bad = {check_digest(digest) for digest in digests}
@@ -59,9 +59,14 @@ class IntegrityOperations(VersionOperations):
                 found += page
             rows = tx.rows("SELECT artifact_id, tree FROM dataset_content WHERE workspace = ?", (caller().workspace,))
             trees = {str(id_): str(tree) for id_, tree in rows}
+            besides: dict[str, list[str]] = {}
+            for ref, path in listing.holding(tx, sorted(bad)):
+                besides.setdefault(ref, []).append(path)
         look = _Look(self.store, bad)
         hits = ((each.ref, look.below(trees[each.id])) for each in reversed(found) if each.id in trees)
-        return [Affected(ref, sorted(paths)[:_PATHS]) for ref, paths in hits if paths]
+        versions = [Affected(ref, sorted(paths)[:_PATHS]) for ref, paths in hits if paths]
+        named = {each.ref for each in versions}
+        return versions + [Affected(ref, sorted(paths)[:_PATHS]) for ref, paths in besides.items() if ref not in named]
 
     @operation(permission="storage:read")
     def blob_sizes(self, digests: list[str]) -> dict[str, int]:

@@ -17,6 +17,7 @@ __all__ = [
     "alias_history",
     "artifacts",
     "heartbeats",
+    "holding",
     "made_by",
     "newest",
     "runs",
@@ -117,6 +118,21 @@ def with_digest(tx: Transaction, digest: str, *, kind: str = "", name: str = "")
     """The newest artifact with this content, or None."""
     where, params = _where(kind=kind, name=name)
     return tx.fetch_one(ARTIFACTS, f"{where} AND digest = ? ORDER BY id DESC LIMIT 1", [*params, digest])
+
+
+def holding(tx: Transaction, digests: Sequence[str]) -> list[tuple[str, str]]:
+    """The artifacts that have files with these digests, as references and paths, oldest first."""
+    found: list[tuple[str, str, str]] = []
+    for start in range(0, len(digests), 500):
+        batch = digests[start : start + 500]
+        query = (
+            "SELECT artifact.id, artifact.kind, artifact.name, artifact.version, artifact_file.path FROM artifact_file"
+            " JOIN artifact ON artifact.id = artifact_file.artifact_id"
+            f" WHERE artifact.workspace = ? AND artifact_file.digest IN ({', '.join('?' * len(batch))})"
+        )
+        rows = tx.rows(query, (caller().workspace, *batch))
+        found += [(str(id_), f"{kind}/{name}@{version}", str(path)) for id_, kind, name, version, path in rows]
+    return [(ref, path) for _, ref, path in sorted(found)]
 
 
 def with_ids(tx: Transaction, ids: Sequence[str]) -> list[Artifact]:
