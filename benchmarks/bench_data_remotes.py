@@ -8,7 +8,6 @@ is that of the temporary folder, the same for both; caches of the operating syst
 
 from __future__ import annotations
 
-import os
 import random
 import resource
 import subprocess
@@ -18,8 +17,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench_data import user_environment
 from peers import find_peer
 from row import Row
+
+from mainspring.client import connect
 
 FILES, SIZE = 20_000, 10_000
 FOLDERS = 100
@@ -54,12 +56,15 @@ def _make_files(folder: Path) -> None:
 
 def _mainspring(top: Path) -> dict[str, tuple[float, float]]:
     program = str(Path(sys.executable).parent / "mainspring")
-    env = {**os.environ, "XDG_CACHE_HOME": str(top / "cache")}
+    env = {**user_environment(), "XDG_CACHE_HOME": str(top / "cache")}
     one, two, remote = top / "one", top / "two", str(top / "remote")
 
     def run(*words: str) -> tuple[float, float]:
         return _timed([program, "data", *words], cwd=top, env=env)
 
+    for store in (one, two):
+        with connect(store):
+            pass  # stores that are there, as `dvc init` makes them below
     run("commit", "many", str(top / "files"), "--store", str(one))
     taken = {"push": run("push", "many", remote, "--store", str(one))}
     taken["push again"] = run("push", "many", remote, "--store", str(one))
@@ -72,7 +77,7 @@ def _mainspring(top: Path) -> dict[str, tuple[float, float]]:
 
 def _dvc(top: Path, python: Path) -> dict[str, tuple[float, float]]:
     program = str(python.parent / "dvc")
-    env = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(top / "dvc-site")}
+    env = {**user_environment(), "DVC_SITE_CACHE_DIR": str(top / "dvc-site")}
     work, again, remote = top / "dvc", top / "dvc-again", str(top / "dvc-remote")
     work.mkdir()
     again.mkdir()
