@@ -6,7 +6,8 @@
 
 Both samples are drawn from one law, and the share of draws that are flagged is counted: by the p-value of the default
 rules at 5 %, by their verdicts, and by the test that Evidently's rules choose. Samples of more than 20,000 rows are
-drawn as counts over 20,000 atoms at the quantiles of the law, which is the same as drawing from the law that they make.
+drawn, like what they are compared with, as counts over 20,000 atoms at the quantiles of the law: from the law that
+those make.
 Evidently's figures are those of its rules as `rules="evidently"` has them, which the tests hold to its own answers.
 """
 
@@ -94,10 +95,10 @@ class Rate:
     """By the test that Evidently's rules choose."""
 
 
-def drawn(law: Law, size: int, draw: np.random.Generator, *, shift: float = 0.0) -> pl.Series:
+def drawn(law: Law, size: int, draw: np.random.Generator, *, shift: float = 0.0, atoms: bool = False) -> pl.Series:
     """A sample; `shift` moves a quantile law by so much, and shares from the last value to the first."""
     if law.quantiles is not None:
-        if size > ATOMS:
+        if atoms or size > ATOMS:
             places = (np.arange(ATOMS) + 0.5) / ATOMS
             counts = draw.multinomial(size, np.full(ATOMS, 1 / ATOMS))
             return pl.Series("x", np.repeat(law.quantiles(places) + shift, counts))
@@ -109,9 +110,11 @@ def drawn(law: Law, size: int, draw: np.random.Generator, *, shift: float = 0.0)
     return pl.Series("x", values).cast(pl.String) if law.categories else pl.Series("x", values.astype(float))
 
 
-def profile(law: Law, size: int, draw: np.random.Generator, *, shift: float = 0.0) -> ColumnProfile:
-    """The profile of a sample; of a large one straight from the counts of its values."""
-    if size < ATOMS:
+def profile(
+    law: Law, size: int, draw: np.random.Generator, *, shift: float = 0.0, atoms: bool = False
+) -> ColumnProfile:
+    """The profile of a sample; with `atoms` straight from the counts of its values, which large samples need."""
+    if not atoms:
         return profile_frame(drawn(law, size, draw, shift=shift).to_frame(), correlations=False).columns[0]
     if law.quantiles is not None:
         values = law.quantiles((np.arange(ATOMS) + 0.5) / ATOMS) + shift
@@ -145,7 +148,8 @@ def evidently(law: Law, n: int, m: int, draw: np.random.Generator, *, shift: flo
         name = "z" if few and values == 2 else "chisquare" if not numeric or few else "ks"
     else:
         name = "wasserstein" if numeric and not few else "jensenshannon"
-    one, two = drawn(law, n, draw), drawn(law, m, draw, shift=shift)
+    atoms = max(n, m) > ATOMS
+    one, two = drawn(law, n, draw, atoms=atoms), drawn(law, m, draw, shift=shift, atoms=atoms)
     return score_columns(name, one, two, kind="num" if numeric else "cat").drifted
 
 
@@ -155,8 +159,9 @@ def rate(name: str, n: int, m: int, draws: int, *, shift: float = 0.0, beside: b
     draw = np.random.default_rng([n, m, len(name), round(shift * 1000)])
     counts = {"significant": 0, "drift": 0, "warn": 0, "evidently": 0}
     theirs = min(draws, 40 if max(n, m) > 10_000 else 400) if beside else 0  # theirs read every row
+    atoms = max(n, m) >= ATOMS  # of both, so that both are of one law
     for turn in range(draws):
-        one, two = profile(law, n, draw), profile(law, m, draw, shift=shift)
+        one, two = profile(law, n, draw, atoms=atoms), profile(law, m, draw, shift=shift, atoms=atoms)
         found = compare_column(one, two, limits, None)
         said = verdict(found, limits)
         counts["significant"] += found.p_value <= limits.q
