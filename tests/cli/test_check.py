@@ -66,6 +66,7 @@ def test_a_checkpoint_is_saved_run_and_removed(flights, tmp_path):
     flights("data", "commit", "flights", tmp_path / "bad.parquet")
     refused = flights("checkpoint", "run", "nightly")
     assert (refused.code, "dataset/flights@2 fails flights" in refused.err) == (1, True)
+    assert "values of delay are expected to be at least -120 and at most 1440: 2 of 3 rows" in refused.err
     assert flights("checkpoint", "remove", "nightly").code == 0
     (tmp_path / "c.json").write_text('{"name": "x"}')
     assert flights("checkpoint", "save", tmp_path / "c.json").code == 2

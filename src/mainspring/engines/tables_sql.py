@@ -89,8 +89,9 @@ class SqlScan:
         self, predicate: Predicate, *, where: Predicate | None = None, limit: int, columns: Sequence[str] = ()
     ) -> list[dict[str, Any]]:
         """The first `limit` rows of which `predicate` holds; rows of an engine without order are numbered as read."""
-        session, schema = self.session(), self.schema()
+        schema = self.schema()
         names = list(dict.fromkeys(known(name, schema) for name in columns)) or list(schema)
+        session = self.session()  # last, so that nothing that is refused leaves it open
         try:
             compiler = self._compiler(session)
             relation = compiler.relation(where, [predicate], row=True)

@@ -29,6 +29,7 @@ from mainspring.quality.checkpoints import (
     is_due,
     verdict_of,
 )
+from mainspring.quality.expectations.kinds import described
 from mainspring.quality.service_quarantine import QuarantineWork
 from mainspring.quality.tables import CHECKPOINT_RUNS, CHECKPOINTS, StoredCheckpoint
 from mainspring.quality.types import Suite, ValidationReport
@@ -146,8 +147,9 @@ class CheckpointOperations(QuarantineWork):
         if call is not None:
             call(run, reports)
         if any(isinstance(each, Refuse) and is_due(each, verdict) for each in checkpoint.actions):
-            bad = [each for each in results if each.verdict == "failed"]
-            lines = "; ".join(f"{each.dataset} fails {each.suite} in {each.failures} expectations" for each in bad)
+            found = [pair for pair in zip(results, reports, strict=True) if pair[0].verdict == "failed"]
+            bad = [each for each, _ in found]
+            lines = "; ".join(_why(each, report) for each, report in found)
             raise CheckFailed(
                 f"checkpoint {name!r} {verdict}: {lines}",
                 hint=f"see {', '.join(each.report for each in bad)}",
@@ -218,6 +220,14 @@ def _tell(tx: Transaction, action: Action, name: str, verdict: str, data: dict[s
         return ActionResult(action="webhook", done=False, message=error.message)
     send_to(tx, webhook, event)
     return ActionResult(action="webhook", done=True, message=f"event {event.number} to {action.name}")
+
+
+def _why(target: TargetResult, report: ValidationReport) -> str:
+    """What failed of a target, the gravest named."""
+    first = report.failures[0]
+    count = f"{target.failures} expectation{'s' if target.failures != 1 else ''}"
+    said = f"{described(first.expectation)}: {first.message}"
+    return f"{target.dataset} fails {target.suite} in {count}: {said}{' and more' if target.failures > 1 else ''}"
 
 
 def _result(report: ValidationReport, target: Target, verdict: str) -> TargetResult:
