@@ -99,6 +99,7 @@ def list_folder(
     rows: list[Row] = []
     folders: list[str] = []
     add = rows.append
+    ruled = bool(rules)
     try:
         with os.scandir(place) as entries:
             for entry in entries:
@@ -106,7 +107,7 @@ def list_folder(
                 is_folder = entry.is_dir(follow_symlinks=False)
                 if name[0] == "." and (name.startswith(TEMPORARY) or (is_folder and name in LEFT_OUT)):
                     continue
-                if rules and rules.leaves_out(f"{prefix}{stored_name(name)}", is_folder=is_folder):
+                if ruled and rules.leaves_out(f"{prefix}{stored_name(name)}", is_folder=is_folder):
                     continue
                 if plain and not ((is_folder or entry.is_file(follow_symlinks=False)) and _may_be(name)):
                     continue
