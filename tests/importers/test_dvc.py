@@ -21,6 +21,7 @@ from mainspring.cli.app import cli
 from mainspring.client.client import Client
 from mainspring.importers.dvc import dataset_name, import_dvc
 from mainspring.kernel.errors import NotFound
+from mainspring.quality import expect
 
 RECORDED = Path(__file__).parent / "recorded_dvc"
 _TWO = ("data/raw", "data/table.csv")
@@ -290,6 +291,17 @@ def test_without_git_what_is_there_now_is_imported(client, unpack):
     _holds(client, "cats/data/raw", _facts("3")[-1]["outputs"]["data/raw"])
     assert import_dvc(client, str(folder)).versions == report.versions
     assert [each.version for each in client.data.versions("cats/data/raw")] == [1]
+
+
+def test_what_is_imported_is_profiled_and_held_to_contracts(client, unpack):
+    folder = str(unpack(3))
+    import_dvc(client, folder)
+    (name,) = [each.name for each in client.data.datasets() if each.name.endswith("table.csv")]
+    assert client.quality.profile_of(f"{name}@1") is not None
+    client.quality.set_contract(f"held/{name.partition('/')[2]}", expect(name).column("nothing").not_null().suite)
+    report = import_dvc(client, folder, prefix="held")
+    assert any("contract" in each or "nothing" in each for each in report.problems), report.problems
+    assert not [each for each in client.data.datasets() if each.name == f"held/{name.partition('/')[2]}"]
 
 
 def test_what_is_no_repository_is_refused(client, tmp_path):

@@ -7,6 +7,7 @@ branches and tags -> aliases     stages -> lineage from their inputs, with comma
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mainspring.data.bundle import BUNDLED_BELOW, bundle
+from mainspring.data.committing import Proposal, submit
 from mainspring.data.git import GitCommit
+from mainspring.data.local_tree import LocalFile
 from mainspring.data.tabular import summarise, table_files
 from mainspring.data.transfer import send_nodes
 from mainspring.data.trees import build
@@ -180,8 +183,12 @@ class _Import:
             new_version=bool(now.commit.id),
             born=self._birth(now.commit, output),
         )
-        send_nodes(self._client.data, self._client.storage, tree)
-        made = self._client.data.record(name, tree=tree.root, commit=commit)
+        send = functools.partial(send_nodes, self._client.data, self._client.storage, tree)
+        send()
+        chosen = table_files(files) if schema else []
+        places = self._client.data.local_copies(chosen)
+        local = [LocalFile(file, place) for file, place in zip(chosen, places, strict=True)]
+        made = submit(self._client.data, Proposal(name, commit, tree, local), send)
         if (made.digest, made.files, made.size) != (tree.root, tree.files, tree.size):
             raise CheckFailed(f"{made.ref} is not what was imported: {made.files} files, {made.size} bytes")
         return made
