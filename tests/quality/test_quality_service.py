@@ -11,9 +11,10 @@ import pytest
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.hooks import AFTER_COMMIT
 from mainspring.lineage.types import File
-from mainspring.quality import Condition, DriftLimits, Expectation, Gate, Profile, expect
+from mainspring.quality import Condition, DriftLimits, Expectation, Gate, Profile, expect, validate_table
 from mainspring.quality.drift import PRESETS, compare_tables
 from mainspring.quality.profiles.build import profile_frame
+from mainspring.quality.reports.html import observed_text
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -116,6 +117,23 @@ def test_how_a_dataset_stands_is_that_of_its_newest_version_and_its_worst_suite(
     quality.validate("weather@3", told)
     (standing,) = quality.standings()
     assert (standing.version, standing.verdict, standing.passed) == (3, "passed", 0)  # what is only told fails nothing
+
+
+def test_a_value_that_is_called_missing_is_a_part_of_its_own(client):
+    client.data.commit("t", pl.DataFrame({"kind": ["a", "missing", "missing", None], "n": [1, 2, -3, -4]}))
+    found = client.quality.validate("t", expect("t").column("n").between(0, 9), by="kind").parts
+    assert [(part.name, part.rows, part.verdict) for part in found] == [
+        ("a", 1, "passed"),
+        ("missing", 2, "failed"),
+        ("(missing)", 1, "failed"),
+    ]
+
+
+def test_what_was_observed_claims_no_more_than_holds():
+    one = pl.DataFrame({"n": [-1, *range(5_000_000)]})
+    (failed,) = validate_table(one, expect("t").column("n").between(0, None)).results
+    (empty,) = validate_table(one.head(0), expect("t").column("n").between(0, None)).results
+    assert (observed_text(failed), observed_text(empty)) == ("all but a few hold", "no row is asked")
 
 
 def test_a_profile_of_an_older_form_is_taken_again(client, store, monkeypatch):
