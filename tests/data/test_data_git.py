@@ -276,3 +276,11 @@ def test_a_pointer_with_marks_of_a_merge_says_what_to_do(client: Client, git: Gi
     with pytest.raises(Conflict, match="changed on both sides"):
         client.data.checkout_tracked(folder=work)
     assert _read(work / "photos") == ONE
+
+
+def test_an_ignore_file_that_is_no_utf8_keeps_its_bytes(client, work):
+    (work / ".gitignore").write_bytes(b"caf\xe9\n")
+    (work / "kittens").mkdir()
+    (work / "kittens" / "1.txt").write_text("1")
+    client.data.track(work / "kittens")
+    assert (work / ".gitignore").read_bytes().startswith(b"caf\xe9\n")

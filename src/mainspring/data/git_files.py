@@ -139,7 +139,7 @@ def _write_block(place: Path, lines: list[str]) -> bool:
         if not after:
             place.unlink(missing_ok=True)
             return True
-        partial.write_text(after, encoding="utf-8", newline="\n")
+        partial.write_text(after, encoding="utf-8", errors="surrogateescape", newline="\n")
         partial.replace(place)
     except OSError as error:
         partial.unlink(missing_ok=True)
