@@ -11,9 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mainspring.kernel.errors import InvalidInput, InvalidName, ReadOnlyStore, StorageError, StorageFull, Unavailable
-from mainspring.store.buckets import LocalBucket, open_bucket
+from mainspring.store.buckets import LocalBucket, check_object_name, open_bucket
 from mainspring.store.object_bucket import ObjectBucket
 from mainspring.testing.bucket_suite import BucketSuite
 
@@ -316,3 +318,24 @@ def test_a_busy_object_store_is_asked_again(monkeypatch):
             server.shutdown()
             thread.join()
     assert len(StubStore.refused) == 2
+
+
+@given(
+    st.text(st.sampled_from("ab./\\\x00\x7f\n\ud800é🐈"), max_size=12) | st.text(st.sampled_from("a/🐈"), max_size=400)
+)
+@example("a/b\n")
+@example("🐈" * 60)
+@example("🐈" * 64)
+@example(("🐈" * 50 + "/") * 4 + "a" * 97)
+@example(("🐈" * 50 + "/") * 4 + "a" * 21)
+def test_a_name_is_refused_by_the_rules_however_quickly_it_is_seen(name):
+    sound = (
+        all(ord(char) >= 32 and char not in "\\\x7f" and not 0xD800 <= ord(char) <= 0xDFFF for char in name)
+        and all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in name.split("/"))
+        and len(name.encode()) <= 900
+    )
+    if sound:
+        assert check_object_name(name) == name
+    else:
+        with pytest.raises(InvalidName):
+            check_object_name(name)
