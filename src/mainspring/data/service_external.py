@@ -18,6 +18,7 @@ from mainspring.data.external.types import (
     QueryResult,
     decode_external,
     encode_external,
+    is_elsewhere,
 )
 from mainspring.data.service_files import FileWork
 from mainspring.data.tabular import format_of, scan_files, schema_of, table_files
@@ -114,11 +115,11 @@ class ExternalWork(FileWork):
         """
         return SqlTable(url, table=table, query=query)
 
-    def external(self, ref: str) -> External | None:
+    def external(self, ref: str | DatasetVersion) -> External | None:
         """What a version says of data that stays elsewhere; None for a version whose bytes are in the store."""
-        version = self.describe(ref)
+        version = self.describe(ref) if isinstance(ref, str) else ref
         files = self.files(version.id) if version.files == 1 else []
-        if [file.path for file in files] != [EXTERNAL_PATH]:
+        if not is_elsewhere(files):
             return None
         return decode_external(b"".join(self.storage.get_blob(files[0].digest)))
 

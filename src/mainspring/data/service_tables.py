@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import msgspec
 
 from mainspring.data.differences import diff_schema, without_common
+from mainspring.data.external.types import is_elsewhere
 from mainspring.data.frames import TableForm, as_table
 from mainspring.data.row_diff import diff_rows, no_rows_differ
 from mainspring.data.service_external import ExternalWork
@@ -152,9 +153,10 @@ class TableWork(ExternalWork):
 
     def _diff_rows(self, old: DatasetVersion, new: DatasetVersion, *, key: Sequence[str], sample: int) -> RowsDiff:
         """Compare the rows of those files that differ; all others are unchanged and are not even fetched."""
-        if any(self.external(each.id) is not None for each in (old, new)):
+        listed = [self.files(each.id) for each in (old, new)]
+        if any(map(is_elsewhere, listed)):
             return diff_rows(self.scan(old.id), self.scan(new.id), key=key, sample=sample)
-        before, after = without_common(table_files(self.files(old.id)), table_files(self.files(new.id)))
+        before, after = without_common(*map(table_files, listed))
         if not before and not after:
             return no_rows_differ(key=key, unchanged=old.rows or 0)
         frames = [scan_files(files, self.local_copies(files)) if files else None for files in (before, after)]

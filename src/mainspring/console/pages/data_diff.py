@@ -53,7 +53,7 @@ def diff(client: Client, ask: Ask) -> DiffPage:
     key = [each for each in ask.get("key").split(",") if each]
     old, new = client.data.describe(before), client.data.describe(after)
     rows = (old.rows or 0) + (new.rows or 0)
-    elsewhere = any(client.data.external(each.id) is not None for each in (old, new))
+    elsewhere = any(client.data.external(each) is not None for each in (old, new))
     fits = bool(old.schema and new.schema) and rows <= _ROWS and not elsewhere
     found = client.data.diff(old.id, new.id, depth="rows" if fits else "schema", key=key)
     why = "" if fits else _why(old, new, elsewhere=elsewhere)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+
+from mainspring.lineage.types import File
 
 __all__ = [
     "EXTERNAL_PATH",
@@ -16,6 +19,7 @@ __all__ = [
     "QueryResult",
     "decode_external",
     "encode_external",
+    "is_elsewhere",
 ]
 
 EXTERNAL_PATH = ".mainspring/external.json"
@@ -72,6 +76,11 @@ class QueryResult(msgspec.Struct, frozen=True, tag_field="kind", tag="query"):
     digest: str
     """Of the rows, whatever their order."""
     rows: int
+
+
+def is_elsewhere(files: Sequence[File]) -> bool:
+    """Whether the files of a version are not the data, but say where it is."""
+    return [file.path for file in files] == [EXTERNAL_PATH]
 
 
 External = Objects | DeltaTable | IcebergTable | QueryResult

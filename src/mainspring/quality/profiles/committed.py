@@ -53,7 +53,7 @@ def _profile(data: Data, quality: Quality, version: DatasetVersion) -> Profile:
     from mainspring.quality.profiles.build import profile_frame
     from mainspring.quality.profiles.types import merge
 
-    if data.external(version.ref) is not None:
+    if data.external(version) is not None:
         return profile_frame(data.scan(version.ref))
     files = data.files(version.ref)
     for earlier in data.versions(version.name, limit=_EARLIER, before=version.version):
