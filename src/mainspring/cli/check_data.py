@@ -66,7 +66,13 @@ def _figure(value: float | None, family: str) -> str:
 @click.command()
 @click.argument("reference")
 @click.argument("current")
-@click.option("--rules", type=click.Choice(["mainspring", "evidently"]), default="mainspring", show_default=True)
+@click.option(
+    "--rules",
+    type=click.Choice(["mainspring", "evidently"]),
+    default="mainspring",
+    show_default=True,
+    help="By whose rules: effect and calibrated significance, or one named test a column.",
+)
 @click.option("--limits", default="", help="By the default rules: default, strict, lenient or significance.")
 @click.option("--test", "tests", multiple=True, metavar="COLUMN=TEST", help="A test of one column: delay=wasserstein.")
 @click.option("--column", "columns", multiple=True, help="Only this column; may be given again.")

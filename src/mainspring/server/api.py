@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -19,8 +19,9 @@ from starlette.routing import Route
 
 from mainspring.client.client import Client
 from mainspring.client.statuses import status_of
+from mainspring.client.uploads import pieces_of
 from mainspring.kernel.context import Caller, acting_as
-from mainspring.kernel.errors import InternalError, InvalidInput, MainspringError, TooLarge, Unavailable
+from mainspring.kernel.errors import InternalError, InvalidInput, MainspringError, TooLarge
 from mainspring.kernel.hooks import ROOMS, load
 from mainspring.kernel.operations import Backend, Operation, Service, operations_of
 
@@ -112,7 +113,7 @@ def _endpoint(backend: Backend, service: Service, declared: Operation) -> _Handl
 async def _arguments(request: Request, declared: Operation) -> dict[str, Any]:
     if declared.upload:
         arguments = declared.decode(request.query_params.get("arguments", "{}").encode())
-        arguments[declared.upload] = _pieces(request)
+        arguments[declared.upload] = pieces_of(request)
         return arguments
     if request.method == "GET":
         return _from_query(request, declared)
@@ -144,19 +145,6 @@ def _from_query(request: Request, declared: Operation) -> dict[str, Any]:
         raise InvalidInput(f"{declared.name}: {error}") from None
     return {name: getattr(checked, name) for name in checked.__struct_fields__}
 
-
-def _pieces(request: Request) -> Iterator[bytes]:
-    """The body of a request as the thread that runs the operation reads it, piece by piece, with back-pressure."""
-    stream: AsyncIterator[bytes] = request.stream().__aiter__()
-
-    async def following() -> bytes | None:
-        try:
-            return await anext(stream, None)
-        except ClientDisconnect as gone:
-            raise Unavailable("the client went away in the middle of its upload") from gone
-
-    while (piece := anyio.from_thread.run(following)) is not None:
-        yield piece
 
 
 def _started(pieces: Iterator[bytes]) -> Iterator[bytes]:

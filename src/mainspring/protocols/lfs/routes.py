@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -18,8 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from mainspring.client.uploads import pieces_of
 from mainspring.kernel.context import OWNER, Caller, acting_as
-from mainspring.kernel.errors import InvalidInput, MainspringError, Unavailable
+from mainspring.kernel.errors import InvalidInput, MainspringError
 from mainspring.protocols.lfs import locks, objects
 from mainspring.protocols.lfs.wire import LfsError, answer, read_body, refuse, wants_lfs
 
@@ -67,7 +68,7 @@ async def _download(client: Client, request: Request) -> Response:
 async def _upload(client: Client, request: Request) -> Response:
     length = request.headers.get("content-length", "")
     oid, repository = request.path_params["oid"], _repository(request)
-    body = _pieces(request)
+    body = pieces_of(request)
 
     def put() -> None:
         if length.isdigit():
@@ -163,17 +164,3 @@ def _who(request: Request) -> Caller:
     who: Any = request.scope.get("mainspring.caller", OWNER)
     return who if isinstance(who, Caller) else OWNER
 
-
-def _pieces(request: Request) -> Iterator[bytes]:
-    """The body as the thread of the operation reads it, piece by piece, with back-pressure."""
-    stream: AsyncIterator[bytes] = request.stream().__aiter__()
-
-    async def following() -> bytes | None:
-        try:
-            return await anext(stream, None)
-        except ClientDisconnect as gone:
-            raise Unavailable("the client went away in the middle of its upload") from gone
-
-    while (piece := anyio.from_thread.run(following)) is not None:
-        if piece:
-            yield piece

@@ -10,7 +10,6 @@ import importlib
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator
 from urllib.parse import parse_qs, unquote
 
 import anyio
@@ -21,8 +20,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mainspring.client.client import Client
+from mainspring.client.uploads import pieces_of
 from mainspring.kernel.context import OWNER, Caller, acting_as
-from mainspring.kernel.errors import MainspringError, Unavailable
+from mainspring.kernel.errors import MainspringError
 from mainspring.protocols.mlflow.failures import MlflowError, translate
 from mainspring.protocols.mlflow.wire import Answer, Call, Endpoint, encode, read_request
 
@@ -145,7 +145,7 @@ class MlflowProtocol:
             headers,
             request.method,
             body,
-            _pieces(request) if endpoint.streams else None,
+            pieces_of(request) if endpoint.streams else None,
             who if isinstance(who, Caller) else OWNER,
         )
         found = await anyio.to_thread.run_sync(functools.partial(_run, endpoint, call, query))
@@ -193,20 +193,6 @@ async def _body(request: Request) -> bytes:
             raise MlflowError(f"Request body is over {BODY_LIMIT} bytes.", "INVALID_PARAMETER_VALUE")
     return bytes(body)
 
-
-def _pieces(request: Request) -> Iterator[bytes]:
-    """The body as the handler's thread reads it, piece by piece, with back-pressure."""
-    stream: AsyncIterator[bytes] = request.stream().__aiter__()
-
-    async def following() -> bytes | None:
-        try:
-            return await anext(stream, None)
-        except ClientDisconnect as gone:
-            raise Unavailable("the client went away in the middle of its upload") from gone
-
-    while (piece := anyio.from_thread.run(following)) is not None:
-        if piece:
-            yield piece
 
 
 def _failed(error: Exception, where: str) -> Response:
