@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import uuid
@@ -42,6 +43,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database_kind", kinds, indirect=True)
     if "transport" in metafunc.fixturenames:
         metafunc.parametrize("transport", ["embedded", "remote"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def no_run_of_another_test():
+    """A run that a test leaves going on is not the one run of the process for the next: their order does not matter."""
+    yield
+    runs = sys.modules.get("mainspring.tracking.run")
+    if runs is not None:
+        runs._active.clear()
 
 
 @pytest.fixture
