@@ -25,17 +25,15 @@ from mainspring.data.transfer import send, send_nodes
 from mainspring.data.trees import Tree, build
 from mainspring.data.types import Commit, DatasetVersion, Progress
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, StorageError
-from mainspring.kernel.hashing import digest_bytes
 from mainspring.kernel.hooks import AFTER_COMMIT, COMMIT_GATES, load, tell
 from mainspring.kernel.names import check_name
-from mainspring.lineage.types import File
 
 if TYPE_CHECKING:
     import polars as pl
 
     from mainspring.data.service_files import FileWork
 
-__all__ = ["Proposal", "commit_file", "commit_source", "submit", "take_in"]
+__all__ = ["Proposal", "commit_source", "submit", "take_in"]
 
 _TRIES = 3
 _TABLE_FILES = 100_000
@@ -87,24 +85,6 @@ def commit_source(
         rows, schema = _summary(taken.local)
         proposal = Proposal(name, msgspec.structs.replace(commit, rows=rows, schema=schema), taken.tree, taken.local)
         return submit(data, proposal, taken.again)
-
-
-def commit_file(
-    data: FileWork, name: str, path: str, content: bytes, commit: Commit, *, scratch: Path, frame: Any = None
-) -> DatasetVersion:
-    """Make a version of one file whose content is in memory; `frame` is the table that it stands for."""
-    check_name(name)
-    location = scratch / "content"
-    location.write_bytes(content)
-    file = File(path, len(content), digest_bytes(content))
-    tree = build([file])
-
-    def again() -> None:
-        send(data, data.storage, [LocalFile(file, location)])
-        send_nodes(data, data.storage, tree)
-
-    again()
-    return submit(data, Proposal(name, commit, tree, [], frame), again)
 
 
 def submit(data: FileWork, proposal: Proposal, again: Callable[[], None]) -> DatasetVersion:
