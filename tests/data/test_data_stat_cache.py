@@ -69,7 +69,7 @@ def edit_whole(top, what, path, value):
         path.unlink()
     elif what == "future":
         os.utime(path, (2**32, 2**32))
-    elif (top / value).is_file():
+    elif top / value != path and (top / value).is_file():
         path.rename(top / "between")
         (top / value).rename(path)
         (top / "between").rename(top / value)
