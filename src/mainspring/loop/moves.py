@@ -18,7 +18,7 @@ from mainspring.loop.tables import EPISODES, POLICIES
 from mainspring.loop.types import ACTIVE, Chapter, Episode, EpisodeState, Policy
 from mainspring.models.approvals import approve
 from mainspring.pipelines.records import end_flow
-from mainspring.pipelines.tables import FLOW_RUNS
+from mainspring.pipelines.tables_runs import FLOW_RUNS
 from mainspring.serving.deployments import approval_of, begin_rollout, end_rollout, find_endpoint, save_plan
 from mainspring.serving.tables import ROLLOUTS
 from mainspring.serving.traffic import check_steps

@@ -21,6 +21,7 @@ from mainspring.kernel.ids import new_id
 from mainspring.pipelines.context import StepContext, inside_step
 from mainspring.pipelines.environment import current_environment
 from mainspring.pipelines.logs import caught
+from mainspring.pipelines.options import is_tried_again
 from mainspring.pipelines.origins import Origins
 from mainspring.pipelines.remote import Answer, Request, failure_of
 from mainspring.pipelines.starts import Starts
@@ -139,7 +140,7 @@ class Calls:
                 record, log, error, value = self._run_outside(step, call, started, attempt)
             else:
                 record, log, error, value = self._run_inside(step, call, started, attempt)
-            last = error is None or attempt > step.options.retries or not isinstance(error, step.options.retry_on)
+            last = error is None or not is_tried_again(step.options, attempt, error)
             if last:
                 self._starts.forget(call)
                 self.save([record], {record.id: log} if log else {})

@@ -21,49 +21,21 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, get_args, overload
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
+from mainspring.pipelines.options import Options, Where, changed
 from mainspring.pipelines.types import Location
 
 if TYPE_CHECKING:
     from mainspring.client.client import Client
     from mainspring.pipelines.code import Code
 
-__all__ = ["Flow", "Options", "Step", "flow", "step"]
+__all__ = ["Flow", "Step", "flow", "step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Where = Literal["auto", "inline", "thread", "process", "ray"]
-
-
-class Options(msgspec.Struct, frozen=True):
-    """How a step is run."""
-
-    retries: int = 0
-    """How often it is tried again after an error."""
-    delay: float = 1.0
-    """Seconds before the first of these, doubled each time, with full jitter, at most five minutes."""
-    retry_on: tuple[type[BaseException], ...] = (Exception,)
-    """The errors after which it is tried again."""
-    cache: bool = False
-    """Whether another run may reuse the result: same code, same inputs, same environment."""
-    timeout: float = 0.0
-    """Seconds until it is killed, which needs a process of its own; 0 for no limit."""
-    memory: int = 0
-    """Bytes that its process may hold; 0 for no limit."""
-    where: Where = "auto"
-    """`inline` in the flow's own thread, `thread`, `process`, `ray`; `auto`: calls inline, `map` and `submit` outside.
-
-    `ray` is the Ray cluster at `RAY_ADDRESS`, or else one that is started on this machine for as long as the run.
-    """
-    version: str = ""
-    """A part of the cache's key, to be changed when the step's meaning changes and its code does not."""
-    allow_pickle: bool = False
-    """Whether results of types that nothing knows may be pickled, for this run's own eyes."""
 
 
 class Step(Generic[P, R]):
@@ -108,7 +80,7 @@ class Step(Generic[P, R]):
 
     def using(self, **options: Any) -> Step[P, R]:
         """The same step with other options: `train.using(timeout=60)`."""
-        return Step(self.function, _changed(self.options, options), self.name)
+        return Step(self.function, changed(self.options, options), self.name)
 
     def code(self) -> Code:
         """The code that it reaches."""
@@ -231,7 +203,7 @@ def step(function: Callable[..., Any] | None = None, /, *, name: str = "", **opt
         >>> double(4), double.map([1, 2])
         (8, [2, 4])
     """
-    made = _changed(Options(), options)
+    made = changed(Options(), options)
     if function is not None:
         return Step(function, made)
     return lambda each: Step(each, made, name)
@@ -287,18 +259,6 @@ def _address(function: Callable[..., Any], wrapper: object) -> str:
     for part in name.split("."):
         found = getattr(found, part, None)
     return f"{module}:{name}" if found is wrapper or getattr(found, "function", None) is function else ""
-
-
-def _changed(options: Options, changes: dict[str, Any]) -> Options:
-    try:
-        made = msgspec.structs.replace(options, **changes)
-    except TypeError as error:
-        raise InvalidInput(f"step: {error}", hint=f"the options are {', '.join(Options.__struct_fields__)}") from None
-    if made.retries < 0 or made.delay < 0 or made.timeout < 0 or made.memory < 0:
-        raise InvalidInput("step: retries, delay, timeout and memory cannot be negative")
-    if made.where not in get_args(Where):
-        raise InvalidInput(f"step: where={made.where!r}", known=get_args(Where))
-    return made
 
 
 def _rows(iterables: tuple[Iterable[Any], ...]) -> list[tuple[Any, ...]]:

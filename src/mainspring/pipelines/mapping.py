@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring.kernel.clock import monotonic, now
 from mainspring.pipelines.calls import Call, Calls
+from mainspring.pipelines.options import is_tried_again
 from mainspring.pipelines.types import StepRecord
 from mainspring.store.queue import backoff
 
@@ -100,7 +101,7 @@ class _Spread:
             call, started, attempt = self._running.pop(future)
             record, log, error = self._calls.received(self._step, call, future, started, attempt)
             options = self._step.options
-            if error is not None and attempt <= options.retries and isinstance(error, options.retry_on):
+            if error is not None and is_tried_again(options, attempt, error):
                 due = monotonic() + backoff(attempt, base=options.delay)
                 heapq.heappush(self._again, (due, next(self._order), call, attempt + 1))
                 continue

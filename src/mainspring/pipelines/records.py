@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -14,7 +14,7 @@ from mainspring.lineage.graph import add_artifact, crash_runs, finish_run, put_r
 from mainspring.lineage.listing import with_digest
 from mainspring.lineage.types import File, Run, RunStatus
 from mainspring.pipelines.logs import TAIL_CHARACTERS
-from mainspring.pipelines.tables import FLOW_RUNS, STEPS
+from mainspring.pipelines.tables_runs import FLOW_RUNS, STEPS
 from mainspring.pipelines.types import FlowRun, FlowState, StepRecord
 from mainspring.pipelines.values import blobs_in
 from mainspring.store.transaction import Transaction
@@ -92,7 +92,7 @@ def end_flow(
     )
     if run.started_at is not None:
         _bury_running_steps(tx, run.id, f"the flow run was {state}")
-        status: RunStatus = state if state != "queued" else "running"
+        status = cast("RunStatus", "running" if state in ("queued", "waiting", "paused") else state)
         finish_run(tx, run.id, status=status, metadata={"error": error} if error else {})
     tx.note(f"run/{run.id}", flow=run.flow, state=state)
     return ended

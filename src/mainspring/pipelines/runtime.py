@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from mainspring.pipelines.decorators import Flow, Step
     from mainspring.pipelines.service import Pipelines
+    from mainspring.store.service import RoomService
 
 __all__ = ["Diverged", "Session", "begin", "blob_port", "current_session", "execute_flow", "run_here"]
 
@@ -267,7 +268,7 @@ class _ServerBlobs:
         return b"".join(self._get(digest))
 
 
-def blob_port(service: Pipelines) -> BlobPort:
+def blob_port(service: RoomService) -> BlobPort:
     """Where the values of a service's flows lie."""
     from mainspring.store.service import Storage
 

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from mainspring.kernel.clock import to_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput, NotFound, nearest
-from mainspring.pipelines.tables import SCHEDULES
-from mainspring.pipelines.types import Schedule
+from mainspring.pipelines.tables_schedules import SCHEDULES
+from mainspring.pipelines.types_schedules import Schedule
 from mainspring.store.transaction import Transaction
 
 __all__ = ["advance", "due", "find_schedule", "next_moment"]

@@ -1,91 +1,10 @@
-"""What the pipelines keep."""
+"""What the pipelines keep, by subject."""
 
 from __future__ import annotations
 
-from mainspring.pipelines.types import FlowRun, Schedule, StepRecord
-from mainspring.store.records import Table
+from mainspring.pipelines.tables_runs import RUN_TABLES
+from mainspring.pipelines.tables_schedules import SCHEDULE_TABLES
 
-__all__ = ["FLOW_RUNS", "MIGRATIONS", "SCHEDULES", "STEPS"]
+__all__ = ["MIGRATIONS"]
 
-FLOW_RUNS = Table("flow_run", FlowRun)
-SCHEDULES = Table("flow_schedule", Schedule)
-STEPS = Table("flow_step", StepRecord)
-
-MIGRATIONS: tuple[str, ...] = (
-    """
-CREATE TABLE flow_run (
-  id TEXT PRIMARY KEY,
-  workspace TEXT NOT NULL,
-  flow TEXT NOT NULL,
-  key TEXT NOT NULL,
-  state TEXT NOT NULL,
-  attempt BIGINT NOT NULL,
-  params TEXT NOT NULL,
-  code TEXT NOT NULL,
-  location TEXT NOT NULL,
-  task_id TEXT NOT NULL,
-  worker TEXT NOT NULL,
-  created_at BIGINT NOT NULL,
-  created_by TEXT NOT NULL,
-  started_at BIGINT,
-  finished_at BIGINT,
-  result TEXT,
-  error TEXT
-);
-CREATE UNIQUE INDEX flow_run_key ON flow_run (workspace, flow, key) WHERE key <> '';
-CREATE INDEX flow_run_by_flow ON flow_run (workspace, flow, id);
-CREATE INDEX flow_run_open ON flow_run (state, id) WHERE state IN ('queued', 'running');
-CREATE TABLE flow_step (
-  id TEXT PRIMARY KEY,
-  run_id TEXT NOT NULL,
-  path TEXT NOT NULL,
-  item BIGINT NOT NULL,
-  name TEXT NOT NULL,
-  state TEXT NOT NULL,
-  attempt BIGINT NOT NULL,
-  started_at BIGINT NOT NULL,
-  finished_at BIGINT,
-  arguments TEXT NOT NULL,
-  inputs TEXT NOT NULL,
-  contents TEXT NOT NULL,
-  code TEXT NOT NULL,
-  environment TEXT NOT NULL,
-  key TEXT NOT NULL,
-  uncached TEXT NOT NULL,
-  cached_from TEXT NOT NULL,
-  output TEXT,
-  error TEXT,
-  uses TEXT NOT NULL,
-  UNIQUE (run_id, path, item)
-);
-CREATE TABLE flow_log (
-  id TEXT PRIMARY KEY,
-  text TEXT NOT NULL
-);
-CREATE TABLE flow_cache (
-  workspace TEXT NOT NULL,
-  key TEXT NOT NULL,
-  step_id TEXT NOT NULL,
-  at BIGINT NOT NULL,
-  PRIMARY KEY (workspace, key)
-);
-CREATE TABLE flow_schedule (
-  id TEXT PRIMARY KEY,
-  workspace TEXT NOT NULL,
-  name TEXT NOT NULL,
-  flow TEXT NOT NULL,
-  location TEXT NOT NULL,
-  params TEXT NOT NULL,
-  cron TEXT NOT NULL,
-  every DOUBLE PRECISION NOT NULL,
-  tz TEXT NOT NULL,
-  paused BIGINT NOT NULL,
-  next_at BIGINT NOT NULL,
-  last_at BIGINT,
-  created_at BIGINT NOT NULL,
-  created_by TEXT NOT NULL,
-  UNIQUE (workspace, name)
-);
-CREATE INDEX flow_schedule_due ON flow_schedule (paused, next_at);
-""",
-)
+MIGRATIONS: tuple[str, ...] = (RUN_TABLES + SCHEDULE_TABLES,)

@@ -11,8 +11,9 @@ from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.ids import new_id
 from mainspring.pipelines.records import end_flow
 from mainspring.pipelines.schedules import advance, due
-from mainspring.pipelines.tables import FLOW_RUNS
-from mainspring.pipelines.types import FlowRun, Schedule
+from mainspring.pipelines.tables_runs import FLOW_RUNS
+from mainspring.pipelines.types import FlowRun
+from mainspring.pipelines.types_schedules import Schedule
 from mainspring.store.queue import Queue
 from mainspring.store.store import Store
 from mainspring.store.transaction import Transaction

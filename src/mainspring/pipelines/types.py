@@ -1,4 +1,4 @@
-"""What the pipelines speak of: flow runs, steps, schedules."""
+"""What the pipelines speak of: flow runs and their steps."""
 
 from __future__ import annotations
 
@@ -8,22 +8,37 @@ from typing import Any, Literal
 import msgspec
 
 __all__ = [
+    "Attempt",
+    "Cause",
     "Environment",
     "FlowRun",
     "FlowState",
     "Location",
     "Opened",
-    "Schedule",
     "StepRecord",
     "StepState",
     "StepWhy",
     "Why",
 ]
 
-FlowState = Literal["queued", "running", "finished", "failed", "cancelled", "crashed"]
-"""`failed` raised an error; `crashed` lost its process more often than it may."""
+FlowState = Literal["queued", "running", "waiting", "paused", "finished", "failed", "cancelled", "crashed"]
+"""`waiting` is for a moment, an answer or an event, and `paused` by a person: neither holds a process. `failed` raised
+an error; `crashed` lost its process more often than it may."""
 
-StepState = Literal["running", "finished", "failed", "cached"]
+StepState = Literal["running", "waiting", "finished", "failed", "cached"]
+"""`waiting` is the state of a call that waits for a moment, an answer or an event."""
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """What started a flow run."""
+
+    kind: Literal["person", "schedule", "trigger", "backfill", "loop"] = "person"
+    name: str = ""
+    """Of the schedule, the trigger or the backfill."""
+    fire_at: datetime | None = None
+    """The moment that the run is for: when the schedule fired, or the point of a backfill."""
+    events: tuple[int, ...] = ()
+    """Numbers of the events that a trigger put together."""
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -65,6 +80,13 @@ class FlowRun(msgspec.Struct, frozen=True):
     result: Any = None
     """What it returned, in the form of `values.encode`."""
     error: dict[str, Any] | None = None
+    cause: Cause = Cause()
+    deployment: str = ""
+    """The version of the flow that it runs, and keeps; empty when it runs what its location has."""
+    pool: str = ""
+    """Which workers may execute it; those without a pool when empty."""
+    priority: int = 0
+    labels: dict[str, str] = {}
 
 
 class StepRecord(msgspec.Struct, frozen=True):
@@ -103,6 +125,20 @@ class StepRecord(msgspec.Struct, frozen=True):
     error: dict[str, Any] | None = None
     uses: tuple[str, ...] = ()
     """Digests and references of the artifacts that its arguments hold."""
+    marked_by: str = ""
+    """Who set its result by hand."""
+    card: str = ""
+    """The digest of what it showed of itself: a list of `cards.Part` in JSON."""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """A try of a step that failed and was followed by another."""
+
+    step_id: str
+    attempt: int
+    started_at: datetime
+    finished_at: datetime
+    error: dict[str, Any]
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -139,25 +175,3 @@ class StepWhy(msgspec.Struct, frozen=True):
     """The id of the step it is compared with: the same place of the run before; empty when there is none."""
     reasons: list[Why]
     """Empty when nothing differs."""
-
-
-class Schedule(msgspec.Struct, frozen=True):
-    """When a flow is started by itself. Each moment starts it once, however many processes look."""
-
-    id: str
-    workspace: str
-    name: str
-    flow: str
-    location: Location
-    params: dict[str, Any]
-    cron: str
-    """Five fields in the semantics of Debian's cron, or `@hourly`, `@daily`, ...; empty when `every` is given."""
-    every: float
-    """Seconds between two starts; 0 when `cron` is given."""
-    tz: str
-    """The zone of the fields of `cron`, in the IANA database."""
-    paused: bool
-    next_at: datetime
-    last_at: datetime | None
-    created_at: datetime
-    created_by: str

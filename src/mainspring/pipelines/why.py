@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mainspring.lineage.listing import with_digest
-from mainspring.pipelines.tables import STEPS
+from mainspring.pipelines.tables_runs import STEPS
 from mainspring.pipelines.types import FlowRun, StepRecord, StepWhy, Why
 from mainspring.store.transaction import Transaction
 

@@ -10,7 +10,8 @@ from mainspring.console.charts import Bar, Edge, GanttRow, Node
 from mainspring.console.charts.scale import span_label
 from mainspring.console.page import Ask, Crumb, Entry, Page
 from mainspring.kernel.clock import to_micros
-from mainspring.pipelines.types import FlowRun, Schedule, StepRecord, StepWhy
+from mainspring.pipelines.types import FlowRun, StepRecord, StepWhy
+from mainspring.pipelines.types_schedules import Schedule
 from mainspring.pipelines.values import blobs_in, digest
 
 if TYPE_CHECKING:

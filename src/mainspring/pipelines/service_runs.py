@@ -1,0 +1,269 @@
+"""Flow runs and their steps: starting, recording, and looking at them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.kernel.ids import new_id
+from mainspring.kernel.names import check_name
+from mainspring.kernel.operations import operation
+from mainspring.lineage.graph import add_artifact
+from mainspring.pipelines.records import begin_attempt, end_flow, fence, find_flow, note_origin, save_log, save_steps
+from mainspring.pipelines.tables_runs import FLOW_RUNS, STEPS
+from mainspring.pipelines.tick import queue_flow
+from mainspring.pipelines.types import Environment, FlowRun, FlowState, Location, Opened, StepRecord, StepWhy
+from mainspring.pipelines.why import explain
+from mainspring.store.queue_tables import WorkerRow
+from mainspring.store.service import RoomService
+from mainspring.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from mainspring.pipelines.decorators import Flow
+
+__all__ = ["RunOperations"]
+
+
+class RunOperations(RoomService):
+    """Flow runs and steps."""
+
+    def start(
+        self,
+        flow: Flow[..., Any],
+        params: dict[str, Any] | None = None,
+        *,
+        key: str = "",
+        priority: int = 0,
+        not_before: datetime | None = None,
+    ) -> str:
+        """Have a worker run `flow`; the id of the run. See `enqueue`, which this calls with where the flow is defined.
+
+        Example:
+            `client.pipelines.start(nightly, {"rows": 3}, key="2026-11-21")`
+        """
+        from mainspring.pipelines.runtime import blob_port
+        from mainspring.pipelines.values import encode
+
+        encoded = {name: encode(value, blob_port(self)) for name, value in flow.bind(params or {}).items()}
+        run = self.enqueue(
+            flow.name,
+            location=flow.location(),
+            params=encoded,
+            code=flow.code().fingerprint,
+            key=key,
+            priority=priority,
+            not_before=not_before,
+            max_attempts=flow.max_attempts,
+        )
+        return run.id
+
+    @operation(permission="pipelines:write", writes=True, resource="flow")
+    def enqueue(
+        self,
+        flow: str,
+        *,
+        location: Location,
+        params: dict[str, Any] = {},  # noqa: B006 -- an operation's defaults are copied
+        code: str = "",
+        key: str = "",
+        priority: int = 0,
+        not_before: datetime | None = None,
+        max_attempts: int = 5,
+    ) -> FlowRun:
+        """Have a worker run the flow at `location`. A `key` that was used before gives the run that it started."""
+        check_name(flow, what="flow")
+        if not location.address:
+            raise InvalidInput(
+                f"the flow {flow} is defined where no other process can import it",
+                hint="define it at the top of a module, or run it here: my_flow.run(client)",
+            )
+        with self.store.write() as tx:
+            if known := _by_key(tx, flow, key):
+                return known
+            return queue_flow(
+                self.store.queue,
+                tx,
+                _new_run(tx, flow, location, params, code, key),
+                priority=priority,
+                not_before=not_before,
+                max_attempts=max_attempts,
+            )
+
+    @operation(permission="pipelines:write", writes=True, resource="flow")
+    def begin(
+        self,
+        flow: str,
+        *,
+        run_id: str = "",
+        location: Location = Location(),  # noqa: B008 -- frozen
+        params: dict[str, Any] = {},  # noqa: B006 -- an operation's defaults are copied
+        code: str = "",
+        parts: dict[str, str] = {},  # noqa: B006 -- an operation's defaults are copied
+        environment: str = "",
+        key: str = "",
+        worker: str = "",
+    ) -> Opened:
+        """Become the one that executes a flow run, new or interrupted; what is already known of it comes with it.
+
+        Whoever executed it before is fenced off: nothing that they record is accepted from now on.
+        """
+        check_name(flow, what="flow")
+        with self.store.write() as tx:
+            run = find_flow(tx, run_id) if run_id else _by_key(tx, flow, key)
+            if run is None:
+                run = _new_run(tx, flow, location, params, code, key)
+                tx.insert(FLOW_RUNS, run)
+            if run.flow != flow:
+                raise Conflict(f"flow run {run.id} is of {run.flow}, not of {flow}")
+            if run.state == "finished":
+                return Opened(run, [])
+            opened = begin_attempt(tx, run, worker=worker, code=code)
+            note_origin(tx, opened.id, f"flow/{flow}", code, parts, environment)
+            steps = tx.fetch(STEPS, "WHERE run_id = ? AND state IN ('finished', 'cached') ORDER BY id", (run.id,))
+        return Opened(opened, steps, changed=bool(steps) and run.code != code)
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def record(
+        self,
+        run_id: str,
+        *,
+        attempt: int,
+        steps: list[StepRecord],
+        logs: dict[str, str] = {},  # noqa: B006 -- an operation's defaults are copied
+        codes: dict[str, dict[str, str]] = {},  # noqa: B006 -- an operation's defaults are copied
+    ) -> None:
+        """Record steps as they are now, all or none; `LostLease` when another attempt took over."""
+        with self.store.write() as tx:
+            run = fence(tx, run_id, attempt)
+            save_steps(tx, run, steps, logs, codes)
+            tx.note(f"run/{run_id}", steps=len(steps))
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def finish(
+        self,
+        run_id: str,
+        *,
+        attempt: int,
+        state: FlowState = "finished",
+        result: Any = None,
+        error: dict[str, Any] | None = None,
+        log: str = "",
+    ) -> FlowRun:
+        """Record how a flow run ended; `LostLease` when another attempt took over."""
+        with self.store.write() as tx:
+            ended = end_flow(tx, fence(tx, run_id, attempt), state, result=result, error=error)
+            if log:
+                save_log(tx, ended.id, log)
+        return ended
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def append_log(self, run_id: str, *, text: str) -> None:
+        """Add to what the body of a flow printed; of what is too much the end is kept."""
+        with self.store.bookkeeping() as tx:
+            run = find_flow(tx, run_id)
+            save_log(tx, run.id, str(tx.value("SELECT text FROM flow_log WHERE id = ?", (run.id,)) or "") + text)
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def reopen(self, run_id: str) -> FlowRun:
+        """Make a run that failed wait for its next attempt; its worker says so before it gives the task back."""
+        with self.store.write() as tx:
+            run = find_flow(tx, run_id)
+            if run.state != "failed":
+                raise Conflict(f"flow run {run.id} is {run.state}")
+            tx.execute("UPDATE flow_run SET state = 'queued', finished_at = NULL WHERE id = ?", (run.id,))
+            tx.note(f"run/{run.id}", state="queued")
+        return msgspec.structs.replace(run, state="queued", finished_at=None)
+
+    @operation(permission="pipelines:read")
+    def cached(self, key: str) -> StepRecord | None:
+        """The step that made the result with this key, in any run of this workspace."""
+        with self.store.read() as tx:
+            return tx.fetch_one(
+                STEPS,
+                "JOIN flow_cache ON flow_cache.step_id = flow_step.id"
+                " WHERE flow_cache.workspace = ? AND flow_cache.key = ?",
+                (caller().workspace, key),
+            )
+
+    @operation(permission="pipelines:write", writes=True)
+    def note_environment(self, environment: Environment) -> None:
+        """Record what an environment's digest stands for, as an artifact."""
+        with self.store.write() as tx:
+            packages = {"packages": environment.packages}
+            add_artifact(tx, "environment", "python", digest=environment.digest, metadata=packages, reuse=True)
+
+    @operation(permission="pipelines:read", resource="run_id")
+    def get(self, run_id: str) -> FlowRun:
+        """A flow run."""
+        with self.store.read() as tx:
+            return find_flow(tx, run_id)
+
+    @operation(permission="pipelines:read")
+    def runs(self, *, flow: str = "", state: str = "", limit: int = 100, before: str = "") -> list[FlowRun]:
+        """Flow runs, newest first; `before` is the id of a run, for the next page."""
+        with self.store.read() as tx:
+            return tx.fetch(
+                FLOW_RUNS,
+                "WHERE workspace = ? AND (? = '' OR flow = ?) AND (? = '' OR state = ?) AND (? = '' OR id < ?)"
+                " ORDER BY id DESC LIMIT ?",
+                (caller().workspace, flow, flow, state, state, before, before, max(0, min(limit, 1000))),
+            )
+
+    @operation(permission="pipelines:read", resource="run_id")
+    def steps(self, run_id: str, *, state: str = "", limit: int = 10_000, after: str = "") -> list[StepRecord]:
+        """The steps of a flow run in the order in which they began; `after` is the id of a step, for the next page."""
+        with self.store.read() as tx:
+            run = find_flow(tx, run_id)
+            return tx.fetch(
+                STEPS,
+                "WHERE run_id = ? AND (? = '' OR state = ?) AND id > ? ORDER BY id LIMIT ?",
+                (run.id, state, state, after, max(0, min(limit, 100_000))),
+            )
+
+    @operation(permission="pipelines:read")
+    def workers(self) -> list[WorkerRow]:
+        """The processes that execute tasks: which kinds, where, and when they were last heard of."""
+        return self.store.queue.workers()
+
+    @operation(permission="pipelines:read")
+    def logs(self, run_id: str) -> str:
+        """The end of what a step, or the body of a flow, printed; empty when it printed nothing."""
+        with self.store.read() as tx:
+            return str(tx.value("SELECT text FROM flow_log WHERE id = ?", (run_id.removeprefix("run/"),)) or "")
+
+    @operation(permission="pipelines:read")
+    def why_step(self, step_id: str) -> StepWhy:
+        """Why a step ran: which function, input or package differs from the run before, or why nothing was reused."""
+        with self.store.read() as tx:
+            step = tx.fetch_one(STEPS, "WHERE id = ?", (step_id.removeprefix("run/"),))
+            if step is None:
+                raise NotFound(f"there is no step {step_id!r}")
+            return explain(tx, find_flow(tx, step.run_id), step)
+
+
+def _new_run(tx: Transaction, flow: str, location: Location, params: dict[str, Any], code: str, key: str) -> FlowRun:
+    return FlowRun(
+        id=new_id(),
+        workspace=caller().workspace,
+        flow=flow,
+        key=key,
+        state="queued",
+        attempt=0,
+        params=params,
+        code=code,
+        location=location,
+        task_id="",
+        worker="",
+        created_at=tx.now,
+        created_by=caller().principal,
+    )
+
+
+def _by_key(tx: Transaction, flow: str, key: str) -> FlowRun | None:
+    if not key:
+        return None
+    return tx.fetch_one(FLOW_RUNS, "WHERE workspace = ? AND flow = ? AND key = ?", (caller().workspace, flow, key))
