@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,44 +10,14 @@ from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.ids import new_id
 from mainspring.pipelines.records import end_flow
 from mainspring.pipelines.schedules import advance, due
+from mainspring.pipelines.starting import TASK_KIND, queue_flow
 from mainspring.pipelines.tables_runs import FLOW_RUNS
 from mainspring.pipelines.types import FlowRun
 from mainspring.pipelines.types_schedules import Schedule
-from mainspring.store.queue import Queue
 from mainspring.store.store import Store
 from mainspring.store.transaction import Transaction
 
 __all__ = ["TASK_KIND", "look", "queue_flow", "tick"]
-
-TASK_KIND = "flow"
-"""The kind of the queued tasks that execute flows."""
-
-
-def queue_flow(
-    queue: Queue,
-    tx: Transaction,
-    run: FlowRun,
-    *,
-    priority: int = 0,
-    not_before: datetime | None = None,
-    max_attempts: int = 5,
-    fresh: bool = True,
-) -> FlowRun:
-    """Enqueue the task that executes a flow run, and record it with the run, which is `fresh` when not stored yet."""
-    task_id = queue.enqueue(
-        tx, TASK_KIND, {"run_id": run.id}, priority=priority, not_before=not_before, max_attempts=max_attempts
-    )
-    queued = msgspec.structs.replace(run, task_id=task_id)
-    if fresh:
-        tx.insert(FLOW_RUNS, queued)
-    else:
-        tx.execute(
-            "UPDATE flow_run SET state = 'queued', task_id = ?, worker = '', error = NULL, finished_at = NULL"
-            " WHERE id = ?",
-            (task_id, run.id),
-        )
-    tx.note(f"run/{run.id}", flow=run.flow, key=run.key)
-    return queued
 
 
 def tick(store: Store) -> int:
