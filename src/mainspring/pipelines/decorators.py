@@ -59,8 +59,10 @@ class Step(Generic[P, R]):
         Keywords are given to every call as they are. Results come in the order of the items. When items fail, those
         that succeeded are kept, and the error of the first is raised.
         """
-        items = _rows(iterables)
         session = _session()
+        if over := getattr(session, "map_over", None):  # a tracer, to which iterables are not known
+            return cast("list[R]", over(self, iterables, broadcast))
+        items = _rows(iterables)
         if session is None:
             plain = cast("Callable[..., R]", self.function)  # nothing is known of the types of items
             return [plain(*item, **broadcast) for item in items]
