@@ -166,11 +166,11 @@ def test_trials_are_recorded_in_batches_and_checked(any_client: Client) -> None:
     with pytest.raises(Conflict):
         any_client.tuning.create("by-hand", space={"x": Float(0, 2)}, key="k")
     good = [
-        Trial(new_id(), study.id, number, "finished", {"x": number / 4}, now(), value=float(number))
+        Trial(new_id(), study.id, number, "finished", {"x": number / 4}, now(), values=[float(number)])
         for number in range(4)
     ]
     bad = [
-        Trial(new_id(), study.id, 9, "finished", {"y": 1.0}, now(), value=1.0),
+        Trial(new_id(), study.id, 9, "finished", {"y": 1.0}, now(), values=[1.0]),
         Trial(new_id(), study.id, 9, "finished", {"x": 1.0}, now()),
         Trial(new_id(), new_id(), 9, "running", {"x": 1.0}, now()),
     ]

@@ -46,8 +46,12 @@ class Engine(Protocol):
     dialect: str
 
     def connect(self, *, readonly: bool) -> Connection: ...
-    def begin_write(self, connection: Connection, *, patience: float) -> None:
-        """Begin the one transaction that may write; `StoreBusy` when another process has it for so many seconds."""
+    def begin_write(self, connection: Connection, *, patience: float, durable: bool = True) -> None:
+        """Begin the one transaction that may write; `StoreBusy` when another process has it for so many seconds.
+
+        Where it is not `durable`, its commit need not wait for the disk: a power cut may take it back, whole, and never
+        something older than it.
+        """
         ...
 
     def end_write(self) -> None:
@@ -64,8 +68,9 @@ class Engine(Protocol):
 class _Group:
     """Callers that share one physical transaction."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = True) -> None:
         self.born = monotonic()
+        self.durable = durable
         self.members = 0
         self.whole = True
         """False while a member is between its statements: what is there then must not be committed."""
@@ -122,11 +127,13 @@ class Database:
             self._end_read(connection)
 
     @contextmanager
-    def write(self, seal: Seal | None = None) -> Iterator[Transaction]:
+    def write(self, seal: Seal | None = None, *, durable: bool = True) -> Iterator[Transaction]:
         """A serial transaction: durable when the block has ended, gone when it raises.
 
         Args:
             seal: Says what the ledger will say of the change; asked last, and only when something changed.
+            durable: Whether it is on the disk when the block has ended. Otherwise every process sees it by then and a
+                power cut, not the end of a process, may take it back, together with nothing that was durable.
 
         Raises:
             StoreBusy: Another process held the right to write too long.
@@ -142,7 +149,7 @@ class Database:
                 self._waiting.discard(ticket)
                 self._mine.writing = True
                 try:
-                    group = self._join_group(self._busy_seconds - (monotonic() - arrived))
+                    group = self._join_group(self._busy_seconds - (monotonic() - arrived), durable=durable)
                     yield from self._as_member(group, seal)
                 finally:
                     self._mine.writing = False
@@ -216,26 +223,27 @@ class Database:
         else:
             self._readers.append(connection)
 
-    def _join_group(self, patience: float) -> _Group:
+    def _join_group(self, patience: float, *, durable: bool) -> _Group:
         if self._group is None:
             if self._closed:
                 raise _closed()
-            self._begin_group(max(0.0, patience))
-            self._group = _Group()
+            self._begin_group(max(0.0, patience), durable=durable)
+            self._group = _Group(durable=durable)
         return self._group
 
-    def _begin_group(self, patience: float) -> None:
+    def _begin_group(self, patience: float, *, durable: bool) -> None:
         was_idle = self._writer is not None
         try:
             if self._writer is None:
                 self._writer = self._engine.connect(readonly=False)
-            self._engine.begin_write(self._writer, patience=patience)
+            self._engine.begin_write(self._writer, patience=patience, durable=durable)
         except BaseException as error:
             self._drop_writer()
             self._engine.end_write()
             if not was_idle or isinstance(error, StoreBusy) or not isinstance(error, MainspringError):
                 raise
-            self._begin_group(patience)  # it may have died while it was idle; nothing was asked of it yet
+            # It may have died while it was idle; nothing was asked of it yet.
+            self._begin_group(patience, durable=durable)
 
     def _as_member(self, group: _Group, seal: Seal | None) -> Iterator[Transaction]:
         """Run one caller's statements. The first of a group needs no savepoint: when it fails, nothing else is lost."""
@@ -282,7 +290,8 @@ class Database:
         if group is None:
             return
         young = monotonic() - group.born < _GROUP_SECONDS and group.members < _GROUP_MEMBERS
-        if not (self._waiting and young and group.whole and group.error is None):
+        # A group that does not wait for the disk costs little, and who joined it might want to be on the disk.
+        if not (self._waiting and young and group.whole and group.durable and group.error is None):
             self._commit(group)
 
     def _commit(self, group: _Group) -> None:
@@ -372,8 +381,9 @@ class SqliteEngine:
 
         return SqliteConnection(self.path, readonly=readonly)
 
-    def begin_write(self, connection: Connection, *, patience: float) -> None:
+    def begin_write(self, connection: Connection, *, patience: float, durable: bool = True) -> None:
         self._lock.acquire(timeout=patience)
+        connection.wait_for_disk(durable)
         connection.begin(write=True)
 
     def end_write(self) -> None:

@@ -35,6 +35,7 @@ except ImportError as missing:  # pragma: no cover -- shown by an environment wi
 __all__ = ["PostgresConnection", "PostgresEngine", "to_postgres"]
 
 _WRITE_LOCK = 0x6D61696E  # "main": the advisory lock that makes writers serial
+_NO_WAIT = "SET LOCAL synchronous_commit = off; "
 _BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _DEFAULTS: dict[str, Any] = {
     "application_name": "mainspring",
@@ -75,15 +76,27 @@ class PostgresEngine:
     def connect(self, *, readonly: bool) -> PostgresConnection:
         return PostgresConnection(self._url, readonly=readonly)
 
-    def begin_write(self, connection: Connection, *, patience: float) -> None:
+    def begin_write(self, connection: Connection, *, patience: float, durable: bool = True) -> None:
         """Begin, and take the advisory lock, in one round trip."""
         wait = max(1, int(patience * 1000))  # 0 would mean for ever
         connection.script(
-            f"{_BEGIN_WRITE}; SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
+            f"{_BEGIN_WRITE}; {'' if durable else _NO_WAIT}SET LOCAL lock_timeout = {wait};"
+            f" SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
         )
 
     def end_write(self) -> None:
         """Nothing: the lock ends with the transaction."""
+
+    def announce(self, connection: Connection) -> None:
+        """PostgreSQL tells the listeners when the transaction is committed."""
+        connection.script(f"NOTIFY {_CHANNEL}")
+
+    def announced(self) -> None:
+        """Nothing: they were told."""
+
+    def listen(self) -> Ear:
+        """A connection of its own that is told of announcements."""
+        return _Listener(self._url)
 
     def backup(self, connection: Connection, label: str) -> str:
         """Copy every table into the schema `backup_<label>`, inside the caller's transaction."""
@@ -104,6 +117,23 @@ class PostgresEngine:
         """Nothing is kept open."""
 
 
+class _Listener:
+    """A connection that only listens."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = PostgresConnection(url, readonly=True)
+        self._connection.script(f"LISTEN {_CHANNEL}")
+
+    def hear(self, timeout: float) -> bool:
+        try:
+            return any(True for _ in self._connection._db.notifies(timeout=timeout, stop_after=1))  # noqa: SLF001 -- of this file
+        except _FAILURES as error:
+            raise _translate(error) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 class PostgresConnection:
     """One PostgreSQL connection in the manner of `transaction.Connection`."""
 
@@ -120,6 +150,9 @@ class PostgresConnection:
         if not readonly:
             # A writer that was stopped in the middle keeps everybody waiting: the server ends its transaction.
             self._run(f"SET idle_in_transaction_session_timeout = '{_WRITER_IDLE}'")
+
+    def wait_for_disk(self, wanted: bool) -> None:  # noqa: FBT001 -- it is all that it says
+        """Nothing: each transaction says so of itself."""
 
     def begin(self, *, write: bool) -> None:
         self._run(_BEGIN_WRITE if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -172,6 +172,7 @@ class SqliteConnection:
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         has_checksums = _load_checksums()
+        self._waits = True
         try:
             # A reader opens for writing too: a write-ahead log needs its index recovered by whoever comes first.
             self._db = apsw.Connection(str(path), statementcachesize=_STATEMENTS)
@@ -199,6 +200,12 @@ class SqliteConnection:
             )
         if should_have == _CHECKSUMMED and not has:
             raise Damaged(f"the database file is damaged: the header of {path} was changed", hint=_RESTORE)
+
+    def wait_for_disk(self, wanted: bool) -> None:  # noqa: FBT001 -- it is all that it says
+        # In the rollback journal, a commit that is not synced could be half there after a power cut.
+        if wanted != self._waits and (wanted or wal_is_safe()):
+            self.script(f"PRAGMA synchronous = {'full' if wanted else 'normal'}")
+            self._waits = wanted
 
     def begin(self, *, write: bool) -> None:
         self.execute("BEGIN IMMEDIATE" if write else "BEGIN")

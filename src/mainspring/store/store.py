@@ -100,9 +100,12 @@ class Store:
             yield tx
 
     @contextmanager
-    def bookkeeping(self) -> Iterator[Transaction]:
-        """A durable write without an audit event: for leases, heartbeats and indexes, which no person changes."""
-        with self.database.write() as tx:
+    def bookkeeping(self, *, durable: bool = True) -> Iterator[Transaction]:
+        """A write without an audit event: for leases, heartbeats and indexes, which no person changes.
+
+        Where it need not be `durable`, a power cut may take it back; the end of a process never does.
+        """
+        with self.database.write(durable=durable) as tx:
             yield tx
 
     def submit(self, change: Callable[[Transaction], R], action: str = "") -> Awaitable[R]:

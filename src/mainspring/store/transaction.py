@@ -26,6 +26,10 @@ class Connection(Protocol):
 
     dialect: str
 
+    def wait_for_disk(self, wanted: bool) -> None:  # noqa: FBT001 -- it is all that it says
+        """Whether commits of the next transactions are on the disk when they return."""
+        ...
+
     def begin(self, *, write: bool) -> None: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
@@ -70,7 +74,7 @@ class Transaction:
     `Store.bookkeeping`; it must not leave the block.
     """
 
-    __slots__ = ("_connection", "_writes", "changed", "changes", "events", "now_micros")
+    __slots__ = ("_connection", "_writes", "announced", "changed", "changes", "events", "now_micros")
 
     def __init__(self, connection: Connection, *, writes: bool) -> None:
         self._connection = connection
@@ -79,6 +83,7 @@ class Transaction:
         self.events: list[Any] = []
         """What the ledger will say of it."""
         self.changed = False
+        self.announced = False
         self.now_micros = now_micros()
 
     @property
@@ -95,6 +100,10 @@ class Transaction:
     def dialect(self) -> str:
         """`sqlite` or `postgres`; for the few statements that must differ."""
         return self._connection.dialect
+
+    def announce(self) -> None:
+        """Wake the waiters of other processes when this is committed: there is a task or an event for them."""
+        self.announced = True
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it changed."""

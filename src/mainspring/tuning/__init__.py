@@ -1,6 +1,18 @@
 """Tuning: search for the best parameters, with trials that are runs."""
 
 from mainspring.tuning.search import Pruned, TrialHandle, tune
-from mainspring.tuning.types import Choice, Float, Int, Study, Trial, Tuned
+from mainspring.tuning.types import Choice, Float, Int, NewTrial, Study, Trial, TrialChange, Tuned
 
-__all__ = ["Choice", "Float", "Int", "Pruned", "Study", "Trial", "TrialHandle", "Tuned", "tune"]
+__all__ = [
+    "Choice",
+    "Float",
+    "Int",
+    "NewTrial",
+    "Pruned",
+    "Study",
+    "Trial",
+    "TrialChange",
+    "TrialHandle",
+    "Tuned",
+    "tune",
+]

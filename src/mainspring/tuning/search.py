@@ -20,7 +20,7 @@ from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.hooks import load
 from mainspring.kernel.ids import new_id
 from mainspring.pipelines.context import current_client, current_step
-from mainspring.tuning.types import Choice, Dimension, Direction, Int, Study, Trial, Tuned
+from mainspring.tuning.types import Choice, Dimension, Direction, Int, Real, Study, Trial, Tuned
 
 __all__ = ["Pruned", "TrialHandle", "tune"]
 
@@ -42,7 +42,7 @@ class TrialHandle:
         """Its run in the lineage: give it to what records artifacts."""
         self.number = trial.number
         self.params = trial.params
-        self.reports: dict[str, float] = {}
+        self.reports: dict[int, Real] = {}
         self._asked = asked
 
     def report(self, value: float, *, step: int) -> None:
@@ -50,7 +50,7 @@ class TrialHandle:
         if not math.isfinite(value):
             raise InvalidInput(f"trial {self.number}, step {step}: {value} cannot be compared")
         self._asked.report(value, step)
-        self.reports[str(step)] = float(value)
+        self.reports[step] = float(value)
         if self._asked.should_prune():
             raise Pruned
 
@@ -100,6 +100,8 @@ def tune(
     """
     if trials < 1:
         raise InvalidInput(f"trials={trials}: a study has at least one trial")
+    if not space:
+        raise InvalidInput("a search space has at least one parameter")
     for what, value, known in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
         if value not in known:
             raise InvalidInput(f"there is no {what} {value!r}", known=nearest(value, known))
@@ -111,7 +113,7 @@ def tune(
     study = client.tuning.create(
         name,
         space=dict(space),
-        direction=direction,
+        directions=[direction],
         sampler=sampler,
         pruner=pruner,
         seed=seed,
@@ -168,7 +170,7 @@ class _Search:
                     params=trial.params,
                     distributions=self._space,
                     value=trial.value if kind == states.COMPLETE else None,
-                    intermediate_values={int(step): value for step, value in trial.reports.items()},
+                    intermediate_values={step: float(value) for step, value in trial.reports.items()},
                 )
             )
         return len(recorded)
@@ -196,7 +198,12 @@ class _Search:
             error, state, told = f"{type(raised).__name__}: {raised}", "failed", states.FAIL
         self._memory.tell(asked, value if told == states.COMPLETE else None, state=told)
         return msgspec.structs.replace(
-            trial, state=state, value=value, finished_at=now(), reports=handle.reports, error=error[:2000]
+            trial,
+            state=state,
+            values=[] if value is None else [value],
+            finished_at=now(),
+            reports=handle.reports,
+            error=error[:2000],
         )
 
     def _flush(self, *more: Trial) -> None:

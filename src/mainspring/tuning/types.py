@@ -1,4 +1,4 @@
-"""What the tuning speaks of: search spaces, studies, trials."""
+"""What the tuning speaks of: search spaces, studies, trials. As wide as Optuna's own model, so that nothing is lost."""
 
 from __future__ import annotations
 
@@ -7,11 +7,31 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Choice", "Dimension", "Direction", "Float", "Int", "Study", "StudyState", "Trial", "TrialState", "Tuned"]
+__all__ = [
+    "Changes",
+    "Choice",
+    "Dimension",
+    "Direction",
+    "Float",
+    "Int",
+    "NewTrial",
+    "Real",
+    "Study",
+    "StudyState",
+    "Trial",
+    "TrialChange",
+    "TrialState",
+    "Tuned",
+    "number",
+    "real",
+]
 
 Direction = Literal["minimize", "maximize"]
 StudyState = Literal["running", "finished"]
-TrialState = Literal["running", "finished", "pruned", "failed"]
+TrialState = Literal["waiting", "running", "finished", "pruned", "failed"]
+
+Real = float | Literal["Infinity", "-Infinity", "NaN"]
+"""A float, where one that is not finite is spelled out: JSON has no other way to carry it."""
 
 
 class Float(msgspec.Struct, frozen=True, tag="float"):
@@ -33,9 +53,9 @@ class Int(msgspec.Struct, frozen=True, tag="int"):
 
 
 class Choice(msgspec.Struct, frozen=True, tag="choice"):
-    """One of a few values."""
+    """One of a few values: texts, numbers, truths or None; other JSON where a program wants it."""
 
-    values: tuple[str | int | float | bool | None, ...]
+    values: tuple[Any, ...]
 
 
 Dimension = Float | Int | Choice
@@ -46,20 +66,40 @@ class Study(msgspec.Struct, frozen=True):
     """A search for the best parameters. It is a run of the lineage with the same id."""
 
     id: str
+    number: int
+    """1, 2, 3, ... over all workspaces, never given twice: what Optuna knows it by."""
     workspace: str
     name: str
+    unique_name: str
+    """The name under which no other study of the workspace is: `name`, with its number behind it where that was taken.
+    It is the study name that Optuna programs see."""
     key: str
     """Unique within the workspace when not empty: who makes a study with the same key goes on with this one."""
-    direction: Direction
+    directions: list[Direction]
+    """One for each objective."""
     space: dict[str, Dimension]
+    """What is searched, where it is known beforehand; empty where the objective defines it as it runs."""
     sampler: str
     pruner: str
     seed: int
     parent_id: str
     """The run that it is a part of."""
     state: StudyState
+    user_attrs: dict[str, Any]
+    system_attrs: dict[str, Any]
+    """What Optuna and `tune` keep for themselves."""
     created_at: datetime
     created_by: str
+
+    @property
+    def direction(self) -> Direction:
+        """Of the first objective."""
+        return self.directions[0]
+
+    @property
+    def metric_names(self) -> list[str]:
+        """What the objectives are called, where somebody said so."""
+        return list(self.system_attrs.get("study:metric_names") or [])
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -68,14 +108,87 @@ class Trial(msgspec.Struct, frozen=True):
     id: str
     study_id: str
     number: int
+    """0, 1, 2, ... within its study, without a gap."""
     state: TrialState
     params: dict[str, Any]
-    started_at: datetime
-    value: float | None = None
+    started_at: datetime | None = None
+    """None while it waits for somebody to try it."""
+    values: list[Real] = []
+    """One for each objective; empty without any."""
     finished_at: datetime | None = None
-    reports: dict[str, float] = {}
+    reports: dict[int, Real] = {}
     """Values on the way, by step; what pruning looks at."""
     error: str = ""
+    distributions: dict[str, Dimension] = {}
+    """What each of its parameters was drawn from; one that is not here was drawn from the study's space."""
+    user_attrs: dict[str, Any] = {}
+    system_attrs: dict[str, Any] = {}
+    worker: str = ""
+    """Who tries it: `host:process`, where that is known."""
+    heartbeat_at: datetime | None = None
+    """When its worker last said that it lives; None where it never does."""
+    revision: int = 0
+    """Which change of its study was the last one of it."""
+
+    @property
+    def value(self) -> float | None:
+        """The first of its values."""
+        return number(self.values[0]) if self.values else None
+
+    @property
+    def constraints(self) -> list[float] | None:
+        """How far each constraint is broken: it holds where this is not above 0. None where there are none."""
+        found = self.system_attrs.get("constraints")
+        return None if found is None else [number(each) for each in found]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, and never changes again."""
+        return self.state not in ("waiting", "running")
+
+
+class NewTrial(msgspec.Struct, frozen=True):
+    """What a trial is when it begins, where that is more than nothing: waits, was given parameters, is over already."""
+
+    state: TrialState = "running"
+    params: dict[str, Any] = {}
+    distributions: dict[str, Dimension] = {}
+    values: list[Real] = []
+    reports: dict[int, Real] = {}
+    user_attrs: dict[str, Any] = {}
+    system_attrs: dict[str, Any] = {}
+    started_at: datetime | None = None
+    """Now, unless it waits."""
+    finished_at: datetime | None = None
+    worker: str = ""
+    heartbeat: bool = False
+    """Whether its worker will say that it lives."""
+
+
+class TrialChange(msgspec.Struct, frozen=True):
+    """What is new of a trial; everything else of it stays as it is."""
+
+    number: int
+    state: TrialState | None = None
+    """How it ended, or `running` for a waiting one that is taken up."""
+    values: list[Real] | None = None
+    params: dict[str, Any] = {}
+    distributions: dict[str, Dimension] = {}
+    reports: dict[int, Real] = {}
+    user_attrs: dict[str, Any] = {}
+    system_attrs: dict[str, Any] = {}
+    error: str = ""
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What is new of a study since a revision of it."""
+
+    revision: int
+    """To ask with next time."""
+    trials: list[Trial]
+    """Those that changed, by number, as they are now."""
+    study: Study | None = None
+    """The study, where itself changed."""
 
 
 class Tuned(msgspec.Struct, frozen=True):
@@ -94,3 +207,28 @@ class Tuned(msgspec.Struct, frozen=True):
     def value(self) -> float:
         """The best value."""
         return float(self.best.value or 0.0)
+
+
+_SPELLED = {float("inf"): "Infinity", -float("inf"): "-Infinity"}
+
+
+def real(value: float) -> Real:
+    """A float as it is carried and kept.
+
+    Example:
+        >>> real(1.5), real(float("-inf")), real(float("nan"))
+        (1.5, '-Infinity', 'NaN')
+    """
+    if value - value == 0:  # the quickest question whether it is finite
+        return float(value)
+    return _SPELLED.get(float(value), "NaN")  # type: ignore[return-value]  # the texts of `_SPELLED` are those of `Real`
+
+
+def number(value: Real) -> float:
+    """A float as Python has it.
+
+    Example:
+        >>> number("-Infinity"), number(2)
+        (-inf, 2.0)
+    """
+    return float(value)

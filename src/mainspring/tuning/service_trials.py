@@ -1,0 +1,216 @@
+"""The operations on trials: beginning, changing, ending them, and hearing what is new of them.
+
+A trial that is running is written without waiting for the disk: every process sees it at once, and a power cut may take
+it back together with the worker that ran it. How a trial ended is on the disk when the call returns, and so are trials
+that wait for somebody to try them.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.kernel.ids import new_id
+from mainspring.kernel.operations import operation
+from mainspring.lineage.graph import finish_run, put_runs
+from mainspring.store.service import RoomService
+from mainspring.store.transaction import Transaction
+from mainspring.tuning.service_checks import check_change, check_new, check_recorded
+from mainspring.tuning.service_rows import Place, changed, fetch_trials, lineage_run, put_trials
+from mainspring.tuning.service_studies import advance, place_of, study_of
+from mainspring.tuning.types import Changes, NewTrial, Trial, TrialChange
+
+__all__ = ["TrialOperations"]
+
+_MOST_TRIALS = 100_000
+_MOST_AT_ONCE = 10_000
+_LONGEST_SILENCE = timedelta(days=3650).total_seconds()
+
+
+class TrialOperations(RoomService):
+    """What is done with trials."""
+
+    @operation(permission="tuning:write", writes=True, resource="study_id")
+    def begin(self, study_id: str, *, trial: NewTrial | None = None) -> Trial:
+        """Make the next trial of a study: running, unless `trial` says that it waits or is over already.
+
+        Its number is the next one, also when many processes ask at once.
+        """
+        new = trial or NewTrial()
+        with self.store.bookkeeping(durable=trial is not None and trial.state != "running") as tx:
+            study = place_of(tx, study_id)
+            check_new(study.directions, new)
+            number, revision = tx.rows(
+                "UPDATE study_progress SET trials = trials + 1, revision = revision + 1"
+                " WHERE study_id = ? RETURNING trials - 1, revision",
+                (study.id,),
+            )[0]
+            over = new.state not in ("waiting", "running")
+            made = Trial(
+                id=new_id(),
+                study_id=study.id,
+                number=number,
+                state=new.state,
+                params=new.params,
+                started_at=new.started_at or (None if new.state == "waiting" else tx.now),
+                values=new.values,
+                finished_at=(new.finished_at or tx.now) if over else None,
+                reports=new.reports,
+                distributions=new.distributions,
+                user_attrs=new.user_attrs,
+                system_attrs=new.system_attrs,
+                worker=new.worker,
+                heartbeat_at=tx.now if new.heartbeat and new.state == "running" else None,
+                revision=revision,
+            )
+            put_trials(tx, study, [made])
+            if new.state != "waiting":
+                put_runs(tx, [lineage_run(study, made, by=caller().principal)])
+        return made
+
+    @operation(permission="tuning:write", writes=True, resource="study_id")
+    def claim(self, study_id: str, *, number: int, worker: str = "", heartbeat: bool = False) -> Trial | None:
+        """Take up a trial that waits. Of all who try, one gets the trial and the others None."""
+        with self.store.bookkeeping(durable=False) as tx:
+            study = place_of(tx, study_id)
+            found = _the_trial(tx, study, number)
+            if found.state != "waiting":
+                return None
+            taken = msgspec.structs.replace(
+                found,
+                state="running",
+                started_at=tx.now,
+                worker=worker,
+                heartbeat_at=tx.now if heartbeat else None,
+                revision=advance(tx, study.id),
+            )
+            put_trials(tx, study, [taken])
+            put_runs(tx, [lineage_run(study, taken, by=caller().principal)])
+        return taken
+
+    @operation(permission="tuning:write", writes=True, resource="study_id")
+    def change(self, study_id: str, *, changes: list[TrialChange]) -> int:
+        """Say what is new of trials, all or nothing; the number of this change.
+
+        A change with a state of `finished`, `pruned` or `failed` ends its trial, and is on the disk when this returns.
+
+        Raises:
+            Conflict: One of them is over already; `details["ended"]` is its number.
+            NotFound: There is no such trial.
+        """
+        if len(changes) > _MOST_AT_ONCE:
+            raise InvalidInput(f"{len(changes)} changes at once; at most {_MOST_AT_ONCE}")
+        ends = any(each.state not in (None, "running") for each in changes)
+        with self.store.bookkeeping(durable=ends) as tx:
+            study = place_of(tx, study_id)
+            revision = advance(tx, study.id)
+            for each in changes:
+                check_change(study.directions, each)
+                found = _the_trial(tx, study, each.number)
+                if found.ended:
+                    raise Conflict(
+                        f"trial {each.number} is over: {found.state}",
+                        hint="an ended trial never changes",
+                        details={"ended": each.number},
+                    )
+                now = msgspec.structs.replace(changed(found, each, tx.now), revision=revision)
+                put_trials(tx, study, [now])
+                if now.state not in (found.state, "waiting"):
+                    put_runs(tx, [lineage_run(study, now, by=caller().principal)])
+        return revision
+
+    @operation(permission="tuning:write", writes=True, resource="study_id")
+    def beat(self, study_id: str, *, numbers: list[int]) -> None:
+        """Say that the workers of these running trials live. Trials that are over are passed over."""
+        with self.store.bookkeeping(durable=False) as tx:
+            study = place_of(tx, study_id)
+            tx.many(
+                "UPDATE study_trial SET heartbeat_at = ? WHERE study = ? AND number = ? AND state = 'running'",
+                [(tx.now_micros, study.number, each) for each in numbers[:_MOST_AT_ONCE]],
+            )
+
+    @operation(permission="tuning:read", resource="study_id")
+    def silent(self, study_id: str, *, seconds: float) -> list[Trial]:
+        """Running trials whose workers said that they live, and not for so many seconds."""
+        if not 0 <= seconds <= _LONGEST_SILENCE:
+            raise InvalidInput(f"seconds={seconds}: a silence is between 0 and {_LONGEST_SILENCE:.0f} seconds")
+        with self.store.read() as tx:
+            study = place_of(tx, study_id)
+            before = tx.now_micros - int(seconds * 1_000_000)
+            return fetch_trials(tx, study, "state = 'running' AND heartbeat_at < ? ORDER BY number", (before,))
+
+    @operation(permission="tuning:read", resource="study_id")
+    def changes(self, study_id: str, *, since: int = -1, limit: int = _MOST_TRIALS) -> Changes:
+        """What is new of a study since a revision: nothing is asked or sent twice. -1 for everything."""
+        with self.store.read() as tx:
+            study = place_of(tx, study_id)
+            revision, own = tx.rows(
+                "SELECT revision, study_revision FROM study_progress WHERE study_id = ?", (study.id,)
+            )[0]
+            if revision == since:
+                return Changes(revision, [])
+            limit = max(1, min(limit, _MOST_TRIALS))
+            found = fetch_trials(tx, study, "revision > ? ORDER BY revision, number LIMIT ?", (since, limit + 1))
+            if len(found) > limit:
+                # Trials of one revision are asked for together: the page ends where a revision does.
+                last = found[-1].revision
+                found = [each for each in found if each.revision < last] or fetch_trials(
+                    tx, study, "revision = ? ORDER BY number", (last,)
+                )
+                revision = found[-1].revision
+            return Changes(revision, found, study_of(tx, study.id) if own > since else None)
+
+    @operation(permission="tuning:read", resource="study_id")
+    def trials(self, study_id: str, *, limit: int = 10_000, after: int = -1) -> list[Trial]:
+        """The trials of a study in the order of their numbers; `after` is a number, for the next page."""
+        with self.store.read() as tx:
+            study = place_of(tx, study_id)
+            return fetch_trials(
+                tx, study, "number > ? ORDER BY number LIMIT ?", (after, max(0, min(limit, _MOST_TRIALS)))
+            )
+
+    @operation(permission="tuning:write", writes=True, resource="study_id")
+    def record(self, study_id: str, *, trials: list[Trial]) -> None:
+        """Record trials that were made elsewhere as they are now, all or none. Their numbers leave no gap."""
+        with self.store.write() as tx:
+            whole = study_of(tx, study_id)
+            study = place_of(tx, whole.id)
+            for trial in trials:
+                check_recorded(study.id, study.directions, whole.space, trial)
+            made = int(tx.value("SELECT trials FROM study_progress WHERE study_id = ?", (study.id,)))
+            new = sorted({each.number for each in trials if each.number >= made})
+            if new != list(range(made, made + len(new))) or any(each.number < 0 for each in trials):
+                raise InvalidInput(f"the next trial of study {study.name} has the number {made}, not {new[:3]}")
+            ids = {
+                each.number: each.id
+                for each in fetch_trials(tx, study, "number >= ?", (min((t.number for t in trials), default=made),))
+            }
+            if taken := [each.number for each in trials if ids.get(each.number, each.id) != each.id]:
+                raise Conflict(f"study {study.name} has another trial with the number {taken[0]}")
+            revision = advance(tx, study.id, trials=len(new))
+            trials = [msgspec.structs.replace(each, revision=revision) for each in trials]
+            put_trials(tx, study, trials)
+            put_runs(tx, [lineage_run(study, each, by=caller().principal) for each in trials if each.started_at])
+            tx.note(f"run/{study.id}", trials=len(trials))
+
+    @operation(permission="tuning:write", writes=True, resource="study_id")
+    def discard(self, study_id: str, *, trial_id: str) -> None:
+        """Take the last trial, which lost its process, out of its study; its number is tried again."""
+        with self.store.write() as tx:
+            study = place_of(tx, study_id)
+            last = fetch_trials(tx, study, "1 = 1 ORDER BY number DESC LIMIT 1")
+            if not last or last[0].id != trial_id or last[0].state != "running":
+                raise Conflict(f"trial {trial_id[:100]} is not the last one of study {study.name}, and running")
+            tx.execute("DELETE FROM study_trial WHERE study = ? AND number = ?", (study.number, last[0].number))
+            advance(tx, study.id, trials=-1)
+            finish_run(tx, trial_id, status="crashed")
+
+
+def _the_trial(tx: Transaction, study: Place, number: int) -> Trial:
+    found = fetch_trials(tx, study, "number = ?", (number,))
+    if not found:
+        raise NotFound(f"study {study.name} has no trial {number}")
+    return found[0]
