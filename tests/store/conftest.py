@@ -9,7 +9,8 @@ import pytest
 from mainspring.kernel.hooks import ROOMS
 from mainspring.store.blobs import Blobs
 from mainspring.store.buckets import LocalBucket
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 from mainspring.store.migrations import migrate
 
 

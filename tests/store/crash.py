@@ -17,7 +17,8 @@ from pathlib import Path
 
 from mainspring.store.blobs import CHUNKED_FROM, Blobs
 from mainspring.store.buckets import LocalBucket
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 from mainspring.store.sqlite import SqliteConnection
 
 LOOSE = b"alone" * 1000

@@ -27,7 +27,8 @@ from pathlib import Path
 
 import apsw
 
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 from mainspring.store.ledger import Ledger
 
 ADD = "INSERT INTO pair (id, half) VALUES (?, ?)"

@@ -18,7 +18,8 @@ from mainspring.store.blob_tables import CHUNKED, LOOSE, PACKED, loose_object, r
 from mainspring.store.blobs import CHUNKED_FROM, Blobs
 from mainspring.store.buckets import LocalBucket
 from mainspring.store.chunks import list_object
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 from mainspring.store.migrations import migrate
 from mainspring.store.packs import pack_object
 
@@ -71,7 +72,8 @@ from pathlib import Path
 from mainspring.store.blobs import Blobs
 from mainspring.store.buckets import LocalBucket
 from mainspring.store.chunks import list_object
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 folder = Path(sys.argv[1])
 blobs = Blobs(LocalBucket(folder / "bucket"), Database(SqliteEngine(folder)))
 print("ready", flush=True)

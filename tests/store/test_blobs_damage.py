@@ -17,7 +17,8 @@ from mainspring.kernel.hashing import digest_bytes
 from mainspring.kernel.hooks import ROOMS
 from mainspring.store.blobs import CHUNKED_FROM, Blobs
 from mainspring.store.buckets import LocalBucket
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 from mainspring.store.migrations import migrate
 
 LARGE = random.Random(3).randbytes(CHUNKED_FROM + 400_000)

@@ -445,7 +445,8 @@ def test_what_may_no_longer_be_restored_is_given_up_first(client, store, later):
 
 def test_rooms_made_one_by_one_name_tables_of_their_own(tmp_path):
     """Every room's columns lie in tables that its own migrations make."""
-    from mainspring.store.database import Database, SqliteEngine
+    from mainspring.store.database import Database
+    from mainspring.store.engine import SqliteEngine
 
     for number, room in enumerate(ROOMS):
         if not room.blobs:

@@ -29,7 +29,8 @@ from mainspring.kernel.hooks import ROOMS
 from mainspring.lineage import graph
 from mainspring.lineage.tables import ARTIFACTS
 from mainspring.store.check import verify_store
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 from mainspring.store.ledger import Ledger
 from mainspring.store.migrations import migrate
 from mainspring.store.store import Store

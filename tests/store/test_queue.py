@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mainspring.kernel import clock
 from mainspring.kernel.errors import Conflict, InvalidInput, LostLease
 from mainspring.kernel.hooks import ROOMS
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 from mainspring.store.migrations import migrate
 from mainspring.store.queue import Queue, backoff
 
@@ -31,11 +32,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def queue(database: Database) -> Iterator[Queue]:
+def queue(database: Database) -> Queue:
     """A queue on it."""
-    made = Queue(database)
-    yield made
-    made.close()
+    return Queue(database)
 
 
 class Ticks:
@@ -312,5 +311,4 @@ def test_no_sequence_of_calls_loses_a_task_or_commits_it_twice(
     assert sorted(states) == sorted(ids)
     assert len(set(committed)) == len(committed)
     assert {task_id for task_id, state in states.items() if state == "done"} == set(committed)
-    queue.close()
     database.close()

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from mainspring.kernel.hooks import ROOMS
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 from mainspring.store.migrations import migrate
 from mainspring.store.queue import Queue
 
@@ -19,7 +20,8 @@ _WORKER = """
 import os, sys
 from pathlib import Path
 from mainspring.kernel.errors import LostLease
-from mainspring.store.database import Database, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import SqliteEngine
 from mainspring.store.queue import Queue
 
 folder, oracle = Path(sys.argv[1]), sys.argv[2]

@@ -36,7 +36,6 @@ TASK = "webhook"
 """The kind of queued task that delivers."""
 ATTEMPTS = 10
 """How often a delivery is tried: over about 20 minutes, for waiting doubles."""
-_LOOK_SECONDS = 0.04
 
 
 def emit(tx: Transaction, kind: str, *, subject: str, data: Mapping[str, Any]) -> Emitted:
@@ -59,6 +58,7 @@ def emit(tx: Transaction, kind: str, *, subject: str, data: Mapping[str, Any]) -
         by=caller().principal,
     )
     tx.insert(EVENTS, event)
+    tx.announce()
     for webhook in tx.fetch(WEBHOOKS, "WHERE workspace = ? AND status = 'active' ORDER BY id", (tx.workspace,)):
         if matches(kind, webhook.kinds):
             send_to(tx, webhook, event)
@@ -130,20 +130,16 @@ def wait_for_events(
 ) -> list[Emitted]:
     """The events behind a position; blocks until there are some, or `timeout` seconds went by.
 
-    A commit of this process wakes who waits at once; one of another process is seen within 40 ms.
+    Who waits is woken by the commit of what it waits for, in this process or in another.
     """
     deadline = monotonic() + timeout
+    commits = store.database.commits
     while True:
+        seen = commits.number
         with store.read() as tx:
             found = events_since(tx, position, kinds, limit=limit)
             newest = last_number(tx)
         if found or monotonic() >= deadline:
             return found
         position = max(position, newest)  # what is not of these kinds is not looked at again
-        committed = store.database.committed
-        while monotonic() < deadline:
-            with committed:
-                committed.wait(min(_LOOK_SECONDS, max(0.0, deadline - monotonic())))
-            with store.read() as tx:
-                if last_number(tx) > newest:
-                    break
+        commits.wait(seen, deadline - monotonic())

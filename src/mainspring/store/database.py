@@ -17,18 +17,19 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.errors import InternalError, MainspringError, StorageError, StoreBusy
+from mainspring.store.commits import Commits
+from mainspring.store.engine import Engine
 from mainspring.store.submissions import Submissions
 from mainspring.store.transaction import Connection, Seal, Transaction
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Database", "Engine", "SqliteEngine"]
+__all__ = ["Database"]
 
 R = TypeVar("R")
 Chain = Callable[[Transaction, list[Any]], None]
@@ -40,31 +41,6 @@ _BUSY_SECONDS = 60.0
 _IDLE_READERS = 8
 
 
-class Engine(Protocol):
-    """A kind of database: opens its connections and says who may write now."""
-
-    dialect: str
-
-    def connect(self, *, readonly: bool) -> Connection: ...
-    def begin_write(self, connection: Connection, *, patience: float, durable: bool = True) -> None:
-        """Begin the one transaction that may write; `StoreBusy` when another process has it for so many seconds.
-
-        Where it is not `durable`, its commit need not wait for the disk: a power cut may take it back, whole, and never
-        something older than it.
-        """
-        ...
-
-    def end_write(self) -> None:
-        """Let others write; nothing happens when nobody was kept from it."""
-        ...
-
-    def backup(self, connection: Connection, label: str) -> str:
-        """Copy what is committed, while `connection` is inside a write transaction; where the copy is."""
-        ...
-
-    def close(self) -> None: ...
-
-
 class _Group:
     """Callers that share one physical transaction."""
 
@@ -74,6 +50,7 @@ class _Group:
         self.members = 0
         self.whole = True
         """False while a member is between its statements: what is there then must not be committed."""
+        self.announced = False
         self.events: list[Any] = []
         self.done = threading.Event()
         self.error: MainspringError | None = None
@@ -100,8 +77,8 @@ class Database:
         self._readers: list[Connection] = []
         self._mine = threading.local()
         self._submissions = Submissions(self.write)
-        self.committed = threading.Condition()
-        """Notified after every commit of this process; waiters use it as a hint, never as the truth."""
+        self.commits = Commits(engine.listen)
+        """Wakes who waits for a commit; a hint, never the truth."""
         _databases.add(self)
 
     @property
@@ -184,6 +161,7 @@ class Database:
             raise InternalError("a store was closed inside one of its own transactions")
         self._submissions.close()
         self._closed = True
+        self.commits.close()
         with self._turn:
             if self._group is not None:
                 self._commit(self._group)
@@ -265,6 +243,7 @@ class Database:
             self._undo_member(writer, group, error, alone=alone)
             raise
         group.events += transaction.events
+        group.announced |= transaction.announced
         group.whole = True
 
     def _undo_member(self, writer: Connection, group: _Group, error: BaseException, *, alone: bool) -> None:
@@ -300,6 +279,8 @@ class Database:
             if writer is not None and group.whole and group.error is None:
                 if group.events and self._chain is not None:
                     self._chain(Transaction(writer, writes=True), group.events)
+                if group.announced:
+                    self._engine.announce(writer)
                 writer.commit()
                 kept = True
         except MainspringError as error:
@@ -314,8 +295,9 @@ class Database:
             finally:
                 self._dismiss(group)
         if kept:
-            with self.committed:
-                self.committed.notify_all()
+            self.commits.tell()
+            if group.announced:
+                self._engine.announced()
 
     def _dismiss(self, group: _Group) -> None:
         self._group = None
@@ -358,50 +340,3 @@ _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 _inherited: list[Database] = []
 # A child must not close what it inherited: SQLite would tidy up files under its parent. Holding it for ever is the way.
 os.register_at_fork(after_in_child=lambda: _inherited.extend(_databases))
-
-
-class SqliteEngine:
-    """SQLite in a folder: `mainspring.db`, its write-ahead log, `write.lock` and `backups/`."""
-
-    dialect = "sqlite"
-
-    def __init__(self, folder: Path) -> None:
-        from mainspring.store.sqlite import WriteLock
-
-        self._folder = folder
-        self._lock = WriteLock(folder / "write.lock")
-
-    @property
-    def path(self) -> Path:
-        """The database file."""
-        return self._folder / "mainspring.db"
-
-    def connect(self, *, readonly: bool) -> Connection:
-        from mainspring.store.sqlite import SqliteConnection
-
-        return SqliteConnection(self.path, readonly=readonly)
-
-    def begin_write(self, connection: Connection, *, patience: float, durable: bool = True) -> None:
-        self._lock.acquire(timeout=patience)
-        connection.wait_for_disk(durable)
-        connection.begin(write=True)
-
-    def end_write(self) -> None:
-        self._lock.release()
-
-    def backup(self, connection: Connection, label: str) -> str:
-        from mainspring.store.sqlite import SqliteConnection
-
-        del (
-            connection
-        )  # the writer is inside a transaction; what is committed is copied through a connection of its own
-        target = self._folder / "backups" / f"{label}.db"
-        source = SqliteConnection(self.path, readonly=True)
-        try:
-            source.backup_to(target)
-        finally:
-            source.close()
-        return str(target)
-
-    def close(self) -> None:
-        self._lock.close()

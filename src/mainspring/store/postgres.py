@@ -25,6 +25,7 @@ from mainspring.kernel.errors import (
     Unavailable,
 )
 from mainspring.store.transaction import Connection
+from mainspring.store.wakeups import Ear
 
 try:
     import psycopg
@@ -35,6 +36,7 @@ except ImportError as missing:  # pragma: no cover -- shown by an environment wi
 __all__ = ["PostgresConnection", "PostgresEngine", "to_postgres"]
 
 _WRITE_LOCK = 0x6D61696E  # "main": the advisory lock that makes writers serial
+_CHANNEL = "mainspring"
 _NO_WAIT = "SET LOCAL synchronous_commit = off; "
 _BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _DEFAULTS: dict[str, Any] = {

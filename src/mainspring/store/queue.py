@@ -9,9 +9,8 @@ its own monotonic clock, and calls a worker lost when the counter stood still fo
 is compared, on one machine or between two, so setting a clock back or forth neither loses a lease nor keeps one for
 ever. A killed process of the same machine is seen at once (`queue_presence.py`).
 
-**Waking up.** Commits of this process wake its waiting workers through a condition; commits of other processes are seen
-by SQLite's `data_version`, a read of shared memory that costs 3 µs, asked 25 times a second. On PostgreSQL the queue is
-asked for ready work instead.
+**Waking up.** Whoever adds a task wakes the waiting workers of all processes when it is committed (`commits.py`), so
+that nobody asks again and again, and a task is begun within a millisecond.
 
 Written by hand: task queue libraries bring a broker or a database of their own, and none commits with the caller.
 """
@@ -34,15 +33,12 @@ from mainspring.store.database import Database
 from mainspring.store.queue_entry import enqueue, find_task
 from mainspring.store.queue_presence import birth, host, is_gone
 from mainspring.store.queue_tables import TASKS, WORKERS, Task, WorkerRow
-from mainspring.store.transaction import Connection, Transaction
+from mainspring.store.transaction import Transaction
 
 __all__ = ["Queue", "backoff"]
 
 LEASE_SECONDS = 10.0
 """How long a worker's heartbeat may stand still before its tasks are given to others."""
-
-_POLL_SECONDS = 0.04
-_ASK_SECONDS = 0.2
 
 
 def backoff(attempt: int, *, base: float = 1.0, cap: float = 300.0) -> float:
@@ -60,7 +56,6 @@ class Queue:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._watcher: Connection | None = None
         self._beats: dict[str, tuple[int, float]] = {}
         self._reaping = threading.Lock()
 
@@ -76,9 +71,7 @@ class Queue:
         max_attempts: int = 3,
     ) -> str:
         """Add a task inside the caller's transaction; its id. A `key` that is taken gives the id of that task."""
-        return enqueue(
-            tx, kind, payload, key=key, priority=priority, not_before=not_before, max_attempts=max_attempts
-        )
+        return enqueue(tx, kind, payload, key=key, priority=priority, not_before=not_before, max_attempts=max_attempts)
 
     def join(self, kinds: Sequence[str] = (), *, lease: float = LEASE_SECONDS, name: str = "") -> str:
         """Make this process known as a worker; the id to claim with. It must `heartbeat` every third of its lease."""
@@ -104,6 +97,7 @@ class Queue:
         """End a worker: what it still holds goes back to the queue, without counting as an attempt. How many tasks."""
         with self._database.write() as tx:
             tx.execute("DELETE FROM queue_workers WHERE id = ?", (worker,))
+            tx.announce()
             return tx.execute(
                 "UPDATE queue_tasks SET state = 'ready', worker = '', max_attempts = max_attempts + 1, changed_at = ?"
                 " WHERE worker = ? AND state = 'running'",
@@ -199,10 +193,12 @@ class Queue:
         due = tx.now + timedelta(seconds=wait)
         state = ("waiting" if wait else "ready") if again else "dead"
         self._finish(tx, task, "state = ?, not_before = ?, error = ?", (state, to_micros(due), _json(error)))
+        tx.announce()
         return again
 
     def cancel(self, tx: Transaction, task_id: str) -> bool:
         """Cancel a task that has not ended; whether there was one. Who runs it learns from its next heartbeat."""
+        tx.announce()
         return bool(
             tx.execute(
                 "UPDATE queue_tasks SET state = 'cancelled', worker = '', changed_at = ?"
@@ -213,6 +209,7 @@ class Queue:
 
     def revive(self, tx: Transaction, task_id: str, *, attempts: int = 3) -> None:
         """Make a dead or cancelled task ready again, with more attempts."""
+        tx.announce()
         changed = tx.execute(
             "UPDATE queue_tasks SET state = 'ready', worker = '', max_attempts = attempt + ?, changed_at = ?,"
             " not_before = 0 WHERE id = ? AND state IN ('dead', 'cancelled')",
@@ -244,18 +241,15 @@ class Queue:
     def wait(self, kinds: Sequence[str], *, timeout: float) -> bool:
         """Block until a task of these kinds may be claimed, or `timeout` seconds went by; whether there is one."""
         deadline = monotonic() + timeout
-        version: object = None
+        commits = self._database.commits
         while True:
-            wake = min(deadline, monotonic() + self._until_due(kinds))
-            committed = self._database.committed
-            with committed:
-                while (current := self._version()) == version and (left := wake - monotonic()) > 0:
-                    committed.wait(min(_POLL_SECONDS, left))
-                version = current
+            seen = commits.number
             if self.pending(kinds):
                 return True
-            if monotonic() >= deadline:
+            left = deadline - monotonic()
+            if left <= 0:
                 return False
+            commits.wait(seen, min(left, self._until_due(kinds)))
 
     def pending(self, kinds: Sequence[str]) -> bool:
         """Whether a task of these kinds could be claimed now."""
@@ -300,13 +294,6 @@ class Queue:
                 (now_micros() - older_than // timedelta(microseconds=1),),
             )
 
-    def close(self) -> None:
-        """Close what `wait` watches with."""
-        with self._database.committed:
-            if self._watcher is not None:
-                self._watcher.close()
-            self._watcher = None
-
     def _finish(self, tx: Transaction, task: Task, change: str, values: Sequence[Any]) -> None:
         changed = tx.execute(
             f"UPDATE queue_tasks SET {change}, worker = '', changed_at = ?"  # noqa: S608 -- `change` is a constant of this file
@@ -326,6 +313,7 @@ class Queue:
             # A heartbeat that arrived since the reading shows that the worker lives.
             if not tx.execute("DELETE FROM queue_workers WHERE id = ? AND beats = ?", (worker.id, worker.beats)):
                 return []
+            tx.announce()
             rows = tx.rows(
                 "UPDATE queue_tasks SET state = CASE WHEN attempt < max_attempts THEN 'ready' ELSE 'dead' END,"  # noqa: S608 -- column names
                 " worker = '', error = ?, changed_at = ? WHERE worker = ? AND state = 'running'"
@@ -333,14 +321,6 @@ class Queue:
                 (error, tx.now_micros, worker.id),
             )
         return [TASKS.from_row(row) for row in rows]
-
-    def _version(self) -> object:
-        """A value that changes when any connection has committed. Called under the lock of `committed`."""
-        if self._database.dialect != "sqlite":
-            return int(monotonic() / _ASK_SECONDS)
-        if self._watcher is None:
-            self._watcher = self._database._engine.connect(readonly=True)  # noqa: SLF001 -- a connection that stays out of transactions
-        return self._watcher.rows("PRAGMA data_version")[0][0]
 
     def _until_due(self, kinds: Sequence[str]) -> float:
         with self._database.read() as tx:

@@ -52,6 +52,7 @@ def enqueue(
         changed_at=tx.now,
     )
     tx.insert(TASKS, task)
+    tx.announce()
     return task.id
 
 

@@ -20,7 +20,8 @@ from mainspring.kernel.errors import InternalError, InvalidInput, NotFound, Read
 from mainspring.kernel.settings import Settings, find_store, read_settings
 from mainspring.store.blobs import Blobs
 from mainspring.store.buckets import open_bucket
-from mainspring.store.database import Database, Engine, SqliteEngine
+from mainspring.store.database import Database
+from mainspring.store.engine import Engine, SqliteEngine
 from mainspring.store.ledger import Ledger
 from mainspring.store.migrations import migrate
 from mainspring.store.queue import Queue
@@ -125,7 +126,6 @@ class Store:
         try:
             self.ledger.anchor()
         finally:
-            self.queue.close()
             self.database.close()
 
     def __enter__(self) -> Self:
