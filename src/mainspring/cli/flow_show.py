@@ -1,0 +1,107 @@
+"""`mainspring flow list`, `show`, `logs`: what flows did and do."""
+
+from __future__ import annotations
+
+import click
+
+from mainspring.cli.output import (
+    ago,
+    echo_json,
+    json_option,
+    seconds_text,
+    show_fields,
+    show_table,
+    store_options,
+    use_client,
+)
+from mainspring.kernel.clock import now
+from mainspring.pipelines.types import FlowRun, StepRecord
+
+__all__ = ["list_flows", "logs", "show"]
+
+
+@click.command("list")
+@click.option("--flow", "name", default="", help="Only runs of this flow.")
+@click.option("--state", default="", help="Only queued, running, finished, failed, cancelled or crashed ones.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@json_option
+@store_options
+def list_flows(name: str, state: str, limit: int, store: str, url: str, *, as_json: bool) -> None:
+    """Runs of flows, newest first.
+
+    \b
+    mainspring flow list --state failed
+    """
+    with use_client(store, url) as client:
+        found = client.pipelines.runs(flow=name, state=state, limit=limit)
+    if as_json:
+        echo_json(found)
+        return
+    rows = [(each.id, each.flow, each.state, each.attempt, ago(each.created_at), _lasted(each)) for each in found]
+    show_table(
+        ("run", "flow", "state", "attempt", "started", "took"),
+        rows,
+        empty="no flow has run: mainspring flow start MODULE:FLOW",
+    )
+
+
+@click.command()
+@click.argument("run_id")
+@json_option
+@store_options
+def show(run_id: str, store: str, url: str, *, as_json: bool) -> None:
+    """One run of a flow with its steps.
+
+    \b
+    mainspring flow show 01970b2e-...
+    """
+    with use_client(store, url) as client:
+        found, steps = client.pipelines.get(run_id), client.pipelines.steps(run_id)
+    if as_json:
+        echo_json({"run": found, "steps": steps})
+        return
+    show_fields(
+        [
+            ("run", found.id),
+            ("flow", found.flow),
+            ("state", found.state),
+            ("attempt", found.attempt),
+            ("started", found.started_at),
+            ("took", _lasted(found)),
+            ("by", found.created_by),
+            ("error", (found.error or {}).get("message")),
+        ]
+    )
+    click.echo("")
+    rows = [
+        (each.id, each.path, _called(each), each.state, _lasted(each), (each.error or {}).get("message"))
+        for each in steps
+    ]
+    show_table(("step", "place", "call", "state", "took", "error"), rows, empty="no step has begun")
+
+
+@click.command()
+@click.argument("run_id")
+@store_options
+def logs(run_id: str, store: str, url: str) -> None:
+    """What the body of a flow, or a step, printed.
+
+    \b
+    mainspring flow logs 01970b2e-...
+    """
+    with use_client(store, url) as client:
+        client.lineage.run(run_id)
+        click.echo(client.pipelines.logs(run_id), nl=False)
+
+
+def _called(step: StepRecord) -> str:
+    arguments = ", ".join(
+        f"{name}={text if len(text) <= 30 else text[:27] + '...'}" for name, text in step.arguments.items()
+    )
+    return f"{step.name}({arguments})"
+
+
+def _lasted(each: FlowRun | StepRecord) -> str:
+    return (
+        "" if each.started_at is None else seconds_text(((each.finished_at or now()) - each.started_at).total_seconds())
+    )
