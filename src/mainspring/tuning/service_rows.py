@@ -79,7 +79,10 @@ def changed(trial: Trial, change: TrialChange, now: datetime) -> Trial:
         news["error"] = change.error[:2000]
     if change.state is not None and change.state != trial.state:
         news["state"] = change.state
-        news["started_at" if change.state == "running" else "finished_at"] = now
+        if change.state == "running":
+            news["started_at"] = now
+        else:
+            news["finished_at"], news["heartbeat_at"] = now, None
     return msgspec.structs.replace(trial, **news)
 
 

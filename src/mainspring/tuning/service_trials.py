@@ -21,7 +21,7 @@ from mainspring.store.transaction import Transaction
 from mainspring.tuning.service_checks import check_change, check_new, check_recorded
 from mainspring.tuning.service_rows import Place, changed, fetch_trials, lineage_run, put_trials
 from mainspring.tuning.service_studies import advance, place_of, study_of
-from mainspring.tuning.types import Changes, NewTrial, Trial, TrialChange
+from mainspring.tuning.types import Changed, Changes, NewTrial, Trial, TrialChange
 
 __all__ = ["TrialOperations"]
 
@@ -92,8 +92,8 @@ class TrialOperations(RoomService):
         return taken
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
-    def change(self, study_id: str, *, changes: list[TrialChange]) -> int:
-        """Say what is new of trials, all or nothing; the number of this change.
+    def change(self, study_id: str, *, changes: list[TrialChange]) -> Changed:
+        """Say what is new of trials, all or nothing.
 
         A change with a state of `finished`, `pruned` or `failed` ends its trial, and is on the disk when this returns.
 
@@ -120,7 +120,7 @@ class TrialOperations(RoomService):
                 put_trials(tx, study, [now])
                 if now.state not in (found.state, "waiting"):
                     put_runs(tx, [lineage_run(study, now, by=caller().principal)])
-        return revision
+            return Changed(revision, tx.now)
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
     def beat(self, study_id: str, *, numbers: list[int]) -> None:
@@ -154,14 +154,15 @@ class TrialOperations(RoomService):
                 return Changes(revision, [])
             limit = max(1, min(limit, _MOST_TRIALS))
             found = fetch_trials(tx, study, "revision > ? ORDER BY revision, number LIMIT ?", (since, limit + 1))
-            if len(found) > limit:
+            more = len(found) > limit
+            if more:
                 # Trials of one revision are asked for together: the page ends where a revision does.
                 last = found[-1].revision
                 found = [each for each in found if each.revision < last] or fetch_trials(
                     tx, study, "revision = ? ORDER BY number", (last,)
                 )
                 revision = found[-1].revision
-            return Changes(revision, found, study_of(tx, study.id) if own > since else None)
+            return Changes(revision, found, study_of(tx, study.id) if own > since else None, more)
 
     @operation(permission="tuning:read", resource="study_id")
     def trials(self, study_id: str, *, limit: int = 10_000, after: int = -1) -> list[Trial]:

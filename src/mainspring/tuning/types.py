@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 __all__ = [
+    "Changed",
     "Changes",
     "Choice",
     "Dimension",
@@ -22,7 +23,9 @@ __all__ = [
     "TrialChange",
     "TrialState",
     "Tuned",
+    "marked",
     "number",
+    "plain",
     "real",
 ]
 
@@ -136,10 +139,16 @@ class Trial(msgspec.Struct, frozen=True):
         return number(self.values[0]) if self.values else None
 
     @property
-    def constraints(self) -> list[float] | None:
-        """How far each constraint is broken: it holds where this is not above 0. None where there are none."""
-        found = self.system_attrs.get("constraints")
-        return None if found is None else [number(each) for each in found]
+    def constraints(self) -> dict[str, float]:
+        """How far each constraint is broken, by its name or its place: one holds where this is not above 0."""
+        listed = self.system_attrs.get("constraints") or ()
+        found = {str(place): each for place, each in enumerate(listed)}
+        found |= {
+            key.removeprefix("constraints:"): each
+            for key, each in self.system_attrs.items()
+            if key.startswith("constraints:")
+        }
+        return {name: number(plain(each)) for name, each in found.items()}
 
     @property
     def ended(self) -> bool:
@@ -180,6 +189,15 @@ class TrialChange(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class Changed(msgspec.Struct, frozen=True):
+    """That trials were changed."""
+
+    revision: int
+    """The number of this change of their study."""
+    at: datetime
+    """When: what ended by it has ended then."""
+
+
 class Changes(msgspec.Struct, frozen=True):
     """What is new of a study since a revision of it."""
 
@@ -189,6 +207,8 @@ class Changes(msgspec.Struct, frozen=True):
     """Those that changed, by number, as they are now."""
     study: Study | None = None
     """The study, where itself changed."""
+    more: bool = False
+    """Whether there is more than the limit allowed: ask again."""
 
 
 class Tuned(msgspec.Struct, frozen=True):
@@ -232,3 +252,65 @@ def number(value: Real) -> float:
         (-inf, 2.0)
     """
     return float(value)
+
+
+_MARKS = ("$float", "$int", "$plain")
+_LARGEST = 2**63 - 1
+
+
+def marked(value: Any) -> Any:
+    """A value of JSON types as it is carried and kept: what JSON cannot say is marked, and nothing is lost.
+
+    Raises:
+        TypeError: It is not of JSON types.
+
+    Example:
+        >>> marked({"best": float("inf"), "tags": ("a", 1)})
+        {'best': {'$float': 'Infinity'}, 'tags': ['a', 1]}
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, float):
+        spelled = real(value)
+        return spelled if isinstance(spelled, float) else {"$float": spelled}
+    if isinstance(value, int):
+        return int(value) if -_LARGEST <= value <= _LARGEST else {"$int": str(value)}
+    if isinstance(value, list | tuple):
+        return [marked(each) for each in value]
+    if isinstance(value, dict):
+        made = {_key(key): marked(each) for key, each in value.items()}
+        return {"$plain": made} if len(made) == 1 and next(iter(made)) in _MARKS else made
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+
+
+def plain(value: Any) -> Any:
+    """What `marked` was given, tuples as lists.
+
+    Example:
+        >>> plain({"best": {"$float": "Infinity"}, "tags": ["a", 1]})
+        {'best': inf, 'tags': ['a', 1]}
+    """
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if isinstance(value, dict):
+        if len(value) == 1:
+            mark, inner = next(iter(value.items()))
+            if mark == "$float":
+                return float(inner)
+            if mark == "$int":
+                return int(inner)
+            if mark == "$plain":
+                return {key: plain(each) for key, each in inner.items()}
+        return {key: plain(each) for key, each in value.items()}
+    return value
+
+
+def _key(key: Any) -> str:
+    """A key as `json.dumps` writes it."""
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, int | float):
+        return repr(key)
+    raise TypeError(f"keys must be str, int, float, bool or None, not {type(key).__name__}")
