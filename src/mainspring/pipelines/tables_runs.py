@@ -34,7 +34,8 @@ CREATE TABLE flow_run (
   deployment TEXT NOT NULL,
   pool TEXT NOT NULL,
   priority BIGINT NOT NULL,
-  labels TEXT NOT NULL
+  labels TEXT NOT NULL,
+  position BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX flow_run_key ON flow_run (workspace, flow, key) WHERE key <> '';
 CREATE INDEX flow_run_by_flow ON flow_run (workspace, flow, id);

@@ -87,6 +87,8 @@ class FlowRun(msgspec.Struct, frozen=True):
     """Which workers may execute it; those without a pool when empty."""
     priority: int = 0
     labels: dict[str, str] = {}
+    position: int = 0
+    """The number of the newest event when it first began: it waits for events behind it."""
 
 
 class StepRecord(msgspec.Struct, frozen=True):
