@@ -10,6 +10,7 @@ __all__ = ["COMMANDS", "flow"]
 
 COMMANDS: dict[str, str] = {
     "cancel": "mainspring.cli.flow_control:cancel",
+    "export": "mainspring.cli.flow_export:export_flow",
     "list": "mainspring.cli.flow_show:list_flows",
     "logs": "mainspring.cli.flow_show:logs",
     "retry": "mainspring.cli.flow_control:retry",
