@@ -15,6 +15,7 @@ from mainspring.events.types import Delivery, Emitted, Webhook
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import NotFound
+from mainspring.kernel.hooks import ON_EVENT, load
 from mainspring.kernel.ids import new_id
 from mainspring.store.queue_entry import enqueue
 from mainspring.store.store import Store
@@ -62,6 +63,8 @@ def emit(tx: Transaction, kind: str, *, subject: str, data: Mapping[str, Any]) -
     for webhook in tx.fetch(WEBHOOKS, "WHERE workspace = ? AND status = 'active' ORDER BY id", (tx.workspace,)):
         if matches(kind, webhook.kinds):
             send_to(tx, webhook, event)
+    for address in ON_EVENT.values():
+        load(address)(tx, event)
     return event
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "FORGETTERS",
     "HANDLERS",
     "MODEL_FORMATS",
+    "ON_EVENT",
     "PAYLOADS",
     "PEER",
     "RECORD_GATES",
@@ -159,6 +160,9 @@ TICKERS: dict[str, str] = {
 }
 """What the scheduler looks at every `monitor_seconds`: `(client) -> None`, quick, safe in several schedulers."""
 
+
+ON_EVENT: dict[str, str] = {"waits": "mainspring.pipelines.waits_records:happened"}
+"""What is told of every event in the transaction in which it happens: `(tx, event) -> None`; what it raises undoes it."""
 
 PAYLOADS: dict[str, str] = {
     "cloudevents": "mainspring.events.cloudevents:prepare",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from mainspring.pipelines.service_control import ControlOperations
 from mainspring.pipelines.service_runs import RunOperations
 from mainspring.pipelines.service_schedules import ScheduleOperations
+from mainspring.pipelines.service_waits import WaitOperations
 
 __all__ = ["Pipelines"]
 
 
-class Pipelines(RunOperations, ControlOperations, ScheduleOperations, room="pipelines"):
+class Pipelines(RunOperations, ControlOperations, ScheduleOperations, WaitOperations, room="pipelines"):
     """Flows, steps and schedules."""

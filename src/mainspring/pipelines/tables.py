@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mainspring.pipelines.tables_runs import RUN_TABLES
 from mainspring.pipelines.tables_schedules import SCHEDULE_TABLES
+from mainspring.pipelines.tables_waits import WAIT_TABLES
 
 __all__ = ["MIGRATIONS"]
 
-MIGRATIONS: tuple[str, ...] = (RUN_TABLES + SCHEDULE_TABLES,)
+MIGRATIONS: tuple[str, ...] = (RUN_TABLES + SCHEDULE_TABLES + WAIT_TABLES,)
