@@ -45,6 +45,12 @@ class Place(msgspec.Struct, frozen=True):
     name: str
     workspace: str
     directions: list[Direction]
+    trials: int
+    """How many were made."""
+    revision: int
+    """The number of its last change."""
+    study_revision: int
+    """The number of the last change of the study itself."""
 
 
 def put_trials(tx: Transaction, study: Place, trials: Sequence[Trial]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
 
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from mainspring.kernel.errors import AlreadyExists, Conflict, InternalError, InvalidInput, NotFound
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
@@ -143,16 +144,14 @@ class StudyOperations(RoomService):
             study = study_of(tx, study_id)
             place = place_of(tx, study.id)
             lost = fetch_trials(tx, place, "state = 'running'")
+            revision = advance(tx, study.id, study=True).revision
             if lost:
-                revision = advance(tx, study.id, study=True)
                 ended = [
                     msgspec.structs.replace(each, state="failed", finished_at=tx.now, error="lost", revision=revision)
                     for each in lost
                 ]
                 put_trials(tx, place, ended)
                 crash_runs(tx, [each.id for each in lost])
-            else:
-                advance(tx, study.id, study=True)
             tx.execute("UPDATE study SET state = 'finished' WHERE id = ?", (study.id,))
             best = best_of(tx, place) if len(study.directions) == 1 else None
             finish_run(tx, study.id, metadata={"best": best.values[0], "params": best.params} if best else {})
@@ -167,6 +166,7 @@ class StudyOperations(RoomService):
             crash_runs(tx, [each.id for each in fetch_trials(tx, place, "state = 'running'")])
             tx.execute("DELETE FROM study_trial WHERE study = ?", (study.number,))
             tx.execute("DELETE FROM study WHERE id = ?", (study.id,))
+            tx.execute("UPDATE study_progress SET workspace = '' WHERE study_id = ?", (study.id,))
             if study.state == "running":
                 finish_run(tx, study.id, status="cancelled")
             tx.note(f"run/{study.id}", deleted=study.unique_name)
@@ -209,34 +209,45 @@ def study_of(tx: Transaction, study_id: str) -> Study:
 
 def place_of(tx: Transaction, study_id: str) -> Place:
     """What trials need to know of the study with this id, or else of this name."""
-    row = tx.row(
-        "SELECT id, number, name, workspace, directions FROM study WHERE id = ? AND workspace = ?",
-        (study_id.removeprefix("run/"), caller().workspace),
+    return _place(tx, study_id, "SELECT {columns} FROM study_progress WHERE study_id = ? AND workspace = ?")
+
+
+def advance(tx: Transaction, study_id: str, *, trials: int = 0, study: bool = False) -> Place:
+    """Count a change of a study, of trials that are made and of itself; the study with the number of the change."""
+    own = ", study_revision = revision + 1" if study else ""
+    return _place(
+        tx,
+        study_id,
+        f"UPDATE study_progress SET revision = revision + 1, trials = trials + {int(trials)}{own}"  # noqa: S608 -- texts of our own
+        " WHERE study_id = ? AND workspace = ? RETURNING {columns}",
     )
+
+
+def _place(tx: Transaction, study_id: str, statement: str) -> Place:
+    statement = statement.format(
+        columns="study_id, number, name, workspace, directions, trials, revision, study_revision"
+    )
+    row = tx.row(statement, (study_id, caller().workspace))
     if row is None:
         study = study_of(tx, study_id)
-        return Place(study.id, study.number, study.name, study.workspace, study.directions)
-    found, number, name, workspace, directions = row
-    return Place(found, number, name, workspace, msgspec.json.decode(directions))
+        row = tx.row(statement, (study.id, study.workspace))
+    if row is None:
+        raise InternalError(f"study {study_id} has lost its progress")
+    found, number, name, workspace, directions, trials, revision, own = row
+    return Place(found, number, name, workspace, _directions(directions), trials, revision, own)
 
 
-def advance(tx: Transaction, study_id: str, *, trials: int = 0, study: bool = False) -> int:
-    """Count a change of a study, of trials that are made and of itself; the number of the change."""
-    own = ", study_revision = revision + 1" if study else ""
-    return int(
-        tx.value(
-            f"UPDATE study_progress SET revision = revision + 1, trials = trials + ?{own}"  # noqa: S608 -- texts of our own
-            " WHERE study_id = ? RETURNING revision",
-            (trials, study_id),
-        )
-    )
+@functools.lru_cache
+def _directions(text: str) -> list[Direction]:
+    return list(msgspec.json.decode(text))
 
 
 def _insert(tx: Transaction, study: Study) -> None:
     tx.insert(STUDIES, study)
     tx.execute(
-        "INSERT INTO study_progress (study_id, number, trials, revision, study_revision) VALUES (?, ?, 0, 0, 0)",
-        (study.id, study.number),
+        "INSERT INTO study_progress (study_id, number, workspace, name, directions, trials, revision, study_revision)"
+        " VALUES (?, ?, ?, ?, ?, 0, 0, 0)",
+        (study.id, study.number, study.workspace, study.name, msgspec.json.encode(study.directions).decode()),
     )
     metadata = {"directions": study.directions, "sampler": study.sampler, "seed": study.seed}
     start_run(

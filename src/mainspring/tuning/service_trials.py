@@ -41,18 +41,13 @@ class TrialOperations(RoomService):
         """
         new = trial or NewTrial()
         with self.store.bookkeeping(durable=trial is not None and trial.state != "running") as tx:
-            study = place_of(tx, study_id)
+            study = advance(tx, study_id, trials=1)
             check_new(study.directions, new)
-            number, revision = tx.rows(
-                "UPDATE study_progress SET trials = trials + 1, revision = revision + 1"
-                " WHERE study_id = ? RETURNING trials - 1, revision",
-                (study.id,),
-            )[0]
             over = new.state not in ("waiting", "running")
             made = Trial(
                 id=new_id(),
                 study_id=study.id,
-                number=number,
+                number=study.trials - 1,
                 state=new.state,
                 params=new.params,
                 started_at=new.started_at or (None if new.state == "waiting" else tx.now),
@@ -64,7 +59,7 @@ class TrialOperations(RoomService):
                 system_attrs=new.system_attrs,
                 worker=new.worker,
                 heartbeat_at=tx.now if new.heartbeat and new.state == "running" else None,
-                revision=revision,
+                revision=study.revision,
             )
             put_trials(tx, study, [made])
             if new.state != "waiting":
@@ -85,17 +80,18 @@ class TrialOperations(RoomService):
                 started_at=tx.now,
                 worker=worker,
                 heartbeat_at=tx.now if heartbeat else None,
-                revision=advance(tx, study.id),
+                revision=advance(tx, study.id).revision,
             )
             put_trials(tx, study, [taken])
             put_runs(tx, [lineage_run(study, taken, by=caller().principal)])
         return taken
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
-    def change(self, study_id: str, *, changes: list[TrialChange]) -> Changed:
+    def change(self, study_id: str, *, changes: list[TrialChange], sync: bool = True) -> Changed:
         """Say what is new of trials, all or nothing.
 
-        A change with a state of `finished`, `pruned` or `failed` ends its trial, and is on the disk when this returns.
+        A change with a state of `finished`, `pruned` or `failed` ends its trial, and is on the disk when this returns;
+        without `sync` when the next one that waited for the disk has returned, `settle` for example.
 
         Raises:
             Conflict: One of them is over already; `details["ended"]` is its number.
@@ -104,9 +100,8 @@ class TrialOperations(RoomService):
         if len(changes) > _MOST_AT_ONCE:
             raise InvalidInput(f"{len(changes)} changes at once; at most {_MOST_AT_ONCE}")
         ends = any(each.state not in (None, "running") for each in changes)
-        with self.store.bookkeeping(durable=ends) as tx:
-            study = place_of(tx, study_id)
-            revision = advance(tx, study.id)
+        with self.store.bookkeeping(durable=ends and sync) as tx:
+            study = advance(tx, study_id)
             for each in changes:
                 check_change(study.directions, each)
                 found = _the_trial(tx, study, each.number)
@@ -116,11 +111,11 @@ class TrialOperations(RoomService):
                         hint="an ended trial never changes",
                         details={"ended": each.number},
                     )
-                now = msgspec.structs.replace(changed(found, each, tx.now), revision=revision)
+                now = msgspec.structs.replace(changed(found, each, tx.now), revision=study.revision)
                 put_trials(tx, study, [now])
                 if now.state not in (found.state, "waiting"):
                     put_runs(tx, [lineage_run(study, now, by=caller().principal)])
-            return Changed(revision, tx.now)
+            return Changed(study.revision, tx.now)
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
     def beat(self, study_id: str, *, numbers: list[int]) -> None:
@@ -131,6 +126,13 @@ class TrialOperations(RoomService):
                 "UPDATE study_trial SET heartbeat_at = ? WHERE study = ? AND number = ? AND state = 'running'",
                 [(tx.now_micros, study.number, each) for each in numbers[:_MOST_AT_ONCE]],
             )
+
+    @operation(permission="tuning:write", writes=True, resource="study_id")
+    def settle(self, study_id: str) -> None:
+        """Wait until everything that was said of a study is on the disk."""
+        with self.store.bookkeeping() as tx:
+            study = place_of(tx, study_id)
+            tx.execute("UPDATE study_progress SET revision = revision WHERE study_id = ?", (study.id,))
 
     @operation(permission="tuning:read", resource="study_id")
     def silent(self, study_id: str, *, seconds: float) -> list[Trial]:
@@ -147,9 +149,7 @@ class TrialOperations(RoomService):
         """What is new of a study since a revision: nothing is asked or sent twice. -1 for everything."""
         with self.store.read() as tx:
             study = place_of(tx, study_id)
-            revision, own = tx.rows(
-                "SELECT revision, study_revision FROM study_progress WHERE study_id = ?", (study.id,)
-            )[0]
+            revision = study.revision
             if revision == since:
                 return Changes(revision, [])
             limit = max(1, min(limit, _MOST_TRIALS))
@@ -162,7 +162,7 @@ class TrialOperations(RoomService):
                     tx, study, "revision = ? ORDER BY number", (last,)
                 )
                 revision = found[-1].revision
-            return Changes(revision, found, study_of(tx, study.id) if own > since else None, more)
+            return Changes(revision, found, study_of(tx, study.id) if study.study_revision > since else None, more)
 
     @operation(permission="tuning:read", resource="study_id")
     def trials(self, study_id: str, *, limit: int = 10_000, after: int = -1) -> list[Trial]:
@@ -181,7 +181,7 @@ class TrialOperations(RoomService):
             study = place_of(tx, whole.id)
             for trial in trials:
                 check_recorded(study.id, study.directions, whole.space, trial)
-            made = int(tx.value("SELECT trials FROM study_progress WHERE study_id = ?", (study.id,)))
+            made = study.trials
             new = sorted({each.number for each in trials if each.number >= made})
             if new != list(range(made, made + len(new))) or any(each.number < 0 for each in trials):
                 raise InvalidInput(f"the next trial of study {study.name} has the number {made}, not {new[:3]}")
@@ -191,7 +191,7 @@ class TrialOperations(RoomService):
             }
             if taken := [each.number for each in trials if ids.get(each.number, each.id) != each.id]:
                 raise Conflict(f"study {study.name} has another trial with the number {taken[0]}")
-            revision = advance(tx, study.id, trials=len(new))
+            revision = advance(tx, study.id, trials=len(new)).revision
             trials = [msgspec.structs.replace(each, revision=revision) for each in trials]
             put_trials(tx, study, trials)
             put_runs(tx, [lineage_run(study, each, by=caller().principal) for each in trials if each.started_at])

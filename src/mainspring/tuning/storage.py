@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import copy
 import os
-import socket
-import threading
-import time
 import uuid
-import weakref
 from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from mainspring.kernel.clock import monotonic
-from mainspring.kernel.errors import AlreadyExists, Conflict, MainspringError, MissingDependency, NotFound
-from mainspring.kernel.hooks import PEER, load
+from mainspring.kernel.errors import AlreadyExists, Conflict, MissingDependency, NotFound
 
 try:
     from optuna.distributions import BaseDistribution
@@ -35,20 +30,17 @@ try:
 except ImportError as error:  # pragma: no cover -- shown by an environment without the extra
     raise MissingDependency("optuna", extra="tune") from error
 
-from mainspring.tuning.storage_values import (
-    STATE_NAMES,
-    directions_of,
-    naive,
-    new_trial,
-    study_directions,
-)
-from mainspring.tuning.storage_view import FLUSH_SECONDS, SHIFT, Said, View
+from mainspring.tuning.storage_link import Link
+from mainspring.tuning.storage_values import STATE_NAMES, directions_of, naive, new_trial, study_directions
+from mainspring.tuning.storage_view import FLUSH_SECONDS, SHIFT, View
 from mainspring.tuning.types import NewTrial, Study, TrialChange, marked, plain, real
 
 if TYPE_CHECKING:
     import optuna
 
 __all__ = ["MainspringStorage"]
+
+_PAGE = 1000
 
 Stale = Callable[["optuna.Study", FrozenTrial], None]
 
@@ -73,6 +65,8 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         client: A client of `mainspring.connect`, a folder, a URL, or nothing for the store that is meant here.
         token: Shown to a server, where `client` is a URL.
         workspace: The workspace at a server, where `client` is a URL.
+        sync: Whether `study.tell` waits for the disk. Without, how a trial ended survives the end of the process at
+            once, and a power cut after at most 40 ms or when `study.optimize` has returned.
         heartbeat_interval: Every so many seconds `study.optimize` says that its trial lives; None for never.
         grace_period: Seconds of silence after which a trial is failed; twice the interval by default.
         heartbeat_stale_trial_callback: What is called with each trial that was failed by its silence, for example
@@ -94,6 +88,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         *,
         token: str = "",
         workspace: str = "",
+        sync: bool = True,
         heartbeat_interval: float | None = None,
         grace_period: float | None = None,
         heartbeat_stale_trial_callback: Stale | None = None,
@@ -105,34 +100,29 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         given = hasattr(client, "tuning")
         self._address = str(client.address) if given else os.fspath(client)
         self._connecting = {name: text for name, text in (("token", token), ("workspace", workspace)) if text}
+        self._sync = sync
         self._interval, self._grace = heartbeat_interval, grace_period
         self._callback = heartbeat_stale_trial_callback
-        self._start(client if given else None)
+        self._link = self._linked(client if given else None)
 
-    def _start(self, client: Any) -> None:
-        self._opened = client is None
-        self._client = load(PEER)(self._address, **self._connecting) if client is None else client
-        self._process = os.getpid()
-        self._worker = f"{socket.gethostname()}:{self._process}"
-        self._views: dict[int, View] = {}
-        self._guard = threading.Lock()
-        self._unsent = threading.Event()
-        self._sender: threading.Thread | None = None
+    def _linked(self, client: Any = None) -> Link:
+        return Link(client, self._address, self._connecting, sync=self._sync)
+
+    @property
+    def link(self) -> Link:
+        """The link to the store. A forked child gets one of its own."""
+        if os.getpid() != self._link.process:
+            self._link = self._linked()
+        return self._link
 
     @property
     def client(self) -> Any:
-        """What it works on. A forked child gets one of its own."""
-        if os.getpid() != self._process:
-            self._start(None)
-        return self._client
+        """What it works on."""
+        return self.link.client
 
     def close(self) -> None:
         """Send what was said, and close the store if it was opened here."""
-        if os.getpid() != self._process:
-            return
-        self.remove_session()
-        if self._opened:
-            self._client.close()
+        self._link.close()
 
     def __enter__(self) -> Self:
         return self
@@ -142,32 +132,32 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
 
     def __getstate__(self) -> dict[str, Any]:
         self.remove_session()
-        kept = ("_address", "_connecting", "_interval", "_grace", "_callback")
+        kept = ("_address", "_connecting", "_sync", "_interval", "_grace", "_callback")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._start(None)
+        self._link = self._linked()
 
     # Studies
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         name = DEFAULT_STUDY_NAME_PREFIX + str(uuid.uuid4()) if study_name is None else study_name
         try:
-            study = self.client.tuning.create_shared(name, directions=directions_of(directions))
+            study = self.link.call("create_shared", name=name, directions=directions_of(directions))
         except AlreadyExists as error:
             raise DuplicatedStudyError(error.message) from error
-        self._keep(study)
+        self.link.keep(study)
         return int(study.number)
 
     def delete_study(self, study_id: int) -> None:
-        view = self._view(study_id)
+        view = self.link.view(study_id)
         try:
-            self.client.tuning.delete(view.study.id)
+            self.link.call("delete", study_id=view.study.id)
         except NotFound as error:
             raise KeyError(error.message) from error
         finally:
-            self._views.pop(study_id, None)
+            self.link.forget(study_id)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         self._annotate(study_id, user_attrs={key: marked(value)})
@@ -177,7 +167,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
 
     def get_study_id_from_name(self, study_name: str) -> int:
         try:
-            study = self.client.tuning.get(study_name)
+            study = self.link.call("get", study_id=study_name)
         except NotFound as error:
             raise KeyError(error.message) from error
         if study.unique_name != study_name:
@@ -185,23 +175,24 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         return int(study.number)
 
     def get_study_name_from_id(self, study_id: int) -> str:
-        return str(self._fresh(study_id).study.unique_name)
+        return str(self.link.fresh(study_id).study.unique_name)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return study_directions(self._view(study_id).directions)
+        return study_directions(self.link.view(study_id).directions)
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._fresh(study_id).user_attrs
+        return self.link.fresh(study_id).user_attrs
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._fresh(study_id).system_attrs
+        return self.link.fresh(study_id).system_attrs
 
     def get_all_studies(self) -> list[FrozenStudy]:
         found: list[Study] = []
-        page: list[Study] = self.client.tuning.studies(limit=1000)
-        while page:
-            found += page
-            page = self.client.tuning.studies(limit=1000, before=page[-1].number) if len(page) == 1000 else []
+        before, page = 0, _PAGE
+        while page == _PAGE:
+            some: list[Study] = self.link.call("studies", name="", limit=_PAGE, before=before)
+            found += some
+            before, page = found[-1].number if found else 0, len(some)
         return [
             FrozenStudy(
                 study_name=each.unique_name,
@@ -217,13 +208,13 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
     # Trials, written
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        view = self._view(study_id)
+        view = self.link.view(study_id)
         alive = self._interval is not None
         if template_trial is None:
-            new = NewTrial(worker=self._worker, heartbeat=alive)
+            new = NewTrial(worker=self.link.worker, heartbeat=alive)
         else:
-            new = msgspec.structs.replace(new_trial(template_trial, worker=self._worker), heartbeat=alive)
-        trial = self._of_study(study_id, self.client.tuning.begin, view.study.id, trial=new)
+            new = msgspec.structs.replace(new_trial(template_trial, worker=self.link.worker), heartbeat=alive)
+        trial = self.link.of_study(view, "begin", trial=new)
         with view.lock:
             view.take(trial)
             view.saw(trial.revision)
@@ -234,17 +225,17 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
-        view, place = self._locate(trial_id)
+        view, place = self.link.locate(trial_id)
         with view.lock:
-            self._open(view, place)
+            self.link.unfinished(view, place)
             known = view.check_distribution(param_name, distribution)
         if not known:
-            self._refresh(view)
+            self.link.refresh(view)
         value = distribution.to_external_repr(param_value_internal)
         with view.lock:
             if not known:
                 view.check_distribution(param_name, distribution)
-            trial = self._open(view, place)
+            trial = self.link.unfinished(view, place)
             said = view.say(place)
             said.params[param_name], said.distributions[param_name] = value, distribution
             view.replace(
@@ -252,38 +243,35 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
                 params={**trial.params, param_name: value},
                 distributions={**trial.distributions, param_name: distribution},
             )
-        self._send_soon()
+        self.link.send_soon()
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        view, place = self._locate(trial_id)
+        view, place = self.link.locate(trial_id)
         with view.lock:
-            trial = self._open(view, place)
+            trial = self.link.unfinished(view, place)
             view.say(place).reports[step] = intermediate_value
             view.replace(trial, intermediate_values={**trial.intermediate_values, step: intermediate_value})
-        self._send_soon()
+        self.link.send_soon()
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        kept = marked(value)
-        view, place = self._locate(trial_id)
-        with view.lock:
-            trial = self._open(view, place)
-            view.say(place).user_attrs[key] = kept
-            view.replace(trial, user_attrs={**trial.user_attrs, key: plain(kept)})
-        self._send_soon()
+        self._say_attr(trial_id, "user_attrs", key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._say_attr(trial_id, "system_attrs", key, value)
+
+    def _say_attr(self, trial_id: int, kind: str, key: str, value: Any) -> None:
         kept = marked(value)
-        view, place = self._locate(trial_id)
+        view, place = self.link.locate(trial_id)
         with view.lock:
-            trial = self._open(view, place)
-            view.say(place).system_attrs[key] = kept
-            view.replace(trial, system_attrs={**trial.system_attrs, key: plain(kept)})
-        self._send_soon()
+            trial = self.link.unfinished(view, place)
+            getattr(view.say(place), kind)[key] = kept
+            view.replace(trial, **{kind: {**getattr(trial, kind), key: plain(kept)}})
+        self.link.send_soon()
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        view, place = self._locate(trial_id)
+        view, place = self.link.locate(trial_id)
         with view.lock:
-            trial = self._open(view, place)
+            trial = self.link.unfinished(view, place)
         if state == TrialState.WAITING:
             raise ValueError("a trial cannot be made to wait: enqueue another one")
         if state == TrialState.RUNNING:
@@ -296,9 +284,9 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
             change, state=STATE_NAMES[state], values=None if told is None else [real(each) for each in told]
         )
         try:
-            done = self._of_study(trial_id >> SHIFT, self.client.tuning.change, view.study.id, changes=[change])
+            done = self.link.of_study(view, "change", changes=[change], sync=self._sync)
         except Conflict as error:
-            self._refresh(view)
+            self.link.refresh(view)
             raise UpdateFinishedTrialError(error.message) from error
         except BaseException:
             with view.lock:
@@ -308,28 +296,30 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         with view.lock:
             view.own.pop(place, None)
             made = view.replace(
-                self._known(view, place),
+                self.link.known(view, place),
                 state=state,
                 datetime_complete=naive(done.at),
                 **({} if told is None else {"_values": told}),
             )
             view.put(made, done.revision)
             view.saw(done.revision)
+        if not self._sync:
+            self.link.send_soon(view)
         return True
 
     # Trials, read
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        view, place = self._locate(trial_id)
+        view, place = self.link.locate(trial_id)
         with view.lock:
             trial = view.trial(place)
             if trial is not None and (
                 trial.state.is_finished() or (place in view.own and monotonic() - view.asked < FLUSH_SECONDS)
             ):
                 return trial
-        self._refresh(view)
+        self.link.refresh(view)
         with view.lock:
-            return self._known(view, place)
+            return self.link.known(view, place)
 
     def get_all_trials(
         self,
@@ -337,7 +327,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         deepcopy: bool = True,  # noqa: FBT001, FBT002 -- as the base class has it
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        view = self._fresh(study_id)
+        view = self.link.fresh(study_id)
         with view.lock:
             trials = view.trials(states)
         return copy.deepcopy(trials) if deepcopy else trials
@@ -348,7 +338,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         return trial_id
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
-        view = self._fresh(study_id)
+        view = self.link.fresh(study_id)
         with view.lock:
             if not view.trials((TrialState.COMPLETE,)):
                 raise ValueError("No trials are completed yet.")
@@ -362,19 +352,19 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
     # Workers that fall silent
 
     def record_heartbeat(self, trial_id: int) -> None:
-        view, place = self._locate(trial_id)
+        view, place = self.link.locate(trial_id)
         with view.lock:
             last = view.own.get(place)
             if last is not None and self._interval is not None and monotonic() - last < self._interval / 2:
                 return
             if last is not None:
                 view.own[place] = monotonic()
-        self._of_study(trial_id >> SHIFT, self.client.tuning.beat, view.study.id, numbers=[place])
+        self.link.of_study(view, "beat", numbers=[place])
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        view = self._view(study_id)
+        view = self.link.view(study_id)
         grace = self._grace or 2 * (self._interval or 0)
-        silent = self._of_study(study_id, self.client.tuning.silent, view.study.id, seconds=grace)
+        silent = self.link.of_study(view, "silent", seconds=grace)
         return [study_id << SHIFT | each.number for each in silent]
 
     def get_heartbeat_interval(self) -> int | None:
@@ -383,95 +373,13 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
     def get_heartbeat_stale_trial_callback(self) -> Stale | None:
         return self._callback
 
-    # Sending
-
     def remove_session(self) -> None:
-        """Send what was said of running trials, now."""
-        if os.getpid() == self._process:
-            self._send(before=float("inf"))
-
-    def _send_soon(self) -> None:
-        if not self._unsent.is_set():
-            self._unsent.set()
-            with self._guard:
-                if self._sender is None or not self._sender.is_alive():
-                    me = weakref.WeakMethod(self._send)
-                    self._sender = threading.Thread(
-                        target=_keep_sending, args=(me, self._unsent), name="mainspring-trials", daemon=True
-                    )
-                    self._sender.start()
-
-    def _send(self, *, before: float) -> bool:
-        """Send what was said before that moment; whether something is left."""
-        left = False
-        for view in list(self._views.values()):
-            with view.lock:
-                due = view.to_send(before=before)
-            if due:
-                self._send_of(view, due)
-            left = left or bool(view.said)
-        return left
-
-    def _send_of(self, view: View, due: dict[int, Said]) -> None:
-        try:
-            changes = [said.change(place) for place, said in due.items()]
-            while changes:
-                try:
-                    done = self.client.tuning.change(view.study.id, changes=changes)
-                except Conflict as error:  # one of them is over: what was said of it comes too late
-                    changes = [each for each in changes if each.number != error.details.get("ended")]
-                    continue
-                except NotFound:  # the study was deleted
-                    break
-                with view.lock:
-                    view.saw(done.revision)
-                break
-        except MainspringError:
-            with view.lock:
-                for place, said in due.items():
-                    trial = view.trial(place)
-                    if trial is not None and not trial.state.is_finished():
-                        view.said[place] = said.before(view.said.get(place) or said)
-        finally:
-            with view.lock:
-                for place in due:
-                    view.sending.pop(place, None)
-
-    # Reading
-
-    def _keep(self, study: Study) -> View:
-        with self._guard:
-            return self._views.setdefault(study.number, View(study))
-
-    def _view(self, study_id: int) -> View:
-        if os.getpid() != self._process:
-            self._start(None)
-        view = self._views.get(study_id)
-        if view is not None:
-            return view
-        found = self.client.tuning.studies(limit=1, before=study_id + 1) if 0 < study_id < 1 << 31 else []
-        if not found or found[0].number != study_id:
-            raise KeyError(f"there is no study with the id {study_id}")
-        return self._keep(found[0])
-
-    def _fresh(self, study_id: int) -> View:
-        view = self._view(study_id)
-        self._refresh(view)
-        return view
-
-    def _refresh(self, view: View) -> None:
-        more = True
-        while more:
-            asked = monotonic()
-            changes = self._of_study(view.study.number, self.client.tuning.changes, view.study.id, since=view.revision)
-            with view.lock:
-                view.absorb(changes)
-                view.asked = asked
-            more = changes.more
+        """Send what was said of running trials, and wait until what has ended is on the disk."""
+        self._link.send_now()
 
     def _annotate(self, study_id: int, **attrs: dict[str, Any]) -> None:
-        view = self._view(study_id)
-        study = self._of_study(study_id, self.client.tuning.annotate, view.study.id, **attrs)
+        view = self.link.view(study_id)
+        study = self.link.of_study(view, "annotate", **{"user_attrs": {}, "system_attrs": {}, **attrs})
         with view.lock:
             view.take_study(study)
 
@@ -479,60 +387,19 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         with view.lock:
             said = {place: found} if (found := view.unsent(place)) else {}
         if said:
-            self._send_of(view, said)
-        taken = self._of_study(
-            view.study.number,
-            self.client.tuning.claim,
-            view.study.id,
+            self.link.send_of(view, said)
+        taken = self.link.of_study(
+            view,
+            "claim",
             number=place,
-            worker=self._worker,
+            worker=self.link.worker,
             heartbeat=self._interval is not None,
         )
         if taken is None:
-            self._refresh(view)
+            self.link.refresh(view)
             return False
         with view.lock:
             view.take(taken)
             view.saw(taken.revision)
             view.own[place] = monotonic()
         return True
-
-    def _locate(self, trial_id: int) -> tuple[View, int]:
-        view, place = self._view(trial_id >> SHIFT), trial_id & (1 << SHIFT) - 1
-        if view.trial(place) is None:
-            self._refresh(view)
-            self._known(view, place)
-        return view, place
-
-    def _open(self, view: View, place: int) -> FrozenTrial:
-        trial = self._known(view, place)
-        if trial.state.is_finished():
-            raise UpdateFinishedTrialError(f"Trial#{place} has already finished and can not be updated.")
-        return trial
-
-    @staticmethod
-    def _known(view: View, place: int) -> FrozenTrial:
-        trial = view.trial(place)
-        if trial is None:
-            raise KeyError(f"study {view.study.unique_name!r} has no trial {place}")
-        return trial
-
-    def _of_study(self, study_id: int, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call an operation on a study; `KeyError` when it is gone."""
-        try:
-            return call(*args, **kwargs)
-        except NotFound as error:
-            self._views.pop(study_id, None)
-            raise KeyError(error.message) from error
-
-
-def _keep_sending(send: weakref.WeakMethod[Callable[..., bool]], unsent: threading.Event) -> None:
-    while unsent.wait():
-        time.sleep(FLUSH_SECONDS)
-        unsent.clear()
-        found = send()
-        if found is None:
-            return
-        if found(before=monotonic() - FLUSH_SECONDS):
-            unsent.set()
-        del found

@@ -10,8 +10,8 @@ __all__ = ["MIGRATIONS", "STUDIES"]
 STUDIES = Table("study", Study)
 
 # Trials have their rows in `service_rows`: there may be a million, and each is written twice, in a hurry.
-# `study_progress` is what changes with every trial, apart from the wide row of the study. It stays when a study is
-# deleted, so that no number is given twice.
+# `study_progress` is what changes with every trial, apart from the wide row of the study, and what a trial asks of its
+# study. It stays, outside of any workspace, when a study is deleted, so that no number is given twice.
 MIGRATIONS: tuple[str, ...] = (
     """
 CREATE TABLE study (
@@ -39,6 +39,9 @@ CREATE INDEX study_by_name ON study (workspace, name, id);
 CREATE TABLE study_progress (
   study_id TEXT PRIMARY KEY,
   number BIGINT NOT NULL,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  directions TEXT NOT NULL,
   trials BIGINT NOT NULL,
   revision BIGINT NOT NULL,
   study_revision BIGINT NOT NULL
