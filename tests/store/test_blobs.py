@@ -153,7 +153,7 @@ def test_memory_does_not_grow_with_the_blob(blobs):
     assert sum(map(len, blobs.open(digest))) == size == 96 * ((1 << 20) + 4)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 64 << 20
+    assert peak < 80 << 20  # a pack that is filled, two that are written, and what these are joined to
 
 
 def test_the_index_is_rebuilt_from_the_bucket(blobs, open_blobs, tmp_path):

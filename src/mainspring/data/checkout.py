@@ -186,10 +186,9 @@ class _Contents:
         count = size = 0
         for batch in _batches(groups):
             self._data.bring([file for group in batch for file in group.files])
-            small = [file.digest for group in batch for file in group.files if self._is_small(file)]
-            blobs = self._small(small)
+            blobs = self._small([file.digest for group in batch for file in group.files if self._is_small(file)])
             for group in batch:
-                fill = self._linked(group.files) if self._link == "hard" else self._cloned
+                fill = self._fill(group.files)
                 writer.write(
                     group.path, self._bytes_of(group.files, blobs), entry=group.entry, folders=group.folders, fill=fill
                 )
@@ -227,6 +226,12 @@ class _Contents:
         for piece in self._data.storage.get_blob(file.digest):
             yield piece
             self.meter.add(len(piece))
+
+    def _fill(self, files: Sequence[File]) -> Fill | None:
+        """In which other way files may come there than by their bytes being written."""
+        if self._link == "hard":
+            return self._linked(files)
+        return None if all(map(self._is_small, files)) else self._cloned
 
     def _cloned(self, file: File, target: str) -> bool:
         """From the cache, when a checked copy is there and the file system shares its bytes."""

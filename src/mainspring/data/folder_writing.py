@@ -253,7 +253,5 @@ def _write_one(
 
 def _write_all(handle: int, piece: Buffer) -> None:
     written = os.write(handle, piece)
-    if written < len(piece):
-        rest = memoryview(piece)[written:]
-        while rest:
-            rest = rest[os.write(handle, rest) :]
+    while written < len(piece):
+        written += os.write(handle, memoryview(piece)[written:])

@@ -40,11 +40,10 @@ class Taker(Protocol):
 def read_file(location: str, taker: Taker | None) -> tuple[bytes, int]:
     """Digest and size of one file, which is taken in."""
     try:
-        size = os.stat(location).st_size  # noqa: PTH116 -- as text, as everything here
+        row = _row((location, 0, 0, 0, 0, 0, 0), os.stat(location))  # noqa: PTH116 -- as text, as everything here
     except OSError as error:
         raise InvalidInput(f"{location} cannot be read: {error.strerror}") from error
-    row: Row = (location, size, 0, 0, 0, 0, 0)
-    if size >= BUNDLED_BELOW:
+    if row[1] >= BUNDLED_BELOW:
         row, digest = read_large(location, row, taker)
         return digest, row[1]
     ((row, digest, data),) = read_small([(location, row)])
@@ -63,17 +62,18 @@ def read_small(wanted: list[tuple[str, Row]]) -> list[tuple[Row, bytes, bytes]]:
     """Content and digest of small files, each with how it was while it was read."""
     found = []
     for location, row in wanted:
+        seen = row
         for _ in range(_TRIES):
             handle = _open(location)
             try:
-                before = os.fstat(handle)
-                data = os.read(handle, before.st_size + 1)
-                after = os.fstat(handle)
+                data = os.read(handle, seen[1] + 1)
+                now = _row(row, os.fstat(handle))
             finally:
                 os.close(handle)
-            if _still(before, after) and len(data) == before.st_size < BUNDLED_BELOW:
-                found.append((_row(row, before), blake3(data).digest(), data))
+            if now == seen and len(data) == seen[1] < BUNDLED_BELOW:
+                found.append((seen, blake3(data).digest(), data))
                 break
+            seen = now  # it is another than when it was looked at: then it is read again
         else:
             raise changed(location)
     return found

@@ -11,27 +11,27 @@ from typing import TypeVar
 __all__ = ["behind"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _THREADS = 2
+"""One writes while others wait for the disk."""
 
 
-def behind(items: Iterable[T], work: Callable[[T], object]) -> Iterator[T]:
-    """The items as they come, while threads do the work on those before; all of it is done when this ends.
+def behind(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
+    """What the work makes of the items, in their order, done by threads while further items are made.
 
     Raises:
         Exception: What the work raised; then no further item is taken.
 
     Example:
-        >>> done = []
-        >>> list(behind([1, 2, 3], done.append)), sorted(done)
-        ([1, 2, 3], [1, 2, 3])
+        >>> list(behind([1, 2, 3], str))
+        ['1', '2', '3']
     """
-    under_way: deque[Future[object]] = deque()
+    under_way: deque[Future[R]] = deque()
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="write-behind") as pool:
         for item in items:
-            while len(under_way) >= _THREADS:
-                under_way.popleft().result()
+            if len(under_way) >= _THREADS:
+                yield under_way.popleft().result()
             under_way.append(pool.submit(contextvars.copy_context().run, work, item))
-            yield item
-        for each in under_way:
-            each.result()
+        while under_way:
+            yield under_way.popleft().result()

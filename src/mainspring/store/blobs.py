@@ -126,8 +126,8 @@ class Blobs:
         whole = hasher()
         chunks: list[tuple[str, int]] = []
         batches = by_bytes(cut(hashed(chain([head], source.rest(_FILE_PIECE)), whole)), PACK_BYTES)
-        for named in behind(([(digest_bytes(each), each) for each in batch] for batch in batches), self._put_small):
-            chunks += [(digest, len(chunk)) for digest, chunk in named]
+        for stored in behind(batches, self._put_chunks):
+            chunks += stored
         digest, size = whole.hexdigest(), sum(length for _, length in chunks)
         encoded = encode_list(ChunkList(digest=digest, size=size, chunks=chunks))
         row = BlobRow(digest=digest, size=size, place=CHUNKED)
@@ -231,6 +231,12 @@ class Blobs:
     def rebuild_index(self) -> int:
         """Write the index again from what the bucket holds; how many blobs it names now that it did not name before."""
         return rebuild_index(self.bucket, self.database)
+
+    def _put_chunks(self, chunks: Sequence[Buffer]) -> list[tuple[str, int]]:
+        """Store chunks; the digest and size of each."""
+        named = [(digest_bytes(each), each) for each in chunks]
+        self._put_small(named)
+        return [(digest, len(each)) for digest, each in named]
 
     def _put_small(self, blobs: Sequence[tuple[str, Buffer]]) -> None:
         """Store those of `blobs` that are not here: one alone as a loose object, several as a pack."""

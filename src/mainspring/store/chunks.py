@@ -12,6 +12,8 @@ version may cut differently and still read what was cut before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TypeVar
 
 import msgspec
 
@@ -35,8 +37,10 @@ __all__ = [
 MINIMUM, AVERAGE, MAXIMUM = 16 << 10, 64 << 10, 256 << 10
 """Bytes of a chunk. 64 KiB as in Xet: small enough to share, large enough for an index of modest size."""
 
+_BLOCK = 1 << 20
 _FORMAT = 1
 _CHECK_BYTES = 32
+B = TypeVar("B", bound=Buffer)
 
 
 class ChunkList(msgspec.Struct, frozen=True, array_like=True):
@@ -75,9 +79,11 @@ class Pieces:
             size -= part.nbytes
         return b"".join(parts)
 
-    def rest(self, size: int) -> Iterator[bytes]:
-        """What is left, in pieces of that many bytes."""
-        return iter(lambda: self.read(size), b"")
+    def rest(self, size: int) -> Iterator[memoryview]:
+        """What is left, uncopied, in pieces of at most that many bytes."""
+        for piece in chain([self._rest], self._pieces):
+            view = memoryview(piece).cast("B")
+            yield from (view[start : start + size] for start in range(0, view.nbytes, size))
 
 
 def hashed(pieces: Iterable[Buffer], into: Hasher) -> Iterator[Buffer]:
@@ -87,9 +93,9 @@ def hashed(pieces: Iterable[Buffer], into: Hasher) -> Iterator[Buffer]:
         yield piece
 
 
-def by_bytes(chunks: Iterable[bytes], limit: int) -> Iterator[list[bytes]]:
+def by_bytes(chunks: Iterable[B], limit: int) -> Iterator[list[B]]:
     """Lists of chunks that are closed when they reach that many bytes."""
-    batch: list[bytes] = []
+    batch: list[B] = []
     size = 0
     for chunk in chunks:
         batch.append(chunk)
@@ -101,7 +107,7 @@ def by_bytes(chunks: Iterable[bytes], limit: int) -> Iterator[list[bytes]]:
         yield batch
 
 
-def cut(pieces: Iterable[Buffer]) -> Iterator[bytes]:
+def cut(pieces: Iterable[Buffer]) -> Iterator[Buffer]:
     """Cut a stream at borders that its content decides; joined, the chunks are the stream.
 
     Example:
@@ -112,8 +118,13 @@ def cut(pieces: Iterable[Buffer]) -> Iterator[bytes]:
     from pyfastcdc import FastCDC
 
     chunker = FastCDC(AVERAGE, min_size=MINIMUM, max_size=MAXIMUM, normalized_chunking=1, seed=0)
-    for chunk in chunker.cut_stream(Pieces(pieces)):
-        yield bytes(chunk.data)  # the chunker reuses its buffer
+    rest: Buffer = b""
+    for block in by_bytes(filter(len, pieces), _BLOCK):
+        *whole, last = (chunk.data for chunk in chunker.cut_buf(b"".join([rest, *block])))
+        yield from whole  # views of the block: the chunks are not copied
+        rest = last  # where this one ends is for the next block to say
+    if rest:
+        yield rest
 
 
 def list_object(digest: str) -> str:

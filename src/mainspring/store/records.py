@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -41,14 +42,24 @@ class Table(Generic[T]):
     def __init__(self, name: str, record: type[T]) -> None:
         self.name = name
         self.record = record
-        hints = typing.get_type_hints(record)
         self.columns: tuple[str, ...] = record.__struct_fields__
-        pairs = [_converters(hints[column]) for column in self.columns]
-        self._writers = [writer for writer, _ in pairs]
-        self._readers = [(place, reader) for place, (_, reader) in enumerate(pairs) if reader is not None]
         names, marks = ", ".join(self.columns), ", ".join("?" * len(self.columns))
         self.insert_sql = f"INSERT INTO {name} ({names}) VALUES ({marks})"  # noqa: S608 -- names of our own
         self.select_sql = f"SELECT {', '.join(f'{name}.{column}' for column in self.columns)} FROM {name}"  # noqa: S608 -- names of our own
+
+    @cached_property
+    def _pairs(self) -> list[tuple[Convert | None, Convert | None]]:
+        """For each column; made when first needed, because most of a program's tables are not used by it."""
+        hints = typing.get_type_hints(self.record)
+        return [_converters(hints[column]) for column in self.columns]
+
+    @cached_property
+    def _writers(self) -> list[Convert | None]:
+        return [writer for writer, _ in self._pairs]
+
+    @cached_property
+    def _readers(self) -> list[tuple[int, Convert]]:
+        return [(place, reader) for place, (_, reader) in enumerate(self._pairs) if reader is not None]
 
     def to_row(self, record: T) -> list[Any]:
         """The column values of a record."""
