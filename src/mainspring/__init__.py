@@ -14,6 +14,7 @@ __all__ = [
     "Audio",
     "Client",
     "Figure",
+    "Handle",
     "Histogram",
     "Html",
     "Image",
@@ -26,8 +27,11 @@ __all__ = [
     "connect",
     "current_step",
     "data",
+    "each",
     "expect",
     "features",
+    "fire_date",
+    "fire_time",
     "flow",
     "log",
     "loop",
@@ -37,6 +41,7 @@ __all__ = [
     "serve",
     "step",
     "tune",
+    "whole",
 ]
 
 __version__ = "0.1.0"
@@ -48,6 +53,9 @@ if TYPE_CHECKING:
     from mainspring.kernel.errors import MainspringError
     from mainspring.pipelines.context import current_step
     from mainspring.pipelines.decorators import flow, step
+    from mainspring.pipelines.handles import Handle
+    from mainspring.pipelines.parameters import fire_date, fire_time
+    from mainspring.pipelines.spreading import each, whole
     from mainspring.quality.suite import expect
     from mainspring.tracking.media import Audio, Figure, Histogram, Html, Image, Json, Table, Text, Video
     from mainspring.tracking.run import log
@@ -65,12 +73,17 @@ else:
         "Client": "mainspring.client.client",
         "connect": "mainspring.client.client",
         "current_step": "mainspring.pipelines.context",
+        "each": "mainspring.pipelines.spreading",
         "expect": "mainspring.quality.suite",
+        "fire_date": "mainspring.pipelines.parameters",
+        "fire_time": "mainspring.pipelines.parameters",
         "flow": "mainspring.pipelines.decorators",
+        "Handle": "mainspring.pipelines.handles",
         "log": "mainspring.tracking.run",
         "MainspringError": "mainspring.kernel.errors",
         "step": "mainspring.pipelines.decorators",
         "tune": "mainspring.tuning.search",
+        "whole": "mainspring.pipelines.spreading",
     }
     _VERBS = {"monitor": ("monitoring", "configure"), "run": ("tracking", "run"), "serve": ("serving", "deploy")}
 

@@ -9,9 +9,8 @@ import pytest
 from mainspring.pipelines import step
 
 _SNIPPET = """
-from concurrent.futures import Future
 from typing import assert_type
-from mainspring.pipelines import flow, step
+from mainspring.pipelines import Handle, flow, step
 
 @step
 def size(text: str, times: int = 1) -> int:
@@ -26,7 +25,7 @@ def whole(n: int) -> list[str]:
     first = size("a", times=n)
     assert_type(first, int)
     assert_type(name(first), str)
-    assert_type(size.submit("a"), Future[int])
+    assert_type(size.submit("a"), Handle[int])
     assert_type(size.using(timeout=3)("a"), int)
     return name.map([1, 2])
 

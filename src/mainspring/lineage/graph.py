@@ -41,6 +41,7 @@ __all__ = [
     "start_run",
     "touch_run",
     "use",
+    "use_many",
 ]
 
 _PUT_RUN = (
@@ -217,6 +218,12 @@ def put_runs(tx: Transaction, runs: Sequence[Run]) -> None:
 def use(tx: Transaction, run_id: str, artifact_id: str, *, role: str = "") -> None:
     """Record that a run used an artifact, both of the caller's workspace; saying it twice is fine."""
     _connect(tx, source=find_artifact(tx, artifact_id).id, target=get_run(tx, run_id).id, role=role)
+
+
+def use_many(tx: Transaction, uses: Sequence[tuple[str, str, str]]) -> None:
+    """Record uses whose ends the caller has just read or written: artifact, run and role; saying it twice is fine."""
+    if uses:
+        tx.many(f"{EDGES.insert_sql} ON CONFLICT DO NOTHING", [EDGES.to_row(Edge(*each)) for each in uses])
 
 
 def get_run(tx: Transaction, run_id: str) -> Run:

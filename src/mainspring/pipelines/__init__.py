@@ -2,5 +2,21 @@
 
 from mainspring.pipelines.context import StepContext, current_client, current_step
 from mainspring.pipelines.decorators import Flow, Step, flow, step
+from mainspring.pipelines.handles import Handle
+from mainspring.pipelines.parameters import fire_date, fire_time
+from mainspring.pipelines.spreading import each, whole
 
-__all__ = ["Flow", "Step", "StepContext", "current_client", "current_step", "flow", "step"]
+__all__ = [
+    "Flow",
+    "Handle",
+    "Step",
+    "StepContext",
+    "current_client",
+    "current_step",
+    "each",
+    "fire_date",
+    "fire_time",
+    "flow",
+    "step",
+    "whole",
+]

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import functools
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mainspring.engines.tasks import Limits, ProcessDied, TaskEngine, open_tasks
 from mainspring.kernel.clock import now
-from mainspring.kernel.errors import DeadlineExceeded, InvalidInput, LostLease, MainspringError
+from mainspring.kernel.errors import DeadlineExceeded, LostLease, MainspringError
 from mainspring.kernel.hashing import digest_value
+from mainspring.kernel.hooks import load
 from mainspring.kernel.ids import new_id
 from mainspring.pipelines.context import StepContext, inside_step
 from mainspring.pipelines.environment import current_environment
 from mainspring.pipelines.logs import caught
-from mainspring.pipelines.options import is_tried_again
+from mainspring.pipelines.options import Options, is_tried_again
 from mainspring.pipelines.origins import Origins
-from mainspring.pipelines.remote import Answer, Request, failure_of
+from mainspring.pipelines.outside import Outside, address_of
+from mainspring.pipelines.plans import Plan
+from mainspring.pipelines.remote import failure_of
 from mainspring.pipelines.starts import Starts
-from mainspring.pipelines.types import FlowRun, StepRecord
+from mainspring.pipelines.tries import Tried, failed_try, is_light
+from mainspring.pipelines.types import Attempt, FlowRun, StepRecord
 from mainspring.pipelines.values import BlobPort, decode, digest, encode
 from mainspring.store.queue import backoff
 
 if TYPE_CHECKING:
-    from mainspring.pipelines.code import Code
+    from contextlib import AbstractContextManager
+
+    from mainspring.kernel.operations import Operation
     from mainspring.pipelines.decorators import Step
     from mainspring.pipelines.service import Pipelines
+    from mainspring.pipelines.spreading import Spread
 
 __all__ = ["Call", "Calls"]
 
@@ -40,23 +48,56 @@ _SHOWN = 80
 _REFERENCE = re.compile(r"[a-z][a-z\-]*/[^@\s]+@[^@\s]+")
 
 
-class Call(msgspec.Struct, frozen=True):
-    """A call before it is run."""
+class Call:
+    """A call before it is run. What only a call that is really run needs is worked out when it is asked for."""
 
-    id: str
-    step: Any
-    path: str
-    item: int
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    arguments: dict[str, str]
-    inputs: dict[str, str]
-    contents: dict[str, str]
-    uses: tuple[str, ...]
-    code: str
-    environment: str
-    key: str
-    uncached: str
+    __slots__ = ("_calls", "args", "given", "id", "inputs", "item", "kwargs", "path", "plan", "step", "told")
+
+    def __init__(
+        self,
+        calls: Calls,
+        step: Step[..., Any],
+        plan: Plan,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        given: dict[str, Any],
+        inputs: dict[str, str],
+        path: str,
+        item: int,
+    ) -> None:
+        self._calls = calls
+        self.id = new_id()
+        self.step = step
+        self.plan = plan
+        self.args = args
+        self.kwargs = kwargs
+        self.given = given
+        self.inputs = inputs
+        self.path = path
+        self.item = item
+        self.told: dict[str, Any] | None = None
+
+    @property
+    def code(self) -> str:
+        """The fingerprint of the code that its step reaches."""
+        return self.plan.fingerprint
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What is recorded of it whatever becomes of it: the same fields as in `StepRecord`."""
+        if self.told is None:
+            self.told = self._calls.identify(self)
+        return self.told
+
+    @property
+    def key(self) -> str:
+        """Under which other runs find the result; empty when they may not."""
+        return str(self.identity["key"]) if self.step.options.cache else ""
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """A short text of each argument, for people."""
+        return {name: _short(value) for name, value in self.given.items()}
 
     def describe(self) -> str:
         """As it reads in code, shortened."""
@@ -64,24 +105,10 @@ class Call(msgspec.Struct, frozen=True):
 
     def record(self, state: str, started: datetime, **fields: Any) -> StepRecord:
         """What is recorded of it now."""
-        return StepRecord(
-            id=self.id,
-            run_id=fields.pop("run_id"),
-            path=self.path,
-            item=self.item,
-            name=self.step.name,
-            state=state,  # type: ignore[arg-type]  # one of StepState
-            started_at=started,
-            arguments=self.arguments,
-            inputs=self.inputs,
-            contents=self.contents,
-            code=self.code,
-            environment=self.environment,
-            key=self.key if state == "finished" else "",
-            uncached=self.uncached,
-            uses=self.uses,
-            **fields,
-        )
+        identity = self.identity
+        if state != "finished" and identity["key"]:
+            identity = {**identity, "key": ""}
+        return StepRecord(state=state, started_at=started, **{**identity, **fields})  # type: ignore[arg-type]  # one of StepState
 
 
 class Calls:
@@ -92,76 +119,157 @@ class Calls:
         self.run_record = run
         self.blobs = blobs
         self.origins = origins
-        self._starts = Starts(self.announce)
-        self._codes: dict[Any, Code] = {}
-        self._engines: dict[str, TaskEngine] = {}
+        self.outside = Outside(service, run, blobs, origins)
+        self._address = address_of(service)
+        self._backend = service._backend  # noqa: SLF001 -- services of one room share their backend
+        self._operation: Operation = type(service).record.operation  # type: ignore[attr-defined]  # see `operation`
+        self._embedded = getattr(self._backend, "store", None) is not None
+        self._behind: list[StepRecord] = []
+        """Steps that are recorded and whose lineage is not: it can be made of them, and is at the latest when the run
+        ends or is taken over."""
+        self._starts = Starts(self.announce, self.catch_up)
+        self._plans: dict[Any, Plan] = {}
         self._lock = threading.Lock()
         self._fresh: dict[str, dict[str, str]] = {}
+        self.paused = False
+        """Whether a person paused the run, as far as the last record told."""
+        self.at_boundary: Callable[[], None] = lambda: None
+        """Called before a call of a run that is paused."""
 
-    def of(
-        self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], path: str, item: int = -1
-    ) -> Call:
-        """The call with its identity."""
-        bound = step.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        given = dict(bound.arguments)
-        inputs = {name: digest(value, known=self.origins.digest) for name, value in given.items()}
-        return self._identify(step, args, kwargs, path, item, given, inputs)
+    @property
+    def service(self) -> Pipelines:
+        """Where they are recorded."""
+        return self._service
 
-    def of_map(
-        self, step: Step[..., Any], items: Sequence[tuple[Any, ...]], broadcast: dict[str, Any], path: str
-    ) -> list[Call]:
+    def plan(self, step: Step[..., Any]) -> Plan:
+        """What is the same for every call of a step."""
+        found = self._plans.get(step.function)
+        if found is None:
+            found = self._plans[step.function] = Plan(step)
+            self._fresh[found.fingerprint] = found.code.parts
+        return found
+
+    def of(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], path: str) -> Call:
+        """The call with its inputs."""
+        plan = self.plan(step)
+        given = plan.bind(args, kwargs)
+        known = self.origins.digest
+        inputs = {name: digest(value, known=known) for name, value in given.items()}
+        return Call(self, step, plan, args, kwargs, given, inputs, path, -1)
+
+    def of_map(self, step: Step[..., Any], spread: Spread, path: str) -> list[Call]:
         """The calls of a map; what is given to all of them is digested once."""
-        shared = {name: digest(value, known=self.origins.digest) for name, value in broadcast.items()}
+        plan, known = self.plan(step), self.origins.digest
+        shared = {name: value for place, value in spread.shared.items() if (name := plan.name_at(place))}
+        digests = {name: digest(value, known=known) for name, value in shared.items()}
         calls = []
-        for number, item in enumerate(items):
-            bound = step.signature.bind(*item, **broadcast)
-            bound.apply_defaults()
-            given = dict(bound.arguments)
+        for number, (args, kwargs) in enumerate(spread):
+            given = plan.bind(args, kwargs)
             inputs = {
-                name: shared[name] if name in shared else digest(value, known=self.origins.digest)
-                for name, value in given.items()
+                name: digests[name] if name in digests else digest(value, known=known) for name, value in given.items()
             }
-            calls.append(self._identify(step, item, broadcast, path, number, given, inputs))
+            calls.append(Call(self, step, plan, args, kwargs, given, inputs, path, number))
         return calls
 
     def run(self, step: Step[..., Any], call: Call, *, spread: bool) -> Any:
         """Run a call with its retries, record it, and give its value or raise its error."""
-        if (value := self.from_cache(call)) is not None:
+        if self.paused:
+            self.at_boundary()
+        if step.options.cache and (value := self.from_cache(call)) is not None:
             return value[0]
-        outside = self.goes_outside(step, spread=spread)
+        outside = self.outside.takes(step, spread=spread)
         started = now()
-        if outside:
-            self.announce([call], started)
-        else:
-            self._starts.expect(call, started)
-        for attempt in range(1, step.options.retries + 2):
-            if outside:
-                record, log, error, value = self._run_outside(step, call, started, attempt)
-            else:
-                record, log, error, value = self._run_inside(step, call, started, attempt)
-            last = error is None or not is_tried_again(step.options, attempt, error)
-            if last:
-                self._starts.forget(call)
-                self.save([record], {record.id: log} if log else {})
-                break
-            time.sleep(backoff(attempt, base=step.options.delay))
+        self._starts.expect(call, started)
+        attempt = 1
+        while True:
+            with self.gate(step.options, call):
+                if outside:
+                    tried = self._run_outside(step, call, started, attempt)
+                elif step.is_async:
+                    tried = asyncio.run(self._run_awaited(step, call, started, attempt))
+                else:
+                    tried = self._run_inside(step, call, started, attempt)
+            ended = self.ended(step, call, tried)
+            if isinstance(ended, Tried):
+                return self._value_or_error(step, ended)
+            time.sleep(ended)
+            attempt += 1
+
+    async def run_coroutine(self, step: Step[..., Any], call: Call) -> Any:
+        """`run` for a step that is a coroutine, in a flow that is one; others go on while it is recorded."""
+        if self.paused:
+            await asyncio.to_thread(self.at_boundary)
+        context = contextvars.copy_context()
+        if self.outside.takes(step, spread=False) or step.options.limits or step.options.cache:
+            return await asyncio.to_thread(context.run, functools.partial(self.run, step, call, spread=False))
+        started = now()
+        self._starts.expect(call, started)
+        attempt = 1
+        while True:
+            tried = await self._run_awaited(step, call, started, attempt)
+            ended = await asyncio.to_thread(self.ended, step, call, tried)
+            if isinstance(ended, Tried):
+                return self._value_or_error(step, ended)
+            await asyncio.sleep(ended)
+            attempt += 1
+
+    def ended(self, step: Step[..., Any], call: Call, tried: Tried) -> Tried | float:
+        """Record what came of a try: what is final, or the seconds until the next."""
+        options, error = step.options, tried.error
         if error is not None:
-            raise error
-        if value is None:
-            return self.value_of(record, step)
-        self.origins.learn(value[0], record.output)
-        return value[0]
+            attempt = tried.record.attempt
+            if is_tried_again(options, attempt, error):
+                self._starts.show(call)
+                self.save([], {}, attempts=[failed_try(tried.record)])
+                return backoff(attempt, base=options.delay)
+            tried = self.or_fallback(step, call, tried)
+        self._starts.forget(call)
+        self.save([tried.record], {call.id: tried.log} if tried.log else {})
+        return tried
+
+    def or_fallback(self, step: Step[..., Any], call: Call, tried: Tried) -> Tried:
+        """What a step gives when every try failed, where it says so; the error stays with the record."""
+        fallback, error = step.options.fallback, tried.error
+        if fallback is msgspec.UNSET or error is None:
+            return tried
+        try:
+            value = fallback(error) if callable(fallback) else fallback
+            output = self._encode(step, value)
+        except Exception as second:  # noqa: BLE001 -- the boundary of the step: whatever it raised is recorded
+            failed = msgspec.structs.replace(tried.record, error=failure_of(second).payload)
+            return Tried(failed, tried.log, second)
+        said = {"key": "", "uncached": "it is what the step gives when every try failed", "finished_at": now()}
+        done = msgspec.structs.replace(tried.record, state="finished", output=output, **said)
+        return Tried(done, tried.log, None, (value,))
+
+    def gate(self, options: Options, call: Call) -> AbstractContextManager[Any]:
+        """What holds a call up until the limits that its step names let it in."""
+        if not options.limits:
+            return nullcontext()
+        held: Any = load("mainspring.pipelines.limits:held")
+        return held(self._service, call)  # type: ignore[no-any-return]
+
+    def begun(self, call: Call, started: datetime) -> None:
+        """A call has begun: it is recorded as running when it takes more than a moment."""
+        self._starts.expect(call, started)
+
+    def shown(self, call: Call) -> None:
+        """Record a call as running now, unless that was done."""
+        self._starts.show(call)
+
+    def over(self, call: Call) -> None:
+        """A call has ended, and its end is about to be recorded."""
+        self._starts.forget(call)
 
     def announce(self, calls: Sequence[Call], started: datetime) -> None:
         """Record that calls run now: people see them, and what they make can name the step that made it."""
-        self.save([call.record("running", started, run_id=self.run_record.id, attempt=1) for call in calls], {})
+        self.save([call.record("running", started, attempt=1) for call in calls], {})
 
     def from_cache(self, call: Call) -> tuple[Any] | None:
         """The value of a call whose key is known, in a tuple; recorded as such."""
         if not call.key:
             return None
-        found = self._service.cached(call.key)
+        found = self._service.cached(call.key, ttl=call.step.options.cache_ttl)
         if found is None:
             return None
         try:
@@ -170,32 +278,27 @@ class Calls:
             return None  # its bytes are gone or damaged: it is made anew
         moment = now()
         fields = {"cached_from": found.cached_from or found.id, "output": found.output, "finished_at": moment}
-        self.save([call.record("cached", moment, run_id=self.run_record.id, attempt=0, **fields)], {})
+        self.save([call.record("cached", moment, attempt=0, **fields)], {})
         return (value,)
 
-    def goes_outside(self, step: Step[..., Any], *, spread: bool) -> bool:
-        """Whether a call runs in a process of its own."""
-        options = step.options
-        wanted = (
-            options.where in ("process", "ray")
-            or bool(options.timeout or options.memory)
-            or (spread and options.where == "auto")
-        )
-        if not wanted or step.address:
-            return wanted
-        if spread and options.where == "auto" and not (options.timeout or options.memory):
-            return False  # a function of a notebook runs in a thread
-        raise InvalidInput(
-            f"step {step.name} must run in a process of its own, which cannot import it",
-            hint="define it at the top of a module",
-        )
+    def save(self, records: list[StepRecord], logs: dict[str, str], *, attempts: Sequence[Attempt] = ()) -> None:
+        """Record; durable when it returns. The lineage of a quick step follows within a moment, see `Starts`."""
+        codes: dict[str, dict[str, str]] = {}
+        if self._fresh:
+            with self._lock:
+                codes, self._fresh = self._fresh, {}
+        lags = self._embedded and len(records) == 1 and not codes and not attempts and is_light(records[0])
+        self._record(records, logs, codes, list(attempts), behind=[], lags=lags)
+        if lags:
+            with self._lock:
+                self._behind += records
 
-    def save(self, records: list[StepRecord], logs: dict[str, str]) -> None:
-        """Record; durable when it returns."""
-        run = self.run_record
+    def catch_up(self) -> None:
+        """Write the lineage of the steps that are recorded without it."""
         with self._lock:
-            codes, self._fresh = self._fresh, {}
-        self._service.record(run.id, attempt=run.attempt, steps=records, logs=logs, codes=codes)
+            behind, self._behind = self._behind, []
+        if behind:
+            self._record([], {}, {}, [], behind=behind, lags=False)
 
     def value_of(self, record: StepRecord, step: Step[..., Any]) -> Any:
         """The value that a record holds."""
@@ -203,143 +306,132 @@ class Calls:
         self.origins.learn(value, record.output)
         return value
 
-    def send(
-        self, step: Step[..., Any], call: Call, attempt: int, shared: dict[str, Any] | None = None
-    ) -> Future[bytes]:
-        """Give a call to a process. `shared` has keywords that are encoded already."""
-        written = shared or {}
-        own = {name: value for name, value in call.kwargs.items() if name not in written}
-        request = Request(
-            step=step.address,
-            store=_address(self._service),
-            args=[self.encode_input(value) for value in call.args],
-            kwargs={**written, **{name: self.encode_input(value) for name, value in own.items()}},
-            context=msgspec.to_builtins(self._context(call, attempt)),
-            allow_pickle=step.options.allow_pickle,
+    def context(self, call: Call, attempt: int) -> StepContext:
+        """What the call may know of itself."""
+        return StepContext(
+            step_id=call.id,
+            run_id=self.run_record.id,
+            flow=self.run_record.flow,
+            name=call.step.name,
+            path=call.path,
+            item=call.item,
+            attempt=attempt,
+            store=self._address,
         )
-        limits = Limits(timeout=step.options.timeout, memory=step.options.memory)
-        payload = msgspec.msgpack.encode(request)
-        return self.engine(step).submit("mainspring.pipelines.remote:execute", payload, limits=limits)
-
-    def encode_input(self, value: Any) -> Any:
-        """An argument on its way to a process; nothing of it is kept but its large parts."""
-        return encode(value, self.blobs, allow_pickle=True, known=self.origins.written)
-
-    def received(
-        self, step: Step[..., Any], call: Call, future: Future[bytes], started: datetime, attempt: int
-    ) -> tuple[StepRecord, str, BaseException | None]:
-        """What a process answered, as a record, what it printed, and the error if there was one."""
-        run_id = self.run_record.id
-        try:
-            answer = msgspec.msgpack.decode(future.result(), type=Answer)
-        except (ProcessDied, DeadlineExceeded, MainspringError) as error:
-            failed = call.record(
-                "failed", started, run_id=run_id, attempt=attempt, finished_at=now(), error=failure_of(error).payload
-            )
-            return failed, "", error
-        if answer.failure is not None:
-            failed = call.record(
-                "failed", started, run_id=run_id, attempt=attempt, finished_at=now(), error=answer.failure.payload
-            )
-            return failed, answer.log, answer.failure.as_exception()
-        done = call.record("finished", started, run_id=run_id, attempt=attempt, finished_at=now(), output=answer.output)
-        return done, answer.log, None
-
-    def engine(self, step: Step[..., Any]) -> TaskEngine:
-        """Where the step runs when it runs outside: processes of this session, started when they are first needed."""
-        from mainspring.pipelines.decorators import main_script
-
-        kind = "ray" if step.options.where == "ray" else "process"
-        with self._lock:
-            if kind not in self._engines:
-                module = self.run_record.location.address.partition(":")[0]
-                preload = ["mainspring.pipelines.remote", "mainspring.client.client", "mainspring.store.local"]
-                preload += [module] if module and module != "__main__" else []
-                self._engines[kind] = open_tasks(kind, preload=preload, main=main_script())
-            return self._engines[kind]
 
     def close(self) -> None:
         """End the processes."""
         self._starts.close()
-        for engine in self._engines.values():
-            engine.close()
+        self.outside.close()
 
-    def _run_outside(
-        self, step: Step[..., Any], call: Call, started: datetime, attempt: int
-    ) -> tuple[StepRecord, str, BaseException | None, tuple[Any] | None]:
-        return *self.received(step, call, self.send(step, call, attempt), started, attempt), None
+    def identify(self, call: Call) -> dict[str, Any]:
+        """What is recorded of a call whatever becomes of it."""
+        step, plan = call.step, call.plan
+        contents: dict[str, str] = {}
+        key = uncached = ""
+        if step.options.cache:
+            contents = {name: digest(value) for name, value in call.given.items()}
+            key, uncached = self._key(step, plan, contents)
+        return {
+            "id": call.id,
+            "run_id": self.run_record.id,
+            "path": call.path,
+            "item": call.item,
+            "name": step.name,
+            "arguments": call.arguments,
+            "inputs": call.inputs,
+            "contents": contents,
+            "code": plan.fingerprint,
+            "environment": current_environment().digest,
+            "key": key,
+            "uncached": uncached,
+            "uses": tuple(dict.fromkeys(token for value in call.given.values() for token in self._tokens(value))),
+        }
 
-    def _run_inside(
-        self, step: Step[..., Any], call: Call, started: datetime, attempt: int
-    ) -> tuple[StepRecord, str, BaseException | None, tuple[Any] | None]:
-        run_id = self.run_record.id
+    def _record(
+        self,
+        records: list[StepRecord],
+        logs: dict[str, str],
+        codes: dict[str, dict[str, str]],
+        attempts: list[Attempt],
+        *,
+        behind: list[StepRecord],
+        lags: bool,
+    ) -> None:
+        """The operation `record`, without the check of arguments whose types are ours."""
+        arguments: dict[str, Any] = {
+            "run_id": self.run_record.id,
+            "attempt": self.run_record.attempt,
+            "steps": records,
+            "logs": logs,
+            "codes": codes,
+            "attempts": attempts,
+            "behind": behind,
+            "lags": lags,
+        }
+        self.paused = self._backend.invoke(self._service, self._operation, arguments) == "paused"
+
+    def _run_outside(self, step: Step[..., Any], call: Call, started: datetime, attempt: int) -> Tried:
+        future = self.outside.send(step, call, self.context(call, attempt))
+        return self.outside.received(call, future, started, attempt)
+
+    def _run_inside(self, step: Step[..., Any], call: Call, started: datetime, attempt: int) -> Tried:
         show = functools.partial(self._starts.show, call)
-        with caught() as tail, inside_step(self._context(call, attempt), on_look=show):
+        with caught() as tail, inside_step(self.context(call, attempt), on_look=show):
             try:
                 value = step.function(*call.args, **call.kwargs)
-                output = encode(value, self.blobs, allow_pickle=step.options.allow_pickle, known=self.origins.written)
+                output = self._encode(step, value)
             except LostLease:
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary of the step: whatever it raised is recorded
-                failed = call.record(
-                    "failed",
-                    started,
-                    run_id=run_id,
-                    attempt=attempt,
-                    finished_at=now(),
-                    error=failure_of(error).payload,
-                )
-                return failed, tail.text(), error, None
-        done = call.record("finished", started, run_id=run_id, attempt=attempt, finished_at=now(), output=output)
-        return done, tail.text(), None, (value,)
+                return _failed(call, started, attempt, error, tail.text())
+        done = call.record("finished", started, attempt=attempt, finished_at=now(), output=output)
+        return Tried(done, tail.text(), None, (value,))
 
-    def _identify(
-        self,
-        step: Step[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        path: str,
-        item: int,
-        given: dict[str, Any],
-        inputs: dict[str, str],
-    ) -> Call:
-        code = self._codes.get(step.function)
-        if code is None:
-            code = self._codes[step.function] = step.code()
-            self._fresh[code.fingerprint] = code.parts
-        contents = {name: digest(value) for name, value in given.items()} if step.options.cache else {}
-        key, uncached = self._key(step, code, contents) if step.options.cache else ("", "")
-        return Call(
-            id=new_id(),
-            step=step,
-            path=path,
-            item=item,
-            args=args,
-            kwargs=kwargs,
-            arguments={name: _short(value) for name, value in given.items()},
-            inputs=inputs,
-            contents=contents,
-            uses=tuple(dict.fromkeys(token for value in given.values() for token in self._tokens(value))),
-            code=code.fingerprint,
-            environment=current_environment().digest,
-            key=key,
-            uncached=uncached,
-        )
+    async def _run_awaited(self, step: Step[..., Any], call: Call, started: datetime, attempt: int) -> Tried:
+        show = functools.partial(self._starts.show, call)
+        seconds = step.options.timeout or None
+        with caught() as tail, inside_step(self.context(call, attempt), on_look=show):
+            try:
+                value = await asyncio.wait_for(step.function(*call.args, **call.kwargs), seconds)
+                output = self._encode(step, value)
+            except LostLease:
+                raise
+            except TimeoutError as error:
+                late = DeadlineExceeded(f"step {step.name} took longer than {seconds:g} s") if seconds else error
+                return _failed(call, started, attempt, late, tail.text())
+            except Exception as error:  # noqa: BLE001 -- the boundary of the step: whatever it raised is recorded
+                return _failed(call, started, attempt, error, tail.text())
+        done = call.record("finished", started, attempt=attempt, finished_at=now(), output=output)
+        return Tried(done, tail.text(), None, (value,))
 
-    def _key(self, step: Step[..., Any], code: Code, contents: dict[str, str]) -> tuple[str, str]:
+    def _encode(self, step: Step[..., Any], value: Any) -> Any:
+        return encode(value, self.blobs, allow_pickle=step.options.allow_pickle, known=self.origins.written)
+
+    def _value_or_error(self, step: Step[..., Any], tried: Tried) -> Any:
+        if tried.error is not None:
+            raise tried.error
+        if tried.value is None:
+            return self.value_of(tried.record, step)
+        self.origins.learn(tried.value[0], tried.record.output)
+        return tried.value[0]
+
+    def _key(self, step: Step[..., Any], plan: Plan, contents: dict[str, str]) -> tuple[str, str]:
         """The key under which other runs find the result, or why there is none. Nothing that is unknown is left out."""
-        if code.unknown:
-            return "", f"code that cannot be digested: {', '.join(code.unknown)}"
+        if plan.code.unknown:
+            return "", f"code that cannot be digested: {', '.join(plan.code.unknown)}"
         if opaque := [name for name, found in contents.items() if not found]:
             return "", f"arguments that cannot be digested: {', '.join(opaque)}"
-        parts = [step.name, step.options.version, code.digest, contents, current_environment().digest]
+        parts = [step.name, step.options.version, plan.code.digest, contents, current_environment().digest]
         return digest_value("step", parts), ""
 
     def _tokens(self, value: Any, depth: int = 0) -> Iterator[str]:
         """Digests, ids and references of artifacts in an argument, for the lineage."""
         if isinstance(value, str):
-            if _REFERENCE.fullmatch(value):
+            if "@" in value and _REFERENCE.fullmatch(value):
                 yield value
+        elif value is None or isinstance(value, int | float):
+            return
         elif isinstance(value, list | tuple) and depth < 3:
             for item in value[:1000]:
                 yield from self._tokens(item, depth + 1)
@@ -353,17 +445,10 @@ class Calls:
         elif blob := self.origins.blob(value):
             yield blob
 
-    def _context(self, call: Call, attempt: int) -> StepContext:
-        return StepContext(
-            step_id=call.id,
-            run_id=self.run_record.id,
-            flow=self.run_record.flow,
-            name=call.step.name,
-            path=call.path,
-            item=call.item,
-            attempt=attempt,
-            store=_address(self._service),
-        )
+
+def _failed(call: Call, started: datetime, attempt: int, error: Exception, log: str) -> Tried:
+    payload = failure_of(error).payload
+    return Tried(call.record("failed", started, attempt=attempt, finished_at=now(), error=payload), log, error)
 
 
 def _short(value: Any) -> str:
@@ -377,9 +462,3 @@ def _short(value: Any) -> str:
     else:
         text = repr(value) if isinstance(value, msgspec.Struct) else type(value).__name__
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-
-
-def _address(service: Pipelines) -> str:
-    backend: Any = service._backend  # noqa: SLF001 -- services of one room share their backend
-    store = getattr(backend, "store", None)
-    return str(store.folder) if store is not None else str(backend.url)

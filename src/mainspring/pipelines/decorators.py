@@ -6,10 +6,10 @@ is recorded with its result, and is not done again when the flow is resumed.
     @step(retries=2)
     def clean(rows: pl.DataFrame) -> pl.DataFrame: ...
 
-    @flow
-    def nightly(day: str) -> float:
+    @flow(schedule="15 2 * * *", tz="Europe/Paris")
+    def nightly(day: date = fire_date()) -> float:
         rows = clean(load(day))
-        models = train.map(["linear", "trees"], data=rows)
+        models = train.map(rows, kind=["linear", "trees"])
         return max(models, key=score)
 """
 
@@ -18,15 +18,17 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
-from mainspring.pipelines.options import Options, Where, changed
-from mainspring.pipelines.types import Location
+from mainspring.pipelines.handles import Handle, resolved
+from mainspring.pipelines.options import FlowOptions, Options, Overlap, Where, changed, flow_options
+from mainspring.pipelines.parameters import Parameters
+from mainspring.pipelines.spreading import spread
+from mainspring.pipelines.types import FlowRun, Location
 
 if TYPE_CHECKING:
     from mainspring.client.client import Client
@@ -36,6 +38,7 @@ __all__ = ["Flow", "Step", "flow", "step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Step(Generic[P, R]):
@@ -47,36 +50,68 @@ class Step(Generic[P, R]):
         self.options = options
         self.name = check_name(name or function.__name__.strip("<>"), what="step")
         self.signature = inspect.signature(function)
+        self.is_async = inspect.iscoroutinefunction(function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it: recorded inside a run of a flow, an ordinary call anywhere else."""
         session = _session()
-        return self.function(*args, **kwargs) if session is None else session.call(self, args, kwargs)
+        if session is not None:
+            return cast("R", session.call(self, args, kwargs))
+        return self.function(*args, **kwargs) if not Handle.any_made else _plainly(self.function, args, kwargs)
 
-    def map(self, *iterables: Iterable[Any], **broadcast: Any) -> list[R]:
-        """Call it for each item, in parallel; of several, equally long iterables, for each tuple of items.
+    @overload
+    def map(self: Step[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> list[T]: ...
+    @overload
+    def map(self, *args: Any, **kwargs: Any) -> list[R]: ...
+    def map(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """Call it many times, in parallel; the results come in the order of the calls.
 
-        Keywords are given to every call as they are. Results come in the order of the items. When items fail, those
-        that succeeded are kept, and the error of the first is raised.
+        Arguments that are lists, tuples, ranges or iterators are spread over the calls, and must be equally long. All
+        else (frames, datasets, dicts, texts, numbers) is given to every call. `whole(x)` gives a list to every call,
+        `each(x)` spreads any other iterable.
+
+        When calls fail, the results of those that succeeded are kept, and the error of the first is raised.
+
+        Example:
+            >>> @step
+            ... def power(base: int, exponent: int) -> int:
+            ...     return base**exponent
+            >>> power.map(2, exponent=[1, 2, 3])
+            [2, 4, 8]
         """
         session = _session()
         if over := getattr(session, "map_over", None):  # a tracer, to which iterables are not known
-            return cast("list[R]", over(self, iterables, broadcast))
-        items = _rows(iterables)
-        if session is None:
-            plain = cast("Callable[..., R]", self.function)  # nothing is known of the types of items
-            return [plain(*item, **broadcast) for item in items]
-        return cast("list[R]", session.map(self, items, broadcast))
+            return cast("list[Any]", over(self, args, kwargs))
+        if Handle.any_made:
+            args, kwargs = resolved(args), resolved(kwargs)
+        calls = spread(args, kwargs)
+        if session is not None:
+            return cast("list[Any]", session.map(self, calls))
+        plain = cast("Callable[..., Any]", self.function)
+        if self.is_async:
+            from mainspring.pipelines.coroutines import gather_here
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Call it while the flow goes on; `.result()` waits for it."""
+            return gather_here([functools.partial(plain, *args, **kwargs) for args, kwargs in calls])
+        return [plain(*args, **kwargs) for args, kwargs in calls]
+
+    @overload
+    def submit(self: Step[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> Handle[T]: ...
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Handle[Any]:
+        """Call it while the flow goes on; `.result()` waits for it, and so does a step that the handle is given to."""
         session = _session()
         if session is not None:
-            return cast("Future[R]", session.submit(self, args, kwargs))
-        done: Future[R] = Future()
+            return cast("Handle[Any]", session.submit(self, args, kwargs))
+        done: Handle[Any] = Handle()
         try:
-            done.set_result(self.function(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 -- the future carries it
+            value: Any = _plainly(self.function, args, kwargs)
+            if self.is_async:
+                from mainspring.pipelines.coroutines import run_coroutine
+
+                value = run_coroutine(value)
+            done.set_result(value)
+        except Exception as error:  # noqa: BLE001 -- the handle carries it
             done.set_exception(error)
         return done
 
@@ -102,60 +137,92 @@ class Step(Generic[P, R]):
 class Flow(Generic[P, R]):
     """A function that can be run durably: what its steps have finished survives its process. Made by `flow`."""
 
-    def __init__(self, function: Callable[P, R], *, name: str = "", retries: int = 0, max_attempts: int = 5) -> None:
+    def __init__(self, function: Callable[P, R], *, name: str = "", options: FlowOptions = FlowOptions()) -> None:  # noqa: B008 -- frozen
         functools.update_wrapper(self, function)
         self.function = function
         self.name = check_name(name or function.__name__.strip("<>"), what="flow")
-        self.retries = retries
-        self.max_attempts = max_attempts + retries
-        self.signature = inspect.signature(function)
+        self.options = options
+        self.parameters = Parameters(function, self.name)
+        self.is_async = inspect.iscoroutinefunction(function)
+
+    @property
+    def retries(self) -> int:
+        """How often a worker tries it again after an error."""
+        return self.options.retries
+
+    @property
+    def max_attempts(self) -> int:
+        """How often a worker begins it, after errors and losses of its process."""
+        return self.options.max_attempts + self.options.retries
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """That of its function."""
+        return self.parameters.signature
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it: an ordinary call, or, inside a run of another flow, a part of that run."""
         session = _session()
-        return self.function(*args, **kwargs) if session is None else session.nested(self, args, kwargs)
+        if session is not None:
+            return cast("R", session.nested(self, args, kwargs))
+        if self.parameters.fires:
+            filled = self.parameters.fill(args, kwargs, None, self.options.tz)
+            return cast("R", cast("Any", self.function)(*args, **filled))
+        return self.function(*args, **kwargs)
 
-    def run(self, client: Client, *args: P.args, **kwargs: P.kwargs) -> R:
+    @overload
+    def run(self: Flow[P, Coroutine[Any, Any, T]], client: Client, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def run(self, client: Client, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def run(self, client: Client, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run it here and now, recorded in the client's store; raises what it raises.
 
         A run that was interrupted goes on with `resume`.
         """
         from mainspring.pipelines.runtime import run_here
 
-        result: R = run_here(client.pipelines, self, self.bind_call(args, kwargs))
-        return result
+        return run_here(client.pipelines, self, self.bind_call(args, kwargs))
 
-    def resume(self, client: Client, run_id: str) -> R:
+    @overload
+    def resume(self: Flow[P, Coroutine[Any, Any, T]], client: Client, run_id: str) -> T: ...
+    @overload
+    def resume(self, client: Client, run_id: str) -> R: ...
+    def resume(self, client: Client, run_id: str) -> Any:
         """Run an interrupted or failed run again, here; its finished steps give their results at once."""
         from mainspring.pipelines.runtime import run_here
 
-        result: R = run_here(client.pipelines, self, None, run_id=run_id)
-        return result
+        return run_here(client.pipelines, self, None, run_id=run_id)
 
     def start(self, client: Client, *, key: str = "", **params: Any) -> str:
         """Have a worker run it; the id of the run."""
         return client.pipelines.start(self, params, key=key)
 
-    def bind(self, params: dict[str, Any]) -> dict[str, Any]:
-        """The arguments by name, checked against the signature."""
-        return self.bind_call((), params)
+    def bind(self, params: dict[str, Any], *, fire_at: datetime | None = None, late: bool = False) -> dict[str, Any]:
+        """The arguments by name, checked against the signature.
+
+        Args:
+            params: By name.
+            fire_at: The moment that the run is for; now when it is for none.
+            late: Leave out `fire_date()` and `fire_time()`, for a schedule, whose runs fill them in when they begin.
+        """
+        return self.parameters.bind((), params, fire_at=fire_at, tz=self.options.tz, late=late)
 
     def bind_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name."""
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise InvalidInput(f"flow {self.name}: {error}") from None
-        bound.apply_defaults()
-        found = dict(bound.arguments)
-        for parameter in self.signature.parameters.values():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
-                raise InvalidInput(
-                    f"flow {self.name}: the parameter {parameter.name} has no name that a run could record"
-                )
-            if parameter.kind is parameter.VAR_KEYWORD:
-                found.update(found.pop(parameter.name, {}))
-        return found
+        return self.parameters.bind(args, kwargs, fire_at=None, tz=self.options.tz)
+
+    def bind_run(self, run: FlowRun, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a recorded run: those recorded, as the types of the signature, and what is left to it."""
+        typed = self.parameters.convert(values)
+        return self.bind(typed, fire_at=run.cause.fire_at or run.created_at)
+
+    def parameters_schema(self) -> dict[str, Any]:
+        """A JSON schema of its parameters, with titles, and with descriptions from its docstring."""
+        return self.parameters.schema()
+
+    def parameters_from_text(self, texts: dict[str, str]) -> dict[str, Any]:
+        """The values that somebody typed, as the types of its signature: `{"day": "2026-11-20"}`."""
+        return self.parameters.from_text(texts)
 
     def code(self) -> Code:
         """The code that it reaches, steps included."""
@@ -187,11 +254,20 @@ def step(
     name: str = "",
     retries: int = 0,
     delay: float = 1.0,
-    retry_on: tuple[type[BaseException], ...] = (Exception,),
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool] = (Exception,),
+    fallback: Any = ...,
     cache: bool = False,
+    cache_ttl: float = 0.0,
     timeout: float = 0.0,
     memory: int = 0,
+    cpu: float = 0.0,
+    gpu: float = 0.0,
+    priority: int = 0,
+    limits: str | tuple[str, ...] = (),
     where: Where = "auto",
+    env: str = "",
+    secrets: str | tuple[str, ...] = (),
+    image: str = "",
     version: str = "",
     allow_pickle: bool = False,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
@@ -214,17 +290,25 @@ def step(function: Callable[..., Any] | None = None, /, *, name: str = "", **opt
 @overload
 def flow(function: Callable[P, R], /) -> Flow[P, R]: ...
 @overload
-def flow(*, name: str = "", retries: int = 0, max_attempts: int = 5) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 def flow(
-    function: Callable[..., Any] | None = None, /, *, name: str = "", retries: int = 0, max_attempts: int = 5
-) -> Any:
-    """Make a function a flow.
+    *,
+    name: str = "",
+    schedule: str | tuple[str, ...] = (),
+    tz: str = "UTC",
+    trigger: Any = None,
+    pool: str = "",
+    priority: int = 0,
+    overlap: Overlap = "skip",
+    timeout: float = 0.0,
+    on_failure: Callable[[FlowRun], Any] | None = None,
+    on_success: Callable[[FlowRun], Any] | None = None,
+    retries: int = 0,
+    max_attempts: int = 5,
+) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+def flow(function: Callable[..., Any] | None = None, /, *, name: str = "", **options: Any) -> Any:
+    """Make a function a flow: ordinary Python that calls steps. What it does between steps is done again on resuming.
 
-    Args:
-        function: Its body: ordinary Python that calls steps. What it does between steps is done again on resuming.
-        name: Its name; that of the function by default.
-        retries: How often a worker tries it again after an error.
-        max_attempts: How often it may lose its process.
+    See `FlowOptions` for the options.
 
     Example:
         >>> @flow
@@ -233,9 +317,10 @@ def flow(
         >>> total(4)
         6
     """
+    made = flow_options(**options)
     if function is not None:
-        return Flow(function)
-    return lambda each: Flow(each, name=name, retries=retries, max_attempts=max_attempts)
+        return Flow(function, options=made)
+    return lambda each: Flow(each, name=name, options=made)
 
 
 def main_script() -> str:
@@ -263,10 +348,6 @@ def _address(function: Callable[..., Any], wrapper: object) -> str:
     return f"{module}:{name}" if found is wrapper or getattr(found, "function", None) is function else ""
 
 
-def _rows(iterables: tuple[Iterable[Any], ...]) -> list[tuple[Any, ...]]:
-    if not iterables:
-        raise InvalidInput("map needs at least one iterable; keywords are given to every call as they are")
-    try:
-        return list(zip(*iterables, strict=True))
-    except ValueError:
-        raise InvalidInput("map: the iterables are not equally long") from None
+def _plainly(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """An ordinary call; the handles among its arguments are waited for."""
+    return function(*resolved(args), **resolved(kwargs)) if Handle.any_made else function(*args, **kwargs)

@@ -1,15 +1,20 @@
-"""How a step is run: what `@step(...)` and `step.using(...)` say."""
+"""How a step is run: what `@step(...)` and `step.using(...)` say. When and how a flow is: what `@flow(...)` says."""
 
 from __future__ import annotations
 
+import zoneinfo
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
-from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.errors import InvalidInput, nearest
+from mainspring.pipelines.types_schedules import Overlap
 
-__all__ = ["Options", "Where", "changed", "is_tried_again"]
+if TYPE_CHECKING:
+    from mainspring.pipelines.types import FlowRun
+
+__all__ = ["FlowOptions", "Options", "Overlap", "Where", "changed", "flow_options", "is_tried_again"]
 
 Where = Literal["auto", "inline", "thread", "process", "ray", "kubernetes"]
 
@@ -59,6 +64,54 @@ class Options(msgspec.Struct, frozen=True):
     """Whether results of types that nothing knows may be pickled, for this run's own eyes."""
 
 
+class FlowOptions(msgspec.Struct, frozen=True):
+    """When a flow starts by itself, and how its runs are executed. `flow deploy` makes schedules and triggers of it."""
+
+    schedule: str | tuple[str, ...] = ()
+    """Cron expressions, or intervals like `every 15m`, at which a deployment of the flow starts it."""
+    tz: str = "UTC"
+    """The zone of the schedule and of `fire_date()`, in the IANA database."""
+    trigger: Any = None
+    """What a deployment of the flow listens to: a trigger of `pipelines.triggers`, or several."""
+    pool: str = ""
+    """Which workers may execute it; those without a pool when empty."""
+    priority: int = 0
+    """Of queued runs the higher goes first."""
+    overlap: Overlap = "skip"
+    """What becomes of a start by a schedule or a trigger while a run is not over."""
+    timeout: float = 0.0
+    """Seconds after which an attempt is ended as failed; 0 for no limit."""
+    on_failure: Callable[[FlowRun], Any] | None = None
+    """Called with the run when it has failed, in the process that executed it. What is to happen when that process is
+    lost listens to the events `flow.run.failed` and `flow.run.crashed`."""
+    on_success: Callable[[FlowRun], Any] | None = None
+    """Called with the run when it has finished."""
+    retries: int = 0
+    """How often a worker tries it again after an error."""
+    max_attempts: int = 5
+    """How often it may lose its process."""
+
+
+def flow_options(**given: Any) -> FlowOptions:
+    """The options of a flow, checked; `InvalidInput` names the first that makes no sense."""
+    if unknown := sorted(set(given) - set(FlowOptions.__struct_fields__)):
+        known = nearest(unknown[0], FlowOptions.__struct_fields__)
+        raise InvalidInput(f"flow: there is no option {unknown[0]!r}", known=known)
+    made = FlowOptions(**given)
+    try:
+        zoneinfo.ZoneInfo(made.tz)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"flow: there is no time zone {made.tz!r}", hint="write tz='Europe/Paris'") from None
+    if made.overlap not in get_args(Overlap):
+        raise InvalidInput(f"flow: overlap={made.overlap!r}", known=get_args(Overlap))
+    if made.timeout < 0 or made.retries < 0 or made.max_attempts < 1:
+        raise InvalidInput("flow: timeout and retries cannot be negative, and max_attempts is at least 1")
+    for name in ("on_failure", "on_success"):
+        if (hook := getattr(made, name)) is not None and not callable(hook):
+            raise InvalidInput(f"flow: {name}={hook!r} cannot be called", hint="give a function of the run")
+    return made
+
+
 def is_tried_again(options: Options, attempt: int, error: BaseException) -> bool:
     """Whether a call that failed for the `attempt`-th time is tried once more."""
     if attempt > options.retries:
@@ -69,6 +122,11 @@ def is_tried_again(options: Options, attempt: int, error: BaseException) -> bool
 
 def changed(options: Options, changes: dict[str, Any]) -> Options:
     """The options with some of them replaced; `InvalidInput` for one that does not exist or makes no sense."""
+    for name in ("limits", "secrets"):
+        if isinstance(changes.get(name), str):
+            changes = {**changes, name: (changes[name],)}
+        elif name in changes:
+            changes = {**changes, name: tuple(changes[name])}
     try:
         made = msgspec.structs.replace(options, **changes)
     except TypeError as error:
@@ -76,6 +134,11 @@ def changed(options: Options, changes: dict[str, Any]) -> Options:
     numbers = ("retries", "delay", "timeout", "memory", "cpu", "gpu", "cache_ttl")
     if negative := [name for name in numbers if getattr(made, name) < 0]:
         raise InvalidInput(f"step: {', '.join(negative)} cannot be negative")
+    wanted = made.retry_on
+    if isinstance(wanted, type):
+        made = msgspec.structs.replace(made, retry_on=(wanted,))
+    elif not callable(wanted) and not all(isinstance(each, type) for each in wanted):
+        raise InvalidInput("step: retry_on is a class of errors, several, or a function of the error")
     if made.where not in get_args(Where):
         raise InvalidInput(f"step: where={made.where!r}", known=get_args(Where))
     return made

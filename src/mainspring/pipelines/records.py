@@ -7,27 +7,53 @@ from typing import Any, cast
 
 import msgspec
 
+from mainspring.events.outbox import emit, last_number
 from mainspring.kernel.clock import to_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, LostLease, MainspringError, NotFound
-from mainspring.lineage.graph import add_artifact, crash_runs, finish_run, put_runs, reopen_run, resolve, start_run, use
+from mainspring.lineage.graph import (
+    add_artifact,
+    crash_runs,
+    finish_run,
+    put_runs,
+    reopen_run,
+    resolve,
+    start_run,
+    use,
+    use_many,
+)
 from mainspring.lineage.listing import with_digest
 from mainspring.lineage.types import File, Run, RunStatus
+from mainspring.pipelines.endings import announce_end
 from mainspring.pipelines.logs import TAIL_CHARACTERS
-from mainspring.pipelines.tables_runs import FLOW_RUNS, STEPS
-from mainspring.pipelines.types import FlowRun, FlowState, StepRecord
-from mainspring.pipelines.values import blobs_in
+from mainspring.pipelines.tables_runs import ATTEMPTS, FLOW_RUNS, STEPS
+from mainspring.pipelines.types import Attempt, FlowRun, FlowState, StepRecord
+from mainspring.pipelines.values import nodes_in
 from mainspring.store.transaction import Transaction
 
-__all__ = ["begin_attempt", "end_flow", "fence", "find_flow", "note_origin", "save_log", "save_steps"]
+__all__ = [
+    "begin_attempt",
+    "end_flow",
+    "fence",
+    "find_flow",
+    "note_origin",
+    "save_attempts",
+    "save_lineage",
+    "save_log",
+    "save_steps",
+    "settle",
+]
 
 _STEP_SQL = f"{STEPS.insert_sql} ON CONFLICT (run_id, path, item) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in STEPS.columns if column not in ("run_id", "path", "item")
 )
-_WORTH_A_NODE = frozenset(
-    {"frame", "model"}
-)  # what is inline is small, yet people ask where a table or a model came from
-_STATUS: dict[str, RunStatus] = {"running": "running", "finished": "finished", "cached": "finished", "failed": "failed"}
+_STATUS: dict[str, RunStatus] = {
+    "running": "running",
+    "waiting": "running",
+    "finished": "finished",
+    "cached": "finished",
+    "failed": "failed",
+}
 
 
 def find_flow(tx: Transaction, run_id: str) -> FlowRun:
@@ -45,7 +71,7 @@ def fence(tx: Transaction, run_id: str, attempt: int) -> FlowRun:
         LostLease: Another attempt took over, or the run was cancelled or ended; nothing may be recorded.
     """
     run = find_flow(tx, run_id)
-    if run.state != "running" or run.attempt != attempt:
+    if run.state not in ("running", "paused") or run.attempt != attempt:  # a paused one still does its last step
         raise LostLease(
             f"attempt {attempt} of flow run {run_id} may not record anything any more:"
             f" the run is {run.state}, at attempt {run.attempt}",
@@ -65,17 +91,20 @@ def begin_attempt(tx: Transaction, run: FlowRun, *, worker: str, code: str) -> F
         worker=worker,
         code=code,
         started_at=run.started_at or tx.now,
+        position=run.position if run.started_at else last_number(tx),
         finished_at=None,
         error=None,
     )
     tx.execute(
         "UPDATE flow_run SET state = 'running', attempt = ?, worker = ?, code = ?, started_at = ?, finished_at = NULL,"
-        " error = NULL WHERE id = ?",
-        (running.attempt, worker, code, to_micros(running.started_at or tx.now), run.id),
+        " error = NULL, position = ? WHERE id = ?",
+        (running.attempt, worker, code, to_micros(running.started_at or tx.now), running.position, run.id),
     )
     if run.started_at is None:
         start_run(tx, "flow", run.flow, run_id=run.id, metadata={"code": code, "address": run.location.address})
+        _tell(tx, running)
     else:
+        settle(tx, run)
         reopen_run(tx, run.id)
         _bury_running_steps(tx, run.id, "the process that ran it was lost")
     return running
@@ -91,10 +120,15 @@ def end_flow(
         (state, tx.now_micros, _json(result), _json(error), run.id),
     )
     if run.started_at is not None:
-        _bury_running_steps(tx, run.id, f"the flow run was {state}")
+        settle(tx, run)
+        _bury_running_steps(tx, run.id, f"the flow run was {state}", waiting=True)
         status = cast("RunStatus", "running" if state in ("queued", "waiting", "paused") else state)
         finish_run(tx, run.id, status=status, metadata={"error": error} if error else {})
-    tx.note(f"run/{run.id}", flow=run.flow, state=state)
+    steps = tx.value("SELECT count(*) FROM flow_step WHERE run_id = ?", (run.id,))
+    tx.note(f"run/{run.id}", flow=run.flow, state=state, steps=steps)
+    if state not in ("queued", "running"):
+        _tell(tx, ended)
+        announce_end(tx, ended)
     return ended
 
 
@@ -113,31 +147,29 @@ def save_steps(
     steps: Sequence[StepRecord],
     logs: dict[str, str],
     codes: dict[str, dict[str, str]],
+    *,
+    lags: bool = False,
 ) -> None:
     """Record steps as they are now, with their lineage, their cache entries and the ends of their logs.
 
-    `codes` has the parts of each code digest that this run has not recorded before.
+    Args:
+        tx: The transaction.
+        run: Of which run.
+        steps: The steps.
+        logs: The ends of what they printed, by step.
+        codes: The parts of each code digest that this run has not recorded before.
+        lags: Leave their lineage for later: `save_lineage` or `settle` makes it of these rows.
     """
-    names = {step.code: step.name for step in steps}
+    names = {step.code: step.name for step in steps} if codes else {}
     for code, parts in codes.items():
         if code in names:
             add_artifact(tx, "code", f"{run.flow}/{names[code]}", digest=code, metadata={"parts": parts}, reuse=True)
-    put_runs(tx, [_lineage_run(run, step) for step in steps])
     tx.many(_STEP_SQL, [STEPS.to_row(step) for step in steps])
     for step_id, text in logs.items():
         save_log(tx, step_id, text)
-    finished = [step for step in steps if step.state == "finished"]
-    known: dict[str, str] = {}
-    for step in finished:
-        for token in (step.code, *step.uses):
-            if token not in known:
-                known[token] = _artifact_of(tx, token)
-            if known[token]:
-                use(tx, step.id, known[token], role="code" if token == step.code else "")
-        for blob in blobs_in(step.output):
-            if not blob["inline"] or blob["codec"] in _WORTH_A_NODE:
-                _add_result(tx, run, step, blob)
-    keyed = [(run.workspace, step.key, step.id, tx.now_micros) for step in finished if step.key]
+    if not lags:
+        save_lineage(tx, run, steps)
+    keyed = [(run.workspace, step.key, step.id, tx.now_micros) for step in steps if step.key]
     if keyed:
         tx.many(
             "INSERT INTO flow_cache (workspace, key, step_id, at) VALUES (?, ?, ?, ?)"
@@ -146,12 +178,54 @@ def save_steps(
         )
 
 
+def save_lineage(tx: Transaction, run: FlowRun, steps: Sequence[StepRecord]) -> None:
+    """Make the lineage's runs of steps, with what they used and made. Saying it twice is fine."""
+    put_runs(tx, [_lineage_run(run, step) for step in steps])
+    known: dict[str, str] = {}
+    used: list[tuple[str, str, str]] = []
+    for step in steps:
+        if step.state != "finished":
+            continue
+        for token in (step.code, *step.uses):
+            if token not in known:
+                known[token] = _artifact_of(tx, token)
+            if known[token]:
+                used.append((known[token], step.id, "code" if token == step.code else ""))
+        for blob in nodes_in(step.output):
+            _add_result(tx, run, step, blob)
+    use_many(tx, used)
+
+
+def settle(tx: Transaction, run: FlowRun) -> None:
+    """Make the lineage of those steps of a run that are recorded without it: the run has ended, or was taken over."""
+    behind = tx.fetch(
+        STEPS,
+        "LEFT JOIN run ON run.id = flow_step.id WHERE flow_step.run_id = ?"
+        " AND flow_step.state IN ('finished', 'cached') AND (run.status IS NULL OR run.status <> 'finished') ORDER BY flow_step.id",
+        (run.id,),
+    )
+    if behind:
+        save_lineage(tx, run, behind)
+
+
+def save_attempts(tx: Transaction, attempts: Sequence[Attempt]) -> None:
+    """Keep tries that failed and are followed by others."""
+    tx.many(f"{ATTEMPTS.insert_sql} ON CONFLICT DO NOTHING", [ATTEMPTS.to_row(each) for each in attempts])
+
+
 def save_log(tx: Transaction, run_id: str, text: str) -> None:
     """Keep the end of a log."""
     tx.execute(
         "INSERT INTO flow_log (id, text) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET text = excluded.text",
         (run_id, text.replace("\0", "")[-TAIL_CHARACTERS:]),  # PostgreSQL's text holds no NUL
     )
+
+
+def _tell(tx: Transaction, run: FlowRun) -> None:
+    """Emit what became of a run: `flow.run.started`, `flow.run.failed`."""
+    what = "started" if run.state == "running" else run.state
+    data = {"run": run.id, "cause": msgspec.to_builtins(run.cause)}
+    emit(tx, f"flow.run.{what}", subject=f"flow/{run.flow}", data=data)
 
 
 def _lineage_run(run: FlowRun, step: StepRecord) -> Run:
@@ -201,12 +275,12 @@ def _artifact_of(tx: Transaction, token: str) -> str:
         return ""  # a text that only looked like a reference
 
 
-def _bury_running_steps(tx: Transaction, run_id: str, message: str) -> None:
+def _bury_running_steps(tx: Transaction, run_id: str, message: str, *, waiting: bool = False) -> None:
     error = _json({"code": LostLease.code, "message": message, "hint": "", "known": [], "details": {}})
     lost: Iterable[tuple[Any, ...]] = tx.rows(
-        "UPDATE flow_step SET state = 'failed', finished_at = ?, error = ? WHERE run_id = ? AND state = 'running'"
+        "UPDATE flow_step SET state = 'failed', finished_at = ?, error = ? WHERE run_id = ? AND state IN ('running', ?)"
         " RETURNING id",
-        (tx.now_micros, error, run_id),
+        (tx.now_micros, error, run_id, "waiting" if waiting else "running"),
     )
     crash_runs(tx, [step_id for (step_id,) in lost])
 

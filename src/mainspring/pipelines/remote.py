@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import pickle
 import sys
 import time
 import traceback
-from functools import cache
 from typing import Any
 
 import msgspec
 
 from mainspring.kernel.errors import InternalError, MainspringError, from_payload
 from mainspring.kernel.hooks import load
+from mainspring.pipelines.context import StepContext, inside_step
 from mainspring.pipelines.logs import caught_descriptors
+from mainspring.pipelines.types import StepRecord
 from mainspring.pipelines.values import BlobPort, decode, encode
 
 __all__ = ["Answer", "Failure", "Request", "execute", "failure_of", "resolve_step"]
 
 _FRAMES_KEPT = 4
+_BLOBS_KEPT, _BLOB_BYTES = 4, 64 << 20
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -28,11 +33,17 @@ class Request(msgspec.Struct, frozen=True):
     """`module:name`."""
     store: str
     """Folder or URL of the store that large values lie in."""
-    args: Any
-    kwargs: Any
-    context: dict[str, Any] = {}
-    """Of `context.StepContext`."""
+    args: list[Any]
+    """By position; None where `shared` has the value."""
+    kwargs: dict[str, Any]
+    context: StepContext
+    record: msgspec.Raw = msgspec.Raw(b"\xc0")
+    """The call as it is recorded while it runs: a step that looks at itself records it."""
+    run_attempt: int = 0
+    """Of the flow run."""
     allow_pickle: bool = False
+    shared: msgspec.Raw = msgspec.Raw(b"\xc0")
+    """Arguments that all calls of a map are given: by position, as text, and by name."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -61,27 +72,43 @@ class Answer(msgspec.Struct, frozen=True):
 
 def execute(payload: bytes) -> bytes:
     """Run a `Request`; the bytes of an `Answer`."""
-    request = msgspec.msgpack.decode(payload, type=Request)
-    answer = _execute(request)
-    return msgspec.msgpack.encode(answer)
+    return msgspec.msgpack.encode(_execute(_requests.decode(payload)))
 
 
 def _execute(request: Request) -> Answer:
-    from mainspring.pipelines.context import StepContext, inside_step
-
     output, failure = None, None
     began = time.perf_counter()
     with caught_descriptors() as tail:
         try:
             blobs = _blobs(request.store)
             function = resolve_step(request.step).function
-            args, kwargs = _read(request.args, blobs), _read(request.kwargs, blobs)
-            with inside_step(msgspec.convert(request.context, StepContext)):
+            args, kwargs = _arguments(request, blobs)
+            with inside_step(request.context, on_look=functools.partial(_show, request)):
                 result = function(*args, **kwargs)
+                if inspect.iscoroutine(result):
+                    result = asyncio.run(result)
             output = encode(result, blobs, allow_pickle=request.allow_pickle)
         except Exception as error:  # noqa: BLE001 -- the boundary of the step: whatever it raised is its answer
             failure = failure_of(error)
     return Answer(output, failure, tail.text(), time.perf_counter() - began)
+
+
+def _arguments(request: Request, blobs: BlobPort) -> tuple[list[Any], dict[str, Any]]:
+    args, kwargs = request.args, request.kwargs
+    if bytes(request.shared) != b"\xc0":
+        positions, names = msgspec.msgpack.decode(request.shared)
+        args = [positions.get(str(place), tree) for place, tree in enumerate(args)]
+        kwargs = {**kwargs, **names}
+    return _read(args, blobs), _read(kwargs, blobs)
+
+
+def _show(request: Request) -> None:
+    """Record that the step runs, because it looks at itself: what it makes now can name it."""
+    if request.context.step_id in _shown or bytes(request.record) == b"\xc0":
+        return
+    _shown[:] = [request.context.step_id]
+    record = msgspec.msgpack.decode(request.record, type=StepRecord)
+    _pipelines(request.store).record(request.context.run_id, attempt=request.run_attempt, steps=[record])
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -111,11 +138,40 @@ def resolve_step(address: str) -> Any:
     return found
 
 
-@cache
+_requests = msgspec.msgpack.Decoder(Request)
+_shown: list[str] = []
+"""The step that runs here, once it is recorded."""
+
+
+@functools.cache
+def _pipelines(store: str) -> Any:
+    return load("mainspring.client.client:connect")(store).pipelines
+
+
+@functools.cache
 def _blobs(store: str) -> BlobPort:
     from mainspring.pipelines.runtime import blob_port
 
-    return blob_port(load("mainspring.client.client:connect")(store).pipelines)
+    return _Recent(blob_port(_pipelines(store)))
+
+
+class _Recent:
+    """Blobs, the last few of them kept: the calls of a map that come here share theirs."""
+
+    def __init__(self, blobs: BlobPort) -> None:
+        self.put = blobs.put
+        self._get = blobs.get
+        self._kept: dict[str, bytes] = {}
+
+    def get(self, digest: str, /) -> bytes:
+        found = self._kept.get(digest)
+        if found is None:
+            found = self._get(digest)
+            if len(found) <= _BLOB_BYTES:
+                while len(self._kept) >= _BLOBS_KEPT:
+                    del self._kept[next(iter(self._kept))]
+                self._kept[digest] = found
+        return found
 
 
 _frames: dict[str, Any] = {}

@@ -7,31 +7,38 @@ processes that both believe in the same run record can never mix.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from mainspring.kernel.errors import Conflict, InvalidInput, LostLease
 from mainspring.pipelines.calls import Call, Calls
 from mainspring.pipelines.context import is_inside_step
+from mainspring.pipelines.coroutines import run_coroutine
 from mainspring.pipelines.environment import current_environment
+from mainspring.pipelines.finishing import ended_here, expected, record_failure, why_lost
+from mainspring.pipelines.handles import Handle, resolved
 from mainspring.pipelines.logs import caught
 from mainspring.pipelines.mapping import run_map
 from mainspring.pipelines.origins import Origins
 from mainspring.pipelines.presence import present
-from mainspring.pipelines.remote import failure_of
 from mainspring.pipelines.types import Location, Opened, StepRecord
 from mainspring.pipelines.values import BlobPort, decode, encode
+from mainspring.pipelines.waits import Asked, Interrupted, Pending, Suspended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mainspring.pipelines.decorators import Flow, Step
     from mainspring.pipelines.service import Pipelines
+    from mainspring.pipelines.spreading import Spread
     from mainspring.store.service import RoomService
 
 __all__ = ["Diverged", "Session", "begin", "blob_port", "current_session", "execute_flow", "run_here"]
@@ -74,8 +81,10 @@ def current_session() -> Session | None:
 class Session:
     """One attempt at a flow run, in this process."""
 
-    def __init__(self, service: Pipelines, opened: Opened) -> None:
+    def __init__(self, service: Pipelines, opened: Opened, *, leaves: bool = False) -> None:
         self.run = opened.run
+        self.leaves = leaves
+        self.fire_at = opened.run.cause.fire_at or opened.run.created_at
         self.blobs = blob_port(service)
         self.origins = Origins()
         self.calls = Calls(service, self.run, self.blobs, self.origins)
@@ -83,34 +92,74 @@ class Session:
         self._known: dict[str, dict[int, StepRecord]] = {}
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
+        self.calls.at_boundary = self.stop_at_boundary
         for record in opened.steps:
             self._known.setdefault(record.path, {})[record.item] = record
 
     def call(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """One call of a step in the body."""
-        return self._call(step, args, kwargs, self._next(), spread=False)
+        """One call of a step in the body; of one that is a coroutine, what the body awaits, with its place taken."""
+        path = self._next()
+        if step.is_async:
+            return self._call_coroutine(step, args, kwargs, path)
+        return self._call(step, args, kwargs, path, spread=False)
 
-    def submit(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+    def submit(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Handle[Any]:
         """One call of a step beside the body. Its place is taken now, so the order of completion does not matter."""
         path = self._next()
         with self._lock:
             self._threads = self._threads or ThreadPoolExecutor(_THREADS, thread_name_prefix="mainspring-step")
         context = contextvars.copy_context()
-        return self._threads.submit(context.run, lambda: self._call(step, args, kwargs, path, spread=True))
+        handle: Handle[Any] = Handle()
 
-    def map(self, step: Step[..., Any], items: Sequence[tuple[Any, ...]], broadcast: dict[str, Any]) -> list[Any]:
-        """One call for each item, in parallel; the results in order."""
+        def work() -> None:
+            if not handle.set_running_or_notify_cancel():
+                return
+            try:
+                handle.set_result(context.run(self._call, step, args, kwargs, path, spread=True))
+            except BaseException as error:  # noqa: BLE001 -- the handle carries it to who asks for the result
+                handle.set_exception(error)
+
+        self._threads.submit(work).add_done_callback(lambda done: handle.cancel() if done.cancelled() else None)
+        return handle
+
+    def map(self, step: Step[..., Any], spread: Spread) -> list[Any]:
+        """One call for each of what is spread, in parallel; the results in order."""
         path = self._next()
-        calls = self.calls.of_map(step, items, broadcast, path)
+        calls = self.calls.of_map(step, spread, path)
         known = {call.item: found for call in calls if (found := self._recall(call)) is not None}
         results = {item: self._value(found, step) for item, found in known.items()}
-        results |= run_map(self.calls, step, [call for call in calls if call.item not in known])
-        return [results[number] for number in range(len(items))]
+        results |= run_map(self.calls, step, spread, [call for call in calls if call.item not in known])
+        return [results[number] for number in range(spread.width)]
+
+    def wait(self, asked: Asked) -> Pending[Any]:
+        """A place of the body that waits."""
+        self.stop_at_boundary()
+        placed = msgspec.structs.replace(asked, path=self._next())
+        return Pending(self, placed, self._recall(placed))
+
+    def stop_at_boundary(self) -> None:
+        """When the run was paused, leave the body, or wait here until the run is resumed."""
+        while self.calls.paused:
+            if self.leaves:
+                raise Suspended
+            now = self.calls.service.watch(self.run.id, state="paused", attempt=self.run.attempt, patience=20.0)
+            self.calls.paused = now.state == "paused" and now.attempt == self.run.attempt
 
     def nested(self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A flow called in a flow: its steps are steps of this run, under the place of the call."""
-        with self.scope(f"{self._next()}."):
+        prefix = f"{self._next()}."
+        if flow.parameters.fires:
+            kwargs = flow.parameters.fill(args, kwargs, self.fire_at, flow.options.tz)
+        if flow.is_async:
+            return self._nested_coroutine(flow, args, kwargs, prefix)
+        with self.scope(prefix):
             return flow.function(*args, **kwargs)
+
+    async def _nested_coroutine(
+        self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], prefix: str
+    ) -> Any:
+        with self.scope(prefix):
+            return await flow.function(*args, **kwargs)
 
     @contextmanager
     def scope(self, prefix: str = "") -> Iterator[None]:
@@ -130,9 +179,20 @@ class Session:
     def _call(
         self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], path: str, *, spread: bool
     ) -> Any:
+        if Handle.any_made:
+            args, kwargs = resolved(args), resolved(kwargs)
         call = self.calls.of(step, args, kwargs, path)
         found = self._recall(call)
         return self._value(found, step) if found is not None else self.calls.run(step, call, spread=spread)
+
+    async def _call_coroutine(
+        self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], path: str
+    ) -> Any:
+        if Handle.any_made:
+            args, kwargs = await asyncio.to_thread(lambda: (resolved(args), resolved(kwargs)))
+        call = self.calls.of(step, args, kwargs, path)
+        found = self._recall(call)
+        return self._value(found, step) if found is not None else await self.calls.run_coroutine(step, call)
 
     def _next(self) -> str:
         found = _current.get()
@@ -141,7 +201,7 @@ class Session:
         with self._lock:
             return found[1].next()
 
-    def _recall(self, call: Call) -> StepRecord | None:
+    def _recall(self, call: Call | Asked) -> StepRecord | None:
         """What is recorded at the place of a call, when it is the same call."""
         there = self._known.get(call.path)
         if not there:
@@ -153,7 +213,7 @@ class Session:
             return None
         return record
 
-    def _diverge(self, call: Call, record: StepRecord) -> None:
+    def _diverge(self, call: Call | Asked, record: StepRecord) -> None:
         if self._changed:
             with self._lock:  # the flow was edited: from here on it is done anew
                 self._known = {path: known for path, known in self._known.items() if _before(path, call.path)}
@@ -217,6 +277,8 @@ def execute_flow(
     arguments: dict[str, Any] | None = None,
     *,
     quiet: bool = False,
+    leaves: bool = False,
+    tries_left: bool = False,
 ) -> Any:
     """Execute a flow run that was begun; records how it ended, and returns or raises what its body does.
 
@@ -226,32 +288,41 @@ def execute_flow(
         opened: What `begin` gave.
         arguments: The values of its parameters, where they are at hand; read from the run otherwise.
         quiet: Whether what it prints is caught by somebody else already.
+        leaves: Whether this process is left when the body waits, by raising `Suspended`; otherwise it blocks.
+        tries_left: Whether an error is followed by another attempt, of a worker.
     """
     run, blobs = opened.run, blob_port(service)
     if run.state == "finished":
         return decode(run.result, blobs)
-    if arguments is None:
-        arguments = {name: decode(value, blobs) for name, value in run.params.items()}
-    session = Session(service, opened)
-    with nullcontext() if quiet else caught() as tail:
+    session = Session(service, opened, leaves=leaves)
+    with nullcontext() if quiet else caught() as tail, expected(service, flow, run):
         try:
+            if arguments is None:
+                arguments = flow.bind_run(run, {name: decode(value, blobs) for name, value in run.params.items()})
             with session.scope():
                 result = flow.function(**arguments)
+                if flow.is_async:
+                    result = run_coroutine(result)
             output = encode(result, blobs, known=session.origins.written)
-        except LostLease:
-            raise  # somebody else executes it, or it was cancelled: nothing may be recorded
+        except LostLease as lost:  # somebody else executes it, or it was ended: nothing may be recorded
+            raise why_lost(service, run, lost) from lost
+        except Interrupted:
+            raise  # it waits on, without this process
+        except Suspended as left:
+            session.close()  # what runs beside the body is recorded before the run is left
+            log = tail.text() if tail else ""
+            service.suspend(run.id, attempt=run.attempt, wait_id=left.wait_id, log=log)
+            raise
         except BaseException as error:
-            service.finish(
-                run.id,
-                attempt=run.attempt,
-                state="failed" if isinstance(error, Exception) else "cancelled",
-                error=failure_of(error).payload,
-                log=tail.text() if tail else "",
-            )
+            ended = record_failure(service, run, error, tries_left=tries_left, log=tail.text() if tail else "")
+            if not leaves:
+                ended_here(service, flow, ended)
             raise
         finally:
             session.close()
-    service.finish(run.id, attempt=run.attempt, result=output, log=tail.text() if tail else "")
+    ended = service.finish(run.id, attempt=run.attempt, result=output, log=tail.text() if tail else "")
+    if not leaves:
+        ended_here(service, flow, ended)
     return result
 
 

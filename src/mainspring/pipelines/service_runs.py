@@ -13,10 +13,20 @@ from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage.graph import add_artifact
-from mainspring.pipelines.records import begin_attempt, end_flow, fence, find_flow, note_origin, save_log, save_steps
-from mainspring.pipelines.tables_runs import FLOW_RUNS, STEPS
+from mainspring.pipelines.records import (
+    begin_attempt,
+    end_flow,
+    fence,
+    find_flow,
+    note_origin,
+    save_attempts,
+    save_lineage,
+    save_log,
+    save_steps,
+)
+from mainspring.pipelines.tables_runs import ATTEMPTS, FLOW_RUNS, STEPS
 from mainspring.pipelines.tick import queue_flow
-from mainspring.pipelines.types import Environment, FlowRun, FlowState, Location, Opened, StepRecord, StepWhy
+from mainspring.pipelines.types import Attempt, Environment, FlowRun, FlowState, Location, Opened, StepRecord, StepWhy
 from mainspring.pipelines.why import explain
 from mainspring.store.queue_tables import WorkerRow
 from mainspring.store.service import RoomService
@@ -26,6 +36,8 @@ if TYPE_CHECKING:
     from mainspring.pipelines.decorators import Flow
 
 __all__ = ["RunOperations"]
+
+_TTL = 100 * 365 * 86_400.0
 
 
 class RunOperations(RoomService):
@@ -135,12 +147,39 @@ class RunOperations(RoomService):
         steps: list[StepRecord],
         logs: dict[str, str] = {},  # noqa: B006 -- an operation's defaults are copied
         codes: dict[str, dict[str, str]] = {},  # noqa: B006 -- an operation's defaults are copied
-    ) -> None:
-        """Record steps as they are now, all or none; `LostLease` when another attempt took over."""
-        with self.store.write() as tx:
+        attempts: list[Attempt] = [],  # noqa: B006 -- an operation's defaults are copied
+        behind: list[StepRecord] = [],  # noqa: B006 -- an operation's defaults are copied
+        lags: bool = False,
+    ) -> FlowState:
+        """Record steps as they are now, all or none; `LostLease` when another attempt took over.
+
+        Gives the state of the run: who executes one that is `paused` begins nothing more.
+
+        The rows are the record of what was done. The audit log has the run's beginning and its end, with the number of
+        its steps, and an event here only for what makes artifacts.
+
+        Args:
+            run_id: Of which run.
+            attempt: Which attempt says so.
+            steps: The steps.
+            logs: The ends of what they printed, by step.
+            codes: The parts of code digests that this run has not recorded before.
+            attempts: Tries that failed and are followed by others.
+            behind: Steps that were recorded before with `lags`: their lineage is written now.
+            lags: Write the lineage of these steps later, with `behind`, or when the run ends or is taken over.
+        """
+        quiet = (lags or not steps) and not codes
+        with self.store.bookkeeping() if quiet else self.store.write() as tx:
             run = fence(tx, run_id, attempt)
-            save_steps(tx, run, steps, logs, codes)
-            tx.note(f"run/{run_id}", steps=len(steps))
+            if steps:
+                save_steps(tx, run, steps, logs, codes, lags=lags)
+            if attempts:
+                save_attempts(tx, attempts)
+            if behind:
+                save_lineage(tx, run, behind)
+            if not quiet:
+                tx.note(f"run/{run_id}", steps=len(steps))
+        return run.state
 
     @operation(permission="pipelines:write", writes=True, resource="run_id")
     def finish(
@@ -179,15 +218,28 @@ class RunOperations(RoomService):
         return msgspec.structs.replace(run, state="queued", finished_at=None)
 
     @operation(permission="pipelines:read")
-    def cached(self, key: str) -> StepRecord | None:
-        """The step that made the result with this key, in any run of this workspace."""
+    def cached(self, key: str, *, ttl: float = 0.0) -> StepRecord | None:
+        """The step that made the result with this key, in any run of this workspace; with `ttl`, in so many seconds."""
+        if not 0 <= ttl <= _TTL:
+            raise InvalidInput(f"ttl is between 0 and {_TTL:g} seconds, not {ttl:g}")
         with self.store.read() as tx:
+            oldest = tx.now_micros - int(ttl * 1e6) if ttl else 0
             return tx.fetch_one(
                 STEPS,
                 "JOIN flow_cache ON flow_cache.step_id = flow_step.id"
-                " WHERE flow_cache.workspace = ? AND flow_cache.key = ?",
-                (caller().workspace, key),
+                " WHERE flow_cache.workspace = ? AND flow_cache.key = ? AND flow_cache.at >= ?",
+                (caller().workspace, key, oldest),
             )
+
+    @operation(permission="pipelines:read")
+    def attempts(self, step_id: str) -> list[Attempt]:
+        """The tries of a step that failed and were followed by others, oldest first."""
+        with self.store.read() as tx:
+            step = tx.fetch_one(STEPS, "WHERE id = ?", (step_id.removeprefix("run/").removeprefix("step/"),))
+            if step is None:
+                raise NotFound(f"there is no step {step_id!r}")
+            find_flow(tx, step.run_id)  # of the caller's workspace
+            return tx.fetch(ATTEMPTS, "WHERE step_id = ? ORDER BY started_at, attempt LIMIT 1000", (step.id,))
 
     @operation(permission="pipelines:write", writes=True)
     def note_environment(self, environment: Environment) -> None:
@@ -239,7 +291,7 @@ class RunOperations(RoomService):
     def why_step(self, step_id: str) -> StepWhy:
         """Why a step ran: which function, input or package differs from the run before, or why nothing was reused."""
         with self.store.read() as tx:
-            step = tx.fetch_one(STEPS, "WHERE id = ?", (step_id.removeprefix("run/"),))
+            step = tx.fetch_one(STEPS, "WHERE id = ?", (step_id.removeprefix("run/").removeprefix("step/"),))
             if step is None:
                 raise NotFound(f"there is no step {step_id!r}")
             return explain(tx, find_flow(tx, step.run_id), step)

@@ -28,10 +28,14 @@ class Starts:
 
     Args:
         announce: Records calls as running.
+        catch_up: Called now and then, for what may follow a moment after a step was recorded.
     """
 
-    def __init__(self, announce: Callable[[list[Call], datetime], None]) -> None:
+    def __init__(
+        self, announce: Callable[[list[Call], datetime], None], catch_up: Callable[[], None] = lambda: None
+    ) -> None:
         self._announce = announce
+        self._catch_up = catch_up
         self._waiting: dict[str, tuple[Call, datetime, float]] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -69,6 +73,7 @@ class Starts:
         while not self._closing.wait(_PATIENCE):
             with self._lock:
                 slow = [call for call, _, since in self._waiting.values() if monotonic() - since >= _PATIENCE]
-            for call in slow:
-                with suppress(MainspringError):  # who lost the run learns it from recording the end
+            with suppress(MainspringError):  # who lost the run learns it from recording the end
+                for call in slow:
                     self.show(call)
+                self._catch_up()

@@ -29,10 +29,13 @@ from mainspring.kernel.errors import UnsupportedFormat
 from mainspring.kernel.hashing import digest_bytes, digest_value
 from mainspring.pipelines.codecs import codec_for, codec_named
 
-__all__ = ["BlobPort", "blobs_in", "decode", "digest", "encode"]
+__all__ = ["BlobPort", "blobs_in", "decode", "digest", "encode", "nodes_in"]
 
 INLINE_BYTES = 8 << 10
 """Bytes of a codec up to this size are kept in the row; a blob of its own would cost more than it saves."""
+
+_ALWAYS_NODES = frozenset({"frame", "model"})
+"""What is inline is small, yet people ask where a table or a model came from."""
 
 _LARGE_JSON = 64 << 10
 _MAX_INT = 1 << 63
@@ -152,6 +155,13 @@ def digest(value: Any, *, known: Callable[[Any], str] | None = None) -> str:
 def blobs_in(tree: Any) -> list[dict[str, Any]]:
     """What a codec wrote in an encoded value: `digest`, `size`, `codec`, and whether it is `inline`, of each."""
     return list(_leaves(tree))
+
+
+def nodes_in(tree: Any) -> list[dict[str, Any]]:
+    """Those of `blobs_in` that the lineage has an artifact for: what is large, and every table and model."""
+    if not isinstance(tree, dict | list):
+        return []
+    return [blob for blob in _leaves(tree) if not blob["inline"] or blob["codec"] in _ALWAYS_NODES]
 
 
 def _walk(value: Any, leaf: Leaf) -> Any:  # noqa: C901, PLR0911 -- one line for each kind of value

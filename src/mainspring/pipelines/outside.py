@@ -1,0 +1,137 @@
+"""Steps on their way to processes of their own, and their answers on the way back."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mainspring.engines.tasks import Limits, ProcessDied, TaskEngine, open_tasks
+from mainspring.kernel.clock import now
+from mainspring.kernel.errors import DeadlineExceeded, InvalidInput, MainspringError
+from mainspring.pipelines.context import StepContext
+from mainspring.pipelines.origins import Origins
+from mainspring.pipelines.remote import Answer, Request, failure_of
+from mainspring.pipelines.tries import Tried
+from mainspring.pipelines.types import FlowRun
+from mainspring.pipelines.values import BlobPort, encode
+
+if TYPE_CHECKING:
+    from mainspring.pipelines.calls import Call
+    from mainspring.pipelines.decorators import Step
+    from mainspring.pipelines.service import Pipelines
+    from mainspring.pipelines.spreading import Spread
+
+__all__ = ["Outside", "address_of"]
+
+_answers = msgspec.msgpack.Decoder(Answer)
+_requests = msgspec.msgpack.Encoder()
+_ENGINES = ("ray", "kubernetes")
+
+
+class Outside:
+    """The processes of one session, started when they are first needed. Used by many threads."""
+
+    def __init__(self, service: Pipelines, run: FlowRun, blobs: BlobPort, origins: Origins) -> None:
+        self._service = service
+        self._run = run
+        self._blobs = blobs
+        self._origins = origins
+        self._store = address_of(service)
+        self._engines: dict[str, TaskEngine] = {}
+        self._addresses: dict[Any, str] = {}
+        self._lock = threading.Lock()
+
+    def takes(self, step: Step[..., Any], *, spread: bool) -> bool:
+        """Whether a call runs in a process of its own."""
+        options = step.options
+        killed = bool(options.memory or (options.timeout and not step.is_async))
+        here = options.where in ("inline", "thread") or (options.where == "auto" and (not spread or step.is_async))
+        if here and not killed:
+            return False
+        if self.address(step):
+            return True
+        if spread and options.where == "auto" and not killed:
+            return False  # a function of a notebook runs in a thread
+        raise InvalidInput(
+            f"step {step.name} must run in a process of its own, which cannot import it",
+            hint="define it at the top of a module",
+        )
+
+    def address(self, step: Step[..., Any]) -> str:
+        """Where a process finds the step; empty when it cannot."""
+        found = self._addresses.get(step.function)
+        if found is None:
+            found = self._addresses[step.function] = step.address
+        return found
+
+    def shared(self, spread: Spread) -> bytes:
+        """What all calls of a map are given, written once: its large parts are blobs."""
+        positions = {str(place): self._encode(value) for place, value in spread.shared.items() if type(place) is int}
+        names = {place: self._encode(value) for place, value in spread.shared.items() if type(place) is str}
+        return msgspec.msgpack.encode([positions, names])
+
+    def send(
+        self, step: Step[..., Any], call: Call, context: StepContext, spread: Spread | None = None, shared: bytes = b""
+    ) -> Future[bytes]:
+        """Give a call to a process; `shared` has those of its arguments that `spread` gives to all calls of a map."""
+        left = () if spread is None else spread.shared
+        request = Request(
+            step=self.address(step),
+            store=self._store,
+            args=[None if place in left else self._encode(value) for place, value in enumerate(call.args)],
+            kwargs={name: self._encode(value) for name, value in call.kwargs.items() if name not in left},
+            context=context,
+            record=msgspec.Raw(_requests.encode(call.record("running", now(), attempt=1))),
+            run_attempt=self._run.attempt,
+            allow_pickle=step.options.allow_pickle,
+            shared=msgspec.Raw(shared) if shared else msgspec.Raw(b"\xc0"),
+        )
+        limits = Limits(timeout=step.options.timeout, memory=step.options.memory)
+        return self.engine(step).submit("mainspring.pipelines.remote:execute", _requests.encode(request), limits=limits)
+
+    def received(self, call: Call, future: Future[bytes], started: datetime, attempt: int) -> Tried:
+        """What a process answered."""
+        try:
+            answer = _answers.decode(future.result())
+        except (ProcessDied, DeadlineExceeded, MainspringError) as error:
+            payload = failure_of(error).payload
+            return Tried(call.record("failed", started, attempt=attempt, finished_at=now(), error=payload), "", error)
+        if answer.failure is not None:
+            payload = answer.failure.payload
+            failed = call.record("failed", started, attempt=attempt, finished_at=now(), error=payload)
+            return Tried(failed, answer.log, answer.failure.as_exception())
+        done = call.record("finished", started, attempt=attempt, finished_at=now(), output=answer.output)
+        return Tried(done, answer.log)
+
+    def engine(self, step: Step[..., Any]) -> TaskEngine:
+        """Where the step runs when it runs outside."""
+        from mainspring.pipelines.decorators import main_script
+
+        kind = step.options.where if step.options.where in _ENGINES else "process"
+        with self._lock:
+            if kind not in self._engines:
+                module = self._run.location.address.partition(":")[0]
+                preload = ["mainspring.pipelines.remote", "mainspring.client.client", "mainspring.store.local"]
+                preload += [module] if module and module != "__main__" else []
+                self._engines[kind] = open_tasks(kind, preload=preload, main=main_script())
+            return self._engines[kind]
+
+    def close(self) -> None:
+        """End the processes."""
+        for engine in self._engines.values():
+            engine.close()
+
+    def _encode(self, value: Any) -> Any:
+        """An argument on its way; nothing of it is kept but its large parts."""
+        return encode(value, self._blobs, allow_pickle=True, known=self._origins.written)
+
+
+def address_of(service: Pipelines) -> str:
+    """The folder or the URL of the store that a service works on."""
+    backend: Any = service._backend  # noqa: SLF001 -- services of one room share their backend
+    store = getattr(backend, "store", None)
+    return str(store.folder) if store is not None else str(backend.url)
