@@ -5,15 +5,16 @@ Both run at whoever commits, on a folder or through a server; see `COMMIT_GATES`
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mainspring.data.committing import Proposal
 from mainspring.data.service import Data
 from mainspring.data.types import DatasetVersion
 from mainspring.kernel.errors import CheckFailed
-from mainspring.quality.service import Quality
-from mainspring.quality.types import ValidationReport
-from mainspring.quality.validation import require
+from mainspring.quality.service_bound import BoundOperations
+
+if TYPE_CHECKING:
+    from mainspring.quality.types import ValidationReport
 
 __all__ = ["admit_proposal", "settle_version"]
 
@@ -27,8 +28,7 @@ def admit_proposal(data: Data, proposal: Proposal) -> None:
     Raises:
         CheckFailed: Something critical does not hold, or the files make no table. Nothing was sent or recorded.
     """
-    quality = Quality(data._backend)  # noqa: SLF001 -- one room over the same connection as another
-    contract = quality.find_contract(proposal.name)
+    contract = BoundOperations(data._backend).find_contract(proposal.name)  # noqa: SLF001 -- over the same connection
     if contract is None:
         return
     if proposal.scan() is None:
@@ -37,6 +37,9 @@ def admit_proposal(data: Data, proposal: Proposal) -> None:
             hint="commit tabular files of one format and one schema",
             details={"dataset": proposal.name, "suite": contract.suite},
         )
+    from mainspring.quality.service import Quality
+
+    quality = Quality(data._backend)  # noqa: SLF001 -- as above
     suite = quality.suite(contract.suite_id)
     found = quality.validate_proposal(proposal, suite)
     _require(found, contract.suite)
@@ -45,6 +48,8 @@ def admit_proposal(data: Data, proposal: Proposal) -> None:
 
 def _require(report: ValidationReport, suite: str) -> None:
     """Raise with everything that is needed to see what is wrong: every failure, its counts, its first rows."""
+    from mainspring.quality.validation import require
+
     try:
         require(report)
     except CheckFailed as error:
@@ -66,6 +71,8 @@ def _require(report: ValidationReport, suite: str) -> None:
 
 def settle_version(data: Any, version: DatasetVersion) -> None:
     """Keep the report that let a version in, in the lineage of the version."""
-    quality = Quality(data._backend)  # noqa: SLF001 -- as above
-    if quality.find_contract(version.name) is not None:
-        quality.settle(version.name, version=version.version)
+    if BoundOperations(data._backend).find_contract(version.name) is None:  # noqa: SLF001 -- as above
+        return
+    from mainspring.quality.service import Quality
+
+    Quality(data._backend).settle(version.name, version=version.version)  # noqa: SLF001 -- as above

@@ -13,6 +13,7 @@ from mainspring.lineage import graph
 from mainspring.lineage.types import File
 from mainspring.quality import recording
 from mainspring.quality.contracts import Contract, bound_suite, check_covers, contract_of, no_contract
+from mainspring.quality.service_bound import BoundOperations
 from mainspring.quality.service_suites import SuiteOperations
 from mainspring.quality.tables import ADMISSIONS, CONTRACTS, Admission, BoundSuite
 from mainspring.quality.types import Suite, ValidationReport
@@ -23,7 +24,7 @@ __all__ = ["ContractOperations"]
 _LONGEST = 2000  # characters of a note
 
 
-class ContractOperations(SuiteOperations):
+class ContractOperations(SuiteOperations, BoundOperations):
     """Contracts: suites bound to names of datasets."""
 
     @operation(permission="quality:approve", writes=True, resource="dataset")
@@ -58,13 +59,6 @@ class ContractOperations(SuiteOperations):
             if row is None:
                 raise no_contract(dataset)
             return contract_of(tx, row)
-
-    @operation(permission="quality:read")
-    def find_contract(self, dataset: str) -> Contract | None:
-        """The contract of a dataset, or nothing: what every commit asks."""
-        with self.store.read() as tx:
-            row = bound_suite(tx, dataset)
-            return None if row is None else contract_of(tx, row)
 
     @operation(permission="quality:read")
     def contracts(self) -> list[Contract]:
