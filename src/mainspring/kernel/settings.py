@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Port of the API and the console."""
     serve_port: int = 0
     """Port of the model endpoints; 0 for the one after `port`."""
+    tune_grpc_port: int = 0
+    """Port on loopback on which `mainspring up` serves Optuna's gRPC storage protocol; 0 for not at all."""
     workers: int = 1
     """How many worker processes `mainspring up` starts."""
     allowed_hosts: tuple[str, ...] = ()

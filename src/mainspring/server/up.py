@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import uvicorn
@@ -14,9 +15,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 import mainspring
+from mainspring.client.client import connect
 from mainspring.client.statuses import status_of
 from mainspring.kernel.addresses import is_loopback
-from mainspring.kernel.errors import InvalidInput, Unauthenticated, Unavailable
+from mainspring.kernel.errors import InvalidInput, MissingDependency, Unauthenticated, Unavailable
 from mainspring.kernel.hooks import ROOMS, load
 from mainspring.kernel.settings import Settings
 from mainspring.server.app import make_app
@@ -55,6 +57,7 @@ def up(folder: Path, settings: Settings) -> int:
         Part("api", functools.partial(_run_api, folder, settings, api, endpoints)),
         Part("endpoints", functools.partial(_run_endpoints, folder, settings, endpoints)),
         Part("scheduler", functools.partial(run_scheduler, folder)),
+        *_optuna(folder, settings),
         *(Part(f"worker-{n + 1}", functools.partial(_run_worker, folder)) for n in range(settings.workers)),
     ]
     return supervise(parts)
@@ -120,6 +123,21 @@ def _http(app: ASGIApp, *, grace: int) -> uvicorn.Config:
         timeout_keep_alive=75,
         backlog=_BACKLOG,
     )
+
+
+def _optuna(folder: Path, settings: Settings) -> list[Part]:
+    """The part that serves Optuna's storage protocol, where a port is set for it."""
+    if not settings.tune_grpc_port:
+        return []
+    if find_spec("grpc") is None or find_spec("optuna") is None:
+        raise MissingDependency("grpcio and optuna", extra="tune")
+    return [Part("optuna", functools.partial(_run_optuna, folder, settings.tune_grpc_port))]
+
+
+def _run_optuna(folder: Path, port: int) -> None:
+    from mainspring.protocols.optuna_grpc import serve_optuna
+
+    serve_optuna(connect(folder), port=port)
 
 
 def _run_worker(folder: Path) -> None:

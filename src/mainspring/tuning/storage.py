@@ -67,6 +67,8 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         workspace: The workspace at a server, where `client` is a URL.
         sync: Whether `study.tell` waits for the disk. Without, how a trial ended survives the end of the process at
             once, and a power cut after at most 40 ms or when `study.optimize` has returned.
+        at_once: Whether what is said of a running trial is sent with each call, and not in one piece a moment later:
+            for a server that must lose nothing which its clients were told it has.
         heartbeat_interval: Every so many seconds `study.optimize` says that its trial lives; None for never.
         grace_period: Seconds of silence after which a trial is failed; twice the interval by default.
         heartbeat_stale_trial_callback: What is called with each trial that was failed by its silence, for example
@@ -89,6 +91,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         token: str = "",
         workspace: str = "",
         sync: bool = True,
+        at_once: bool = False,
         heartbeat_interval: float | None = None,
         grace_period: float | None = None,
         heartbeat_stale_trial_callback: Stale | None = None,
@@ -100,13 +103,13 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         given = hasattr(client, "tuning")
         self._address = str(client.address) if given else os.fspath(client)
         self._connecting = {name: text for name, text in (("token", token), ("workspace", workspace)) if text}
-        self._sync = sync
+        self._sync, self._at_once = sync, at_once
         self._interval, self._grace = heartbeat_interval, grace_period
         self._callback = heartbeat_stale_trial_callback
         self._link = self._linked(client if given else None)
 
     def _linked(self, client: Any = None) -> Link:
-        return Link(client, self._address, self._connecting, sync=self._sync)
+        return Link(client, self._address, self._connecting, at_once=self._at_once)
 
     @property
     def link(self) -> Link:
@@ -132,7 +135,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
 
     def __getstate__(self) -> dict[str, Any]:
         self.remove_session()
-        kept = ("_address", "_connecting", "_sync", "_interval", "_grace", "_callback")
+        kept = ("_address", "_connecting", "_sync", "_at_once", "_interval", "_grace", "_callback")
         return {name: self.__dict__[name] for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -243,7 +246,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
                 params={**trial.params, param_name: value},
                 distributions={**trial.distributions, param_name: distribution},
             )
-        self.link.send_soon()
+        self.link.said(view, place)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         view, place = self.link.locate(trial_id)
@@ -251,7 +254,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
             trial = self.link.unfinished(view, place)
             view.say(place).reports[step] = intermediate_value
             view.replace(trial, intermediate_values={**trial.intermediate_values, step: intermediate_value})
-        self.link.send_soon()
+        self.link.said(view, place)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._say_attr(trial_id, "user_attrs", key, value)
@@ -266,7 +269,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
             trial = self.link.unfinished(view, place)
             getattr(view.say(place), kind)[key] = kept
             view.replace(trial, **{kind: {**getattr(trial, kind), key: plain(kept)}})
-        self.link.send_soon()
+        self.link.said(view, place)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         view, place = self.link.locate(trial_id)
@@ -304,7 +307,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
             view.put(made, done.revision)
             view.saw(done.revision)
         if not self._sync:
-            self.link.send_soon(view)
+            self.link.ended(view)
         return True
 
     # Trials, read

@@ -32,15 +32,15 @@ class Link:
     Args:
         client: A client that is open already, or None.
         address: What to open otherwise, with what `connect` takes besides.
-        sync: Whether the end of a trial is on the disk when it was told; else soon after.
+        at_once: Whether what is said of a running trial is sent with each call, and not in one piece a moment later.
     """
 
-    def __init__(self, client: Any, address: str, connecting: dict[str, str], *, sync: bool) -> None:
+    def __init__(self, client: Any, address: str, connecting: dict[str, str], *, at_once: bool) -> None:
         self.opened = client is None
         self.client = load(PEER)(address, **connecting) if client is None else client
         self.process = os.getpid()
         self.worker = f"{socket.gethostname()}:{self.process}"
-        self.sync = sync
+        self._at_once = at_once
         self._maker = caller()
         self._views: dict[int, View] = {}
         self._guard = threading.Lock()
@@ -146,10 +146,22 @@ class Link:
 
     # Sending
 
-    def send_soon(self, settle: View | None = None) -> None:
-        """Something was said of a running trial, or a trial has ended and is not on the disk yet."""
-        if settle is not None:
-            self._unsettled[settle.study.number] = settle
+    def said(self, view: View, place: int) -> None:
+        """Something was said of a running trial."""
+        if not self._at_once:
+            self._send_soon()
+            return
+        with view.lock:
+            due = view.to_send(before=float("inf"), only=place)
+        if due:
+            self.send_of(view, due, patient=False)
+
+    def ended(self, view: View) -> None:
+        """A trial has ended, and that is not on the disk yet."""
+        self._unsettled[view.study.number] = view
+        self._send_soon()
+
+    def _send_soon(self) -> None:
         if self._unsent.is_set():
             return
         self._unsent.set()
@@ -181,8 +193,11 @@ class Link:
                 self.of_study(view, "settle")
         return left
 
-    def send_of(self, view: View, due: dict[int, Said]) -> None:
-        """Send what was said of some trials of a study, which `view` knows to be on its way."""
+    def send_of(self, view: View, due: dict[int, Said], *, patient: bool = True) -> None:
+        """Send what was said of some trials of a study, which `view` knows to be on its way.
+
+        Where the store is away, it is kept to be sent later, and the failure raised unless the caller is patient.
+        """
         try:
             changes = [said.change(place) for place, said in due.items()]
             while changes:
@@ -205,6 +220,8 @@ class Link:
                     if not self.known(view, place).state.is_finished():
                         later = view.said.get(place)
                         view.said[place] = said.before(later) if later else said
+            if not patient:
+                raise
         finally:
             with view.lock:
                 for place in due:

@@ -199,9 +199,10 @@ class View:
         sending, said = self.sending.get(place), self.said.pop(place, None)
         return sending.before(said) if sending and said else sending or said
 
-    def to_send(self, *, before: float) -> dict[int, Said]:
-        """Take what was said before that moment, to send it."""
-        due = {place: each for place, each in self.said.items() if each.since <= before and place not in self.sending}
+    def to_send(self, *, before: float, only: int | None = None) -> dict[int, Said]:
+        """Take what was said before that moment, of one trial where it is named, to send it."""
+        candidates = self.said.items() if only is None else [(only, self.said[only])] if only in self.said else []
+        due = {place: each for place, each in candidates if each.since <= before and place not in self.sending}
         for place, each in due.items():
             del self.said[place]
             self.sending[place] = each
