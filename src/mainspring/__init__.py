@@ -23,6 +23,7 @@ __all__ = [
     "Table",
     "Text",
     "Video",
+    "ask",
     "autolog",
     "connect",
     "current_step",
@@ -39,8 +40,10 @@ __all__ = [
     "monitor",
     "run",
     "serve",
+    "sleep",
     "step",
     "tune",
+    "wait_for",
     "whole",
 ]
 
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from mainspring.pipelines.handles import Handle
     from mainspring.pipelines.parameters import fire_date, fire_time
     from mainspring.pipelines.spreading import each, whole
+    from mainspring.pipelines.waits import ask, sleep, wait_for
     from mainspring.quality.suite import expect
     from mainspring.tracking.media import Audio, Figure, Histogram, Html, Image, Json, Table, Text, Video
     from mainspring.tracking.run import log
@@ -69,6 +73,7 @@ else:
     _MEDIA = ("Audio", "Figure", "Histogram", "Html", "Image", "Json", "Table", "Text", "Video")
     _PLACES = {
         **dict.fromkeys(_MEDIA, "mainspring.tracking.media"),
+        **dict.fromkeys(("ask", "sleep", "wait_for"), "mainspring.pipelines.waits"),
         "autolog": "mainspring.autologging.switch",
         "Client": "mainspring.client.client",
         "connect": "mainspring.client.client",

@@ -81,17 +81,18 @@ def callback_of(tx: Transaction, run: FlowRun) -> Task | None:
     return find_task(tx, task_kind(run.pool), _key(run))
 
 
-def claim_callback(tx: Transaction, run: FlowRun, worker: str) -> Task | None:
-    """Let the process that executed a run make the call itself; None when a worker has it, or there is none."""
+def claim_callback(tx: Transaction, run: FlowRun, worker: str) -> bool:
+    """Let the process that executed a run make the call itself; False when a worker has it, or there is none."""
     task = callback_of(tx, run)
     if task is None:
-        return None
+        return False
+    known = bool(worker) and tx.row("SELECT 1 FROM queue_workers WHERE id = ?", (worker,)) is not None
     claimed = tx.execute(
-        "UPDATE queue_tasks SET state = 'running', attempt = attempt + 1, worker = ?, changed_at = ?"
+        "UPDATE queue_tasks SET state = ?, attempt = attempt + 1, worker = ?, changed_at = ?"
         " WHERE id = ? AND state = 'ready'",
-        (worker, tx.now_micros, task.id),
+        ("running" if known else "done", worker if known else "", tx.now_micros, task.id),
     )
-    return callback_of(tx, run) if claimed else None
+    return bool(claimed)
 
 
 def _key(run: FlowRun) -> str:

@@ -25,10 +25,11 @@ from mainspring.pipelines.control import (
     take_up,
     unpause,
 )
-from mainspring.pipelines.endings import expect_end, overdue
+from mainspring.pipelines.endings import callback_of, claim_callback, expect_end, overdue
 from mainspring.pipelines.records import end_flow, fence, find_flow, save_log, save_steps
 from mainspring.pipelines.tables_waits import WAITS
 from mainspring.pipelines.types import FlowRun, StepRecord
+from mainspring.pipelines.types_waits import Ending
 from mainspring.pipelines.waits_records import expire
 from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
@@ -191,8 +192,8 @@ class ControlOperations(RoomService):
     @operation(permission="pipelines:write", writes=True, resource="run_id")
     def expect_end(
         self, run_id: str, *, attempt: int, timeout: float = 0.0, on_success: bool = False, on_failure: bool = False
-    ) -> None:
-        """Note what is to happen at the end of a run; said again, it changes nothing.
+    ) -> Ending:
+        """Note what is to happen at the end of a run; said again, it gives what was noted first.
 
         Args:
             run_id: The run.
@@ -204,7 +205,29 @@ class ControlOperations(RoomService):
         if not 0 <= timeout <= _LONGEST:
             raise InvalidInput(f"timeout = {timeout:g} seconds", hint="between 0 seconds and 100 years")
         with self.store.write() as tx:
-            expect_end(tx, fence(tx, run_id, attempt), timeout=timeout, on_success=on_success, on_failure=on_failure)
+            run = fence(tx, run_id, attempt)
+            return expect_end(tx, run, timeout=timeout, on_success=on_success, on_failure=on_failure)
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def take_callback(self, run_id: str, *, worker: str = "") -> bool:
+        """Make the call at the end of a run here, in the process that executed it; whether there is one to be made.
+
+        Without a `worker` that is known to the store, the call counts as made at once.
+        """
+        with self.store.write() as tx:
+            return claim_callback(tx, find_flow(tx, run_id), worker)
+
+    @operation(permission="pipelines:write", writes=True, resource="run_id")
+    def end_callback(self, run_id: str, *, error: dict[str, Any] | None = None) -> None:
+        """Record that the call at the end of a run was made, or has to be tried again by a worker."""
+        with self.store.write() as tx:
+            task = callback_of(tx, find_flow(tx, run_id))
+            if task is None or task.state != "running":
+                return
+            if error is None:
+                self.store.queue.complete(task, tx=tx)
+            else:
+                self.store.queue.fail(task, error, tx=tx)
 
     @operation(permission="pipelines:write", writes=True, resource="run_id")
     def give_back(self, run_id: str, *, attempt: int, error: dict[str, Any], log: str = "") -> FlowRun:
