@@ -34,6 +34,24 @@ MANY = int(os.environ.get("MAINSPRING_BENCH_MANY", "1000000"))
 """Files of the large folder; a hundredth says as much about growth, in a hundredth of the time."""
 LARGE = int(os.environ.get("MAINSPRING_BENCH_LARGE", str(2 << 30)))
 ROUNDS = 3
+_LOOK = """
+import os, sys
+for folder in os.scandir(sys.argv[1]):
+    for file in os.scandir(folder):
+        file.stat()
+"""
+_WRITE = """
+import os, sys
+files, folders, size = map(int, sys.argv[2:])
+data = os.urandom(size)
+for number in range(folders):
+    place = f"{sys.argv[1]}/{number}"
+    os.mkdir(place)
+    for each in range(files // folders):
+        handle = os.open(f"{place}/{each:06}.bin", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        os.write(handle, data)
+        os.close(handle)
+"""
 OURS = [str(Path(sys.executable).with_name("mainspring")), "data"]
 
 
@@ -63,6 +81,13 @@ def small_files(folder: Path) -> Iterator[Row]:
             peer = getattr(theirs[verb], kind) if verb in theirs else None
             ratio = peer / mine if peer else None
             yield Row(f"{what}, {verb}, {kind}", mine, peer, version, ratio, "ratio >= 10", "s")
+    for verb, loop in bare_loops(folder, source).items():
+        for kind in ("cpu", "wall"):
+            bare = getattr(loop, kind)
+            peer = getattr(theirs[verb], kind) if verb in theirs else None
+            ratio = peer / bare if peer else None
+            text = f"{what}, the bare system calls of {verb}, {kind}"
+            yield Row(text, bare, peer, version, ratio, "", "s", "what no program in Python goes below")
 
 
 def our_side(folder: Path, source: Path) -> dict[str, Taken]:
@@ -94,6 +119,16 @@ def their_side(folder: Path, source: Path) -> tuple[dict[str, Taken], str]:
     }
     (place / "data").rename(place / "away")
     return {**taken, "checkout": run([*dvc, "checkout", "-q", "data.dvc"], place)}, found[1]
+
+
+def bare_loops(folder: Path, source: Path) -> dict[str, Taken]:
+    """What the system alone takes: to look at every file, and to write as many bytes from memory, unchecked."""
+    out = folder / "bare"
+    out.mkdir()
+    return {
+        "status": median([run([sys.executable, "-S", "-c", _LOOK, str(source)], folder) for _ in range(ROUNDS)]),
+        "checkout": run([sys.executable, "-S", "-c", _WRITE, str(out), str(FILES), str(FOLDERS), str(BYTES)], folder),
+    }
 
 
 def many_files(folder: Path) -> Iterator[Row]:
