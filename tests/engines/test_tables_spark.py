@@ -69,14 +69,28 @@ def test_one_job_answers_all_that_shares_a_scan(spark, monkeypatch):
     run = tables_spark._SparkSession.run
     monkeypatch.setattr(tables_spark._SparkSession, "run", lambda self, sql: asked.append(sql) or run(self, sql))
     table = t.open_table(spark.range(100).withColumnRenamed("id", "x"))
-    metrics = [
-        t.Count(),
-        t.Aggregate(column="x", function="mean"),
-        t.Quantile(column="x", q=0.5),
-        t.Comoments(x="x", y="x"),
-    ]
+    metrics = [t.Count(), t.Aggregate(column="x", function="mean"), t.Comoments(x="x", y="x")]
     assert table.compute(metrics)[metrics[1]] == 49.5
     assert len(asked) == 1
+
+
+def test_quantiles_of_many_values_keep_few_of_them_in_memory(spark, monkeypatch):
+    from mainspring.engines import tables_spark
+
+    asked = []
+    run = tables_spark._SparkSession.run
+    monkeypatch.setattr(tables_spark._SparkSession, "run", lambda self, sql: asked.append(sql) or run(self, sql))
+    table = t.open_table(spark.range(100_000).selectExpr("CAST(id * 7919 % 100003 AS DOUBLE) AS x", "id % 5 AS k"))
+    metrics = [t.Quantile(column=c, q=q) for c in ("x", "k") for q in (0.0, 0.123, 0.5, 1.0)]
+    said = list(table.compute(metrics).values())
+    values = sorted(n * 7919 % 100_003 for n in range(100_000))
+    at = 0.123 * 99_999
+    assert said == [0.0, pytest.approx(values[int(at)] + (values[int(at) + 1] - values[int(at)]) * (at % 1)),
+                    (values[49_999] + values[50_000]) / 2, 100_002.0, 0.0, 0.0, 2.0, 4.0]  # fmt: skip
+    assert len(asked) == 3
+    exact = [sql for sql in asked if "percentile(" in sql or "percentile_disc(" in sql]
+    assert exact
+    assert all(sql.count("percentile_disc(") == sql.count("ORDER BY CASE WHEN") for sql in exact)
 
 
 def test_spark_and_duckdb_say_the_same_of_the_same_rows(spark, tmp_path):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mainspring.engines import metrics as ir
 from mainspring.engines import predicates as rows
 from mainspring.engines.metrics import Metric
 from mainspring.engines.predicates import Predicate
 
-__all__ = ["COUNT", "Groups", "group_columns", "move_distinct", "plan", "predicates_of"]
+__all__ = ["COUNT", "Groups", "group_columns", "move_distinct", "move_texts", "plan", "predicates_of"]
 
 COUNT = "__rows__"
 """The column of a grouped table that says how many rows are in the group."""
+
+_OF_VALUES = (rows.Missing, rows.Between, rows.In, rows.Matches, rows.Length, rows.Like)
+_COSTLY = (rows.Matches, rows.Like, rows.Parses, rows.FitsJsonSchema)
 
 Groups = dict[tuple[Predicate | None, tuple[str, ...]], list[Metric]]
 
@@ -57,6 +60,24 @@ def move_distinct(
             scalars.setdefault(key[0], []).extend(groups.pop(key))
 
 
+def move_texts(
+    scalars: dict[Predicate | None, list[Metric]], groups: Groups, repeated: Callable[[list[str]], Iterable[str]]
+) -> None:
+    """Where texts repeat, have what is asked of each text counted by groups: a pattern is matched once for each.
+
+    `repeated` says of which columns that is so; it is told those of which something is asked that costs time.
+    """
+    counts = [(metric, column) for metric in scalars.get(None, ()) if (column := _of_text(metric)) is not None]
+    costly = dict.fromkeys(column for metric, column in counts if _is_costly(metric))
+    moved = set(repeated(list(costly))) if costly else set()
+    for metric, column in counts:
+        if column in moved:
+            groups.setdefault((None, (column,)), []).append(metric)
+            scalars[None].remove(metric)
+    if not scalars.get(None, True):
+        del scalars[None]
+
+
 def predicates_of(metric: Metric) -> tuple[Predicate | None, ...]:
     """What the metric asks of rows."""
     return (metric.where, metric.predicate) if isinstance(metric, ir.Count) else (metric.where,)
@@ -69,12 +90,25 @@ def _duplicated_by(predicate: Predicate) -> tuple[str, ...] | None:
     if len(by) != 1 or not all(by):
         return None
     (columns,) = by
-    simple = (rows.Duplicated, rows.Missing, rows.Between, rows.In, rows.Matches, rows.Length, rows.Like)
     for leaf in leaves:
         named = leaf.columns if isinstance(leaf, rows.Duplicated) else (getattr(leaf, "column", None),)
-        if not isinstance(leaf, simple) or not set(named) <= set(columns):
+        if not isinstance(leaf, (rows.Duplicated, *_OF_VALUES)) or not set(named) <= set(columns):
             return None
     return columns
+
+
+def _of_text(metric: Metric) -> str | None:
+    """The one column at whose values, of the row alone, a count looks."""
+    if not isinstance(metric, ir.Count) or metric.predicate is None:
+        return None
+    leaves = _leaves(metric.predicate)
+    columns = {leaf.column if isinstance(leaf, (*_OF_VALUES, *_COSTLY)) else None for leaf in leaves}
+    return columns.pop() if len(columns) == 1 else None
+
+
+def _is_costly(metric: Metric) -> bool:
+    predicate = metric.predicate if isinstance(metric, ir.Count) else None
+    return predicate is not None and any(isinstance(leaf, _COSTLY) for leaf in _leaves(predicate))
 
 
 def _leaves(predicate: Predicate) -> list[Predicate]:

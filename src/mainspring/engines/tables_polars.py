@@ -2,27 +2,26 @@
 
 All metrics with the same `where` become one select over one lazy frame, metrics about groups of the same
 columns one `group_by`, and all those frames are collected together, so that a suite of a hundred checks
-reads each needed column once.
+reads each needed column once. A column of texts that repeat is grouped as well, and asked by its distinct texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from msgspec.structs import replace
 
-from mainspring.engines.metrics import Count, Metric, Quantile, Query
-from mainspring.engines.predicates import Missing, Not, Predicate
-from mainspring.engines.tables_groups import move_distinct, plan, predicates_of
+from mainspring.engines.metrics import Metric, Quantile, Query
+from mainspring.engines.predicates import Predicate
+from mainspring.engines.tables_groups import move_distinct, move_texts, plan, predicates_of
 from mainspring.engines.tables_polars_groups import group_answer, group_plan
-from mainspring.engines.tables_polars_metrics import Quantiles, answer_of, metric_expression
+from mainspring.engines.tables_polars_metrics import answer_of, metric_expression
+from mainspring.engines.tables_polars_quantiles import Quantiles
 from mainspring.engines.tables_polars_rows import expression, narrowed, within
 from mainspring.engines.tables_polars_values import Scope, nullable
 from mainspring.engines.tables_types import ColumnType
-from mainspring.engines.tables_values import interpolate, json_value, known
+from mainspring.engines.tables_values import json_value, known
 from mainspring.kernel.errors import InvalidInput, MainspringError, NotFound, nearest
 
 if TYPE_CHECKING:
@@ -30,13 +29,22 @@ if TYPE_CHECKING:
 
 __all__ = ["PolarsTable"]
 
+_PROBED = 10_000
+"""Rows at the head of a table by which a column is taken for one of texts that repeat."""
+_REPEATED = 10
+"""How often each of them occurs there at least, on average."""
+
 
 class PolarsTable:
-    """A table behind a lazy frame. Nothing is read until a metric or rows are asked for."""
+    """A table behind a lazy frame. Nothing is read until a metric or rows are asked for.
 
-    def __init__(self, frame: pl.LazyFrame, others: Mapping[str, Table] | None = None) -> None:
+    `stored` says that the frame computes nothing, so that its first rows cost little beside all of them.
+    """
+
+    def __init__(self, frame: pl.LazyFrame, others: Mapping[str, Table] | None = None, *, stored: bool = False) -> None:
         self.frame = frame
         self.others = dict(others or {})
+        self.stored = stored
         self._dtypes: pl.Schema | None = None
 
     def schema(self) -> Mapping[str, ColumnType]:
@@ -45,9 +53,10 @@ class PolarsTable:
 
     def compute(self, metrics: Sequence[Metric]) -> dict[Metric, Any]:
         """Answer all metrics, each once, with one select for each distinct `where`."""
-        scalars, groups, queries = plan(metrics)
-        move_distinct(scalars, groups, lambda metric: len(metric.columns) == 1)
         scope = self._scope()
+        scalars, groups, queries = plan(metrics)
+        move_texts(scalars, groups, lambda columns: self._repeated(columns, scope))
+        move_distinct(scalars, groups, lambda metric: len(metric.columns) == 1)
         frames = [self._select(where, members, scope) for where, members in scalars.items()]
         frames += [
             group_plan(self._flagged(members, scope), where, columns, members, scope)
@@ -56,18 +65,16 @@ class PolarsTable:
         collected = _collect(frames)
         answers: dict[Metric, Any] = {}
         for members, result in zip(scalars.values(), collected, strict=False):
-            quantiles, row = Quantiles(members, scope), result.row(0, named=True) if result.width else {}
+            row = result.row(0, named=True) if result.width else {}
+            answers |= Quantiles(members, scope).answers(row)
             for index, metric in enumerate(members):
-                if isinstance(metric, Quantile):
-                    answers[metric] = quantiles.answer(metric, row)
-                else:
+                if not isinstance(metric, Quantile):
                     answers[metric] = answer_of(metric, row[str(index)])
         for members, result in zip(groups.values(), collected[len(scalars) :], strict=True):
             for index, metric in enumerate(members):
                 answers[metric] = group_answer(metric, result.get_column(str(index)).to_list()[0])
         for query in queries:
             answers[query] = self._query(query)
-        self._between_infinities(answers)
         return {metric: answers[metric] for metric in dict.fromkeys(metrics)}
 
     def rows(
@@ -109,18 +116,6 @@ class PolarsTable:
         clean = found.get_column("__reasons__").list.len() == 0
         return found.filter(clean).drop("__reasons__"), found.filter(~clean)
 
-    def _between_infinities(self, answers: dict[Metric, Any]) -> None:
-        """Quantiles for which Polars subtracted infinities, from the two values between which they lie."""
-        lost = [
-            m for m, found in answers.items() if isinstance(m, Quantile) and isinstance(found, float) and isnan(found)
-        ]
-        ends = {m: [replace(m, interpolation="lower"), replace(m, interpolation="higher")] for m in lost}
-        counts = {m: Count(where=m.where, predicate=Not(Missing(m.column))) for m in lost}
-        found = self.compute([*(end for pair in ends.values() for end in pair), *counts.values()]) if lost else {}
-        for metric in lost:
-            low, high = (found[end] for end in ends[metric])
-            answers[metric] = interpolate(low, high, metric.q * (found[counts[metric]] - 1) % 1)
-
     def keys(self, columns: Sequence[str]) -> pl.LazyFrame:
         """Columns whose values other tables refer to."""
         scope = self._scope()
@@ -143,6 +138,16 @@ class PolarsTable:
             )
         found: pl.LazyFrame = self.others[table].keys(columns)  # type: ignore[attr-defined]  # every adapter has it
         return found
+
+    def _repeated(self, columns: Iterable[str], scope: Scope) -> list[str]:
+        """Which of the columns are of texts that repeat, as far as the first rows tell."""
+        texts = [name for name in columns if name in scope and scope[name].kind == "text"]
+        if not texts or not self.stored:
+            return []
+        (head,) = _collect([self.frame.select(texts).head(_PROBED)])
+        if head.height < _PROBED:
+            return []
+        return [name for name in texts if head.get_column(name).n_unique() * _REPEATED <= _PROBED]
 
     def _flagged(self, metrics: Iterable[Metric], scope: Scope) -> pl.LazyFrame:
         return scope.with_flags(self.frame, [each for metric in metrics for each in predicates_of(metric)])

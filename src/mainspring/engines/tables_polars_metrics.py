@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 import operator
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
@@ -19,9 +17,7 @@ from mainspring.engines.tables_texts import FORMS, PATTERNS
 from mainspring.engines.tables_values import check_number, check_ordered, json_value, known
 from mainspring.kernel.errors import InvalidInput
 
-__all__ = ["Quantiles", "answer_of", "metric_expression"]
-
-Interpolation = Literal["linear", "lower", "higher", "nearest"]
+__all__ = ["answer_of", "metric_expression"]
 
 
 def metric_expression(metric: Metric, scope: Scope) -> pl.Expr:
@@ -102,49 +98,6 @@ def _comoments(metric: ir.Comoments, scope: Scope) -> pl.Expr:
     dx, dy = x - x.mean(), y - y.mean()
     sums = [(dx * dx).sum(), (dy * dy).sum(), (dx * dy).sum()]
     return pl.concat_list([x.len().cast(pl.Float64), x.mean().fill_null(0.0), y.mean().fill_null(0.0), *sums])
-
-
-class Quantiles:
-    """All quantiles of one select: those of a column together, since finding one costs nearly what finding ten does."""
-
-    def __init__(self, metrics: Sequence[Metric], scope: Scope) -> None:
-        self.scope = scope
-        self.shares: dict[tuple[str, Interpolation], list[float]] = {}
-        self.counted: dict[str, None] = {}
-        for metric in metrics:
-            if isinstance(metric, ir.Quantile):
-                self._add(metric)
-
-    def _add(self, metric: ir.Quantile) -> None:
-        if not 0 <= metric.q <= 1:
-            raise InvalidInput(f"{metric.q!r} is not a share between 0 and 1")
-        check_number(metric.column, self.scope)
-        # Polars rounds halves away from zero, so the nearest of two values is chosen here.
-        ways: tuple[Interpolation, ...] = ("lower", "higher")
-        for how in ways if metric.interpolation == "nearest" else (metric.interpolation,):
-            shares = self.shares.setdefault((metric.column, how), [])
-            if metric.q not in shares:
-                shares.append(metric.q)
-        if metric.interpolation == "nearest":
-            self.counted[metric.column] = None
-
-    def expressions(self) -> list[pl.Expr]:
-        """One for each column and way."""
-        found = [
-            number(column, self.scope).quantile(shares, how).alias(f"{how} {column}")
-            for (column, how), shares in self.shares.items()
-        ]
-        return found + [number(column, self.scope).count().alias(f"count {column}") for column in self.counted]
-
-    def answer(self, metric: ir.Quantile, row: Mapping[str, Any]) -> float | None:
-        """The quantile, from the one row of the select."""
-        how = metric.interpolation
-        if how == "nearest":
-            place = metric.q * (row[f"count {metric.column}"] - 1)
-            how = "lower" if round(place) == math.floor(place) else "higher"
-        values = row[f"{how} {metric.column}"]
-        found: float | None = values[self.shares[metric.column, how].index(metric.q)]
-        return found
 
 
 def _forms(metric: ir.TextForms, scope: Scope) -> pl.Expr:

@@ -78,7 +78,7 @@ def open_source(source: Any, others: Mapping[str, Table]) -> Table:
             hint="pass a polars, pandas or Spark frame, Arrow, paths of Parquet, CSV, JSON lines or Arrow files, "
             "a DuckDB relation or a SqlTable",
         )
-    return PolarsTable(frame, others)
+    return PolarsTable(frame, others, stored=frame is not source)
 
 
 def to_lazy(source: Any) -> pl.LazyFrame | None:

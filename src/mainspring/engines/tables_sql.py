@@ -169,13 +169,15 @@ class SqlScan:
         compiler = self._compiler(session)
         asked = [each for metric in metrics for each in predicates_of(metric)[1:]]
         relation = compiler.relation(where, asked)
-        first = Questions(compiler)
+        questions = Questions(compiler)
         for metric in metrics:
-            first.ask(metric)
-        answers = first.answers(self._aggregate(session, relation, first))
-        again = Questions(compiler)
-        if sum(again.ask_again(metric, answers[metric]) for metric in metrics):
-            answers.update(again.answers(self._aggregate(session, relation, again)))
+            questions.ask(metric)
+        answers: dict[Metric, Any] = {}
+        while questions.asked:
+            answers.update(questions.answers(self._aggregate(session, relation, questions)))
+            before, questions = questions.asked, Questions(compiler)
+            for metric in before:
+                questions.ask_again(metric, answers[metric])
         return answers
 
     def _aggregate(self, session: Session, relation: str, questions: Questions) -> tuple[Any, ...]:

@@ -30,6 +30,8 @@ class Dialect:
     """Whether rows have an order that a query can rely on."""
     distinct_inline = True
     """Whether counts of distinct values are cheap beside other aggregates."""
+    keeps_values = False
+    """Whether a quantile keeps all distinct values in memory, so that many are to be narrowed down to few before."""
 
     def quote(self, name: str) -> str:
         """An identifier."""
@@ -120,6 +122,10 @@ class Dialect:
         function = "quantile_disc" if exact else "quantile_cont"
         return f"{function}({value}, [{', '.join(map(repr, shares))}])"
 
+    def near(self, value: str, shares: Sequence[float]) -> str:
+        """Values of which the places are off by at most a thousandth of all: asked where `keeps_values`."""
+        raise NotImplementedError
+
     def upper(self, sql: str, function: str) -> str:
         """A text in upper or lower case."""
         return f"{function}({sql})"
@@ -207,6 +213,7 @@ class SparkDialect(Dialect):
     text, double, whole = "STRING", "DOUBLE", "DECIMAL(38, 0)"
     naive_timestamp, aware_timestamp = "TIMESTAMP_NTZ", "TIMESTAMP_LTZ"
     distinct_inline = False
+    keeps_values = True
     row_number = "monotonically_increasing_id()"
 
     def quote(self, name: str) -> str:
@@ -238,6 +245,9 @@ class SparkDialect(Dialect):
             return f"percentile({value}, array({', '.join(f'{share!r}D' for share in shares)}))"
         parts = (f"percentile_disc({share!r}D) WITHIN GROUP (ORDER BY {value})" for share in shares)
         return f"array({', '.join(parts)})"
+
+    def near(self, value: str, shares: Sequence[float]) -> str:
+        return f"percentile_approx({value}, array({', '.join(f'{share!r}D' for share in shares)}), 1000)"
 
     def lists(self, value: str, count: str, order: str) -> tuple[str, str]:
         return f"collect_list({value})", f"collect_list({count})"

@@ -1,7 +1,7 @@
 """Metrics as SQL aggregates of one row, and how their answers are read.
 
 A metric asks for some aggregates; equal ones are computed once. What cannot be known in one scan (deviations
-from a mean, a quantile that is a value of the column) asks again with what the first scan said.
+from a mean, a quantile that is a value of the column) asks again with what the scan before said.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from mainspring.engines import metrics as ir
 from mainspring.engines.metrics import Metric
@@ -35,8 +37,49 @@ __all__ = ["Ask", "Questions", "read_value"]
 Ask = Callable[[Sequence[Any]], Any]
 """What an answer is, given the values of the aggregates that a metric asked for."""
 
-Aggregate = str | tuple[str, bool]
+Way = Literal["between", "value", "near"]
+"""Which quantile: between two values, a value of the column, or one whose place is off by few."""
+
+Aggregate = str | tuple[str, Way]
 """An aggregate in SQL; or quantiles of a value, whose shares are known only when all metrics have asked."""
+
+_FEW = 20_000
+"""So many values an engine may keep of each column to find a quantile."""
+_MARGIN = 0.002
+"""How far in shares from a quantile the ends are looked for between which it lies: twice what `near` may be off."""
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """What is known of a metric that must ask again."""
+
+
+class _Averaged(Unfinished, frozen=True):
+    """Moments of which the mean is known."""
+
+    count: int
+    mean: float
+
+
+class _Counted(Unfinished, frozen=True):
+    """A quantile of so many values."""
+
+    count: int
+
+
+class _Near(Unfinished, frozen=True):
+    """A quantile of so many values that should lie between two of them."""
+
+    count: int
+    low: float
+    high: float
+
+
+class _Narrowed(Unfinished, frozen=True):
+    """The same, once it is known how many values are below the two and how many between, the ends included."""
+
+    near: _Near
+    below: int
+    inside: int
 
 
 class Questions:
@@ -47,7 +90,7 @@ class Questions:
         self.dialect = compiler.dialect
         self.aggregates: dict[Aggregate, int] = {}
         self.asked: dict[Metric, tuple[list[int], Ask]] = {}
-        self.shares: dict[tuple[str, bool], list[float]] = {}
+        self.shares: dict[tuple[str, Way], list[float]] = {}
 
     def answers(self, row: Sequence[Any]) -> dict[Metric, Any]:
         """What each metric makes of the one row of the query."""
@@ -60,8 +103,14 @@ class Questions:
             if isinstance(aggregate, str):
                 said.append(aggregate)
             else:
-                value, exact = aggregate
-                said.append(self.dialect.quantiles(value, self.shares[aggregate], exact=exact))
+                value, way = aggregate
+                shares = self.shares[aggregate]
+                near = way == "near"
+                said.append(
+                    self.dialect.near(value, shares)
+                    if near
+                    else self.dialect.quantiles(value, shares, exact=way == "value")
+                )
         return said
 
     def ask(self, metric: Metric) -> None:
@@ -70,13 +119,17 @@ class Questions:
         places = [self.aggregates.setdefault(sql, len(self.aggregates)) for sql in aggregates]
         self.asked[metric] = (places, read)
 
-    def ask_again(self, metric: Metric, first: Any) -> bool:
-        """Add what a metric must ask a second time, given its first answer; False when it was the answer."""
-        match metric:
-            case ir.Moments() if first[0]:
-                aggregates, read = self._powers(metric, first)
-            case ir.Quantile() if isinstance(first, tuple):
-                aggregates, read = self._neighbours(metric, first[0])
+    def ask_again(self, metric: Metric, before: Any) -> bool:
+        """Add what a metric must ask once more, given what was said before; False when that was the answer."""
+        match metric, before:
+            case ir.Moments(), _Averaged():
+                aggregates, read = self._powers(metric, before)
+            case ir.Quantile(), _Near() if before.count > _FEW:
+                aggregates, read = self._narrowed(metric, before)
+            case ir.Quantile(), _Counted() | _Near():
+                aggregates, read = self._neighbours(metric, self._number(metric.column), before.count)
+            case ir.Quantile(), _Narrowed():
+                aggregates, read = self._inside(metric, before)
             case _:
                 return False
         places = [self.aggregates.setdefault(sql, len(self.aggregates)) for sql in aggregates]
@@ -178,46 +231,65 @@ class Questions:
                       f"VAR_POP({x}) {where}", f"VAR_POP({y}) {where}", f"COVAR_POP({x}, {y}) {where}"]  # fmt: skip
         return aggregates, _comoments
 
-    def _powers(self, metric: ir.Moments, first: Sequence[Any]) -> tuple[Sequence[Aggregate], Ask]:
-        value, mean = self._number(metric.column), self.dialect.real(first[1])
+    def _powers(self, metric: ir.Moments, first: _Averaged) -> tuple[Sequence[Aggregate], Ask]:
+        value, mean = self._number(metric.column), self.dialect.real(first.mean)
         where = f"FILTER (WHERE {self.dialect.is_finite(value)})"
         deviation = f"({value} - {mean})"
         powers = [f"SUM({' * '.join([deviation] * power)}) {where}" for power in (2, 3, 4)]
-        return powers, lambda row: [first[0], first[1], *(float(each) for each in row)]
+        return powers, lambda row: [first.count, first.mean, *(float(each) for each in row)]
 
     def _quantile(self, metric: ir.Quantile) -> tuple[Sequence[Aggregate], Ask]:
         if not 0 <= metric.q <= 1:
             raise InvalidInput(f"{metric.q!r} is not a share between 0 and 1")
         value = self._number(metric.column)
+        if self.dialect.keeps_values:
+            ends = [self._place(value, min(max(metric.q + step, 0.0), 1.0), "near") for step in (-_MARGIN, _MARGIN)]
+            return [f"COUNT({value})", (value, "near")], lambda row: _near(row, ends)
         if metric.interpolation != "linear":
-            return [f"COUNT({value})"], lambda row: (int(row[0]),) if row[0] else None
-        shares = self._shares(value, metric.q, exact=False)
-        place = shares.index(metric.q)
-        aggregates: list[Aggregate] = [f"COUNT({value})", (value, False)]
-        return aggregates, lambda row: _linear(row, place)
+            return [f"COUNT({value})"], lambda row: _Counted(int(row[0])) if row[0] else None
+        place = self._place(value, metric.q, "between")
+        return [f"COUNT({value})", (value, "between")], lambda row: _linear(row, place)
 
-    def _shares(self, value: str, share: float, *, exact: bool) -> list[float]:
-        shares = self.shares.setdefault((value, exact), [])
+    def _place(self, value: str, share: float, way: Way) -> int:
+        """Where the answer will be in the list of the quantiles of a value."""
+        shares = self.shares.setdefault((value, way), [])
         if share not in shares:
             shares.append(share)
-        return shares
+        return shares.index(share)
 
-    def _neighbours(self, metric: ir.Quantile, count: int) -> tuple[Sequence[Aggregate], Ask]:
-        """The values of the two places between which the quantile lies, by shares that name a place exactly."""
-        value, position = self._number(metric.column), metric.q * (count - 1)
-        low, high = math.floor(position), math.ceil(position)
-        if metric.interpolation != "linear":
-            low = high = {"lower": low, "higher": high, "nearest": round(position)}[metric.interpolation]
-        places = []
-        for place in (low, high):
-            share = (place + 0.5) / count
-            places.append(self._shares(value, share, exact=True).index(share))
+    def _narrowed(self, metric: ir.Quantile, near: _Near) -> tuple[Sequence[Aggregate], Ask]:
+        value = self._number(metric.column)
+        low, high = self.dialect.real(near.low), self.dialect.real(near.high)
+        counts = [self._count(f"{value} < {low}"), self._count(f"{value} BETWEEN {low} AND {high}")]
+        return counts, lambda row: _Narrowed(near, int(row[0]), int(row[1]))
+
+    def _inside(self, metric: ir.Quantile, narrowed: _Narrowed) -> tuple[Sequence[Aggregate], Ask]:
+        """The quantile, of the few values that are between the two."""
+        value, near = self._number(metric.column), narrowed.near
+        low, high = _places(metric, near.count)
+        if not narrowed.below <= low <= high < narrowed.below + narrowed.inside:
+            return self._neighbours(metric, value, near.count)
+        ends = f"{self.dialect.real(near.low)} AND {self.dialect.real(near.high)}"
+        inside = f"CASE WHEN {value} BETWEEN {ends} THEN {value} END"
+        return self._neighbours(metric, inside, narrowed.inside, before=narrowed.below, count=near.count)
+
+    def _neighbours(
+        self, metric: ir.Quantile, value: str, there: int, *, before: int = 0, count: int | None = None
+    ) -> tuple[Sequence[Aggregate], Ask]:
+        """The values of the two places between which the quantile lies, by shares that name a place exactly.
+
+        `value` has `there` of the `count` values of the column, those that `before` of them precede.
+        """
+        count = there if count is None else count
+        low, high = _places(metric, count)
+        places = [self._place(value, (place - before + 0.5) / there, "value") for place in (low, high)]
+        weight = metric.q * (count - 1) - low if low < high else 0.0
 
         def read(row: Sequence[Any]) -> float:
             below, above = (float(row[0][place]) for place in places)
-            return interpolate(below, above, position - low)
+            return interpolate(below, above, weight)
 
-        return [(value, True)], read
+        return [(value, "value")], read
 
     def _forms(self, metric: ir.TextForms) -> tuple[Sequence[Aggregate], Ask]:
         column = metric.column
@@ -262,8 +334,8 @@ def _spread(row: Sequence[Any]) -> float | None:
     return None if spread is None or count < 2 else float(spread)
 
 
-def _first_moments(row: Sequence[Any]) -> list[Any]:
-    return [int(row[0]), float(row[1] or 0.0), 0.0, 0.0, 0.0]
+def _first_moments(row: Sequence[Any]) -> Any:
+    return _Averaged(int(row[0]), float(row[1])) if row[0] else [0, 0.0, 0.0, 0.0, 0.0]
 
 
 def _comoments(row: Sequence[Any]) -> list[Any]:
@@ -282,4 +354,19 @@ def _linear(row: Sequence[Any], place: int) -> Any:
         return None
     value = float(values[place])
     # Between two infinities an engine subtracts one from the other; then the values themselves are asked for.
-    return (int(count),) if math.isnan(value) else value
+    return _Counted(int(count)) if math.isnan(value) else value
+
+
+def _near(row: Sequence[Any], ends: Sequence[int]) -> _Near | None:
+    count, values = row
+    return _Near(int(count), *(float(values[end]) for end in ends)) if count else None
+
+
+def _places(metric: ir.Quantile, count: int) -> tuple[int, int]:
+    """The places of the values between which a quantile lies, in the order of the values, from 0."""
+    position = metric.q * (count - 1)
+    low, high = math.floor(position), math.ceil(position)
+    if metric.interpolation == "linear":
+        return low, high
+    place = {"lower": low, "higher": high, "nearest": round(position)}[metric.interpolation]
+    return place, place
