@@ -88,11 +88,11 @@ def test_schedules_are_replaced_paused_and_taken_away(flows: ModuleType, any_cli
     any_client.pipelines.schedule("a", flow="simple", location=location, cron="@hourly", tz="Europe/Riga")
     (only,) = any_client.pipelines.schedules()
     assert (only.cron, only.every, only.tz) == ("@hourly", 0, "Europe/Riga")
-    assert any_client.pipelines.pause("a").paused
+    assert any_client.pipelines.pause_schedule("a").paused
     with clock.turned(timedelta(hours=2)):
         assert any_client.pipelines.tick() == 0
-        assert any_client.pipelines.pause("a", paused=False).next_at > clock.now()
+        assert any_client.pipelines.pause_schedule("a", paused=False).next_at > clock.now()
     any_client.pipelines.unschedule("a")
     assert any_client.pipelines.schedules() == []
     with pytest.raises(NotFound):
-        any_client.pipelines.pause("a")
+        any_client.pipelines.pause_schedule("a")

@@ -96,8 +96,8 @@ def pause(name: str, store: str, url: str, *, resume: bool) -> None:
     mainspring flow schedule pause nightly --resume
     """
     with use_client(store, url) as client:
-        changed = client.pipelines.pause(name, paused=not resume)
-    click.echo("paused" if changed.paused else f"next at {changed.next_at:%Y-%m-%d %H:%M:%S}Z")
+        changed = client.pipelines.pause_schedule(name, paused=not resume)
+    click.echo("paused" if changed.paused else f"next at {changed.next_at}")
 
 
 @schedule.command()

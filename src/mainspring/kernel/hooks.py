@@ -124,6 +124,10 @@ ROOMS: tuple[Room, ...] = (
             "flow_step.contents",
             "flow_step.output",
             "flow_schedule.params",
+            "flow_fire.params WHERE outcome = 'buffered'",
+            "flow_trigger.params",
+            "flow_backfill.params",
+            "flow_deployment.files",
         ),
     ),
     Room(
@@ -162,7 +166,7 @@ TICKERS: dict[str, str] = {
 
 
 ON_EVENT: dict[str, str] = {"waits": "mainspring.pipelines.waits_records:happened"}
-"""What is told of every event in the transaction in which it happens: `(tx, event) -> None`; what it raises undoes it."""
+"""What is told of every event in the transaction in which it happens: `(tx, event) -> None`."""
 
 PAYLOADS: dict[str, str] = {
     "cloudevents": "mainspring.events.cloudevents:prepare",

@@ -1,42 +1,55 @@
-"""When flows start by themselves: cron fields in a time zone, or every so many seconds.
+"""Which moments of a schedule are started now, which are passed over, and when it is due again.
 
-Moments are computed by cronsim, which follows Debian's cron through the changes of daylight saving time: what falls
-into the hour that is skipped runs right after it, what falls into the hour that is repeated runs once. Each moment has
-a key of its own, unique in the database, so that any number of schedulers start it once, and a clock that is set back
-starts nothing again. Moments missed by less than a day are made up for by one start; older ones are passed over.
+Each moment has a key of its own, unique in the database, so that any number of schedulers start it once, and a clock
+that is set back starts nothing again.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+
+import msgspec
 
 from mainspring.kernel.clock import to_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput, NotFound, nearest
+from mainspring.pipelines.calendars import known_days
+from mainspring.pipelines.schedules_moments import Moments
 from mainspring.pipelines.tables_schedules import SCHEDULES
-from mainspring.pipelines.types_schedules import Schedule
+from mainspring.pipelines.types_schedules import Schedule, Timing
 from mainspring.store.transaction import Transaction
 
-__all__ = ["advance", "due", "find_schedule", "next_moment"]
+__all__ = [
+    "Plan",
+    "due",
+    "find_schedule",
+    "key_of",
+    "moments_of",
+    "move_on",
+    "next_moment",
+    "plan",
+    "put_schedule",
+    "reckoned",
+]
 
-CATCH_UP = timedelta(days=1)
-_ALIASES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
+LATE = timedelta(seconds=60)
+"""A moment that is started later than this was missed."""
+_AT_ONCE = 100
+"""How many moments that were missed are started together; the others follow."""
 
-_YEARS = 10 * 366 * 86_400.0
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is to be done with the moments of a schedule that have come."""
+
+    start: list[datetime]
+    """Moments to be started, in order."""
+    passed: tuple[datetime, datetime] | None
+    """The first and the last moment that were missed and are not made up for."""
+    next_at: datetime | None
 
 
 def next_moment(*, after: datetime, cron: str = "", every: float = 0.0, tz: str = "UTC") -> datetime:
-    """The first moment after `after` that a schedule means, in UTC.
+    """The first moment after `after` that cron fields mean, in UTC; with `every`, so many seconds after it.
 
     Raises:
         InvalidInput: Not exactly one of `cron` and `every`, or one that cannot be read, or an unknown zone.
@@ -46,29 +59,16 @@ def next_moment(*, after: datetime, cron: str = "", every: float = 0.0, tz: str 
         >>> str(next_moment(after=datetime(2026, 11, 1, 4, tzinfo=UTC), cron="15 1 * * *", tz="America/New_York"))
         '2026-11-01 05:15:00+00:00'
     """
-    if bool(cron) == bool(every):
-        raise InvalidInput("a schedule has either `cron` or `every`", hint='cron="0 3 * * *", or every=3600')
-    zone = _zone(tz)
-    if every:
-        if not 1 <= every <= _YEARS:
-            raise InvalidInput(f"every={every}: a schedule goes from once a second to once in ten years")
-        return after + timedelta(seconds=every)
-    from cronsim import CronSim, CronSimError
-
-    fields = _ALIASES.get(cron.strip(), cron.strip())
-    if len(fields.split()) != 5:
-        raise InvalidInput(
-            f"cron {cron!r} does not have five fields", hint="minute hour day-of-month month day-of-week"
-        )
-    try:
-        found: datetime = next(CronSim(fields, after.astimezone(zone)))
-    except CronSimError as error:
-        raise InvalidInput(
-            f"cron {cron!r} cannot be read: {error}", hint="minute hour day-of-month month day-of-week"
-        ) from error
-    except StopIteration:
-        raise InvalidInput(f"cron {cron!r} never comes") from None
+    found = Moments(Timing(cron=cron, every=every, tz=tz, start=after if every else None)).after(after)
+    if found is None:
+        raise InvalidInput(f"cron {cron!r} never comes")
     return found.astimezone(after.tzinfo)
+
+
+def moments_of(tx: Transaction, schedule: Schedule) -> Moments:
+    """The moments of a schedule, with the calendars as they are now."""
+    seed = f"{schedule.workspace}|{schedule.name}"
+    return Moments(schedule.timing, known_days(tx), jitter=schedule.jitter, seed=seed)
 
 
 def find_schedule(tx: Transaction, name: str) -> Schedule:
@@ -82,25 +82,69 @@ def find_schedule(tx: Transaction, name: str) -> Schedule:
 
 def due(tx: Transaction, *, limit: int = 100) -> list[Schedule]:
     """Schedules of all workspaces whose moment has come."""
-    return tx.fetch(SCHEDULES, "WHERE paused = 0 AND next_at <= ? ORDER BY next_at LIMIT ?", (tx.now_micros, limit))
+    return tx.fetch(SCHEDULES, "WHERE paused = 0 AND due_at <= ? ORDER BY due_at LIMIT ?", (tx.now_micros, limit))
 
 
-def advance(tx: Transaction, schedule: Schedule) -> bool:
-    """Move a due schedule on to its next moment in the future; whether the present one is still worth starting."""
-    following = next_moment(after=schedule.next_at, cron=schedule.cron, every=schedule.every, tz=schedule.tz)
-    if following <= tx.now:
-        following = next_moment(after=tx.now, cron=schedule.cron, every=schedule.every, tz=schedule.tz)
+def key_of(name: str, moment: datetime) -> str:
+    """The key of the run of a moment: the same whoever starts it."""
+    return f"schedule:{name}:{moment:%Y-%m-%dT%H:%M:%S}" + (f".{moment:%f}Z" if moment.microsecond else "Z")
+
+
+def plan(schedule: Schedule, moments: Moments, now: datetime) -> Plan:
+    """What is to be done at `now`, when the schedule's next moment has come."""
+    first = schedule.next_at
+    if first is None or moments.due(first) > now:
+        return Plan([], None, first)
+    horizon = now - max(timedelta(seconds=schedule.catch_up), LATE)
+    begin = max(first, horizon)
+    last = moments.last_until(now, not_before=begin - timedelta(microseconds=1))
+    if last is not None and moments.due(last) > now:  # its share of the jitter has not passed
+        following: datetime | None = last
+        last = moments.last_until(last - timedelta(microseconds=1), not_before=begin - timedelta(microseconds=1))
+    else:
+        following = moments.after(now)
+    if last is None:  # everything that came is too old
+        return Plan([], (first, max(first, horizon)), following)
+    if schedule.make_up == "all":
+        return _each(moments, first, begin, last, following)
+    worth = schedule.make_up == "one" or now - moments.due(last) <= LATE
+    passed = (first, last) if first < last or not worth else None
+    return Plan([last] if worth else [], passed, following)
+
+
+def _each(moments: Moments, first: datetime, begin: datetime, last: datetime, following: datetime | None) -> Plan:
+    wanted: list[datetime] = []
+    for each in moments.between(begin, last):
+        if len(wanted) == _AT_ONCE:
+            following = each  # it is due still, and comes with the next look
+            break
+        wanted.append(each)
+    return Plan(wanted, (first, begin) if wanted and first < wanted[0] else None, following)
+
+
+def reckoned(schedule: Schedule, moments: Moments, next_at: datetime | None) -> Schedule:
+    """The schedule with another next moment."""
+    due_at = None if next_at is None else moments.due(next_at)
+    return msgspec.structs.replace(schedule, next_at=next_at, due_at=due_at)
+
+
+def put_schedule(tx: Transaction, schedule: Schedule) -> None:
+    """Record a schedule as it is now, and have every scheduler look at when it is due."""
+    tx.execute("DELETE FROM flow_schedule WHERE workspace = ? AND name = ?", (schedule.workspace, schedule.name))
+    tx.insert(SCHEDULES, schedule)
+    tx.announce()
+
+
+def move_on(tx: Transaction, schedule: Schedule, moments: Moments, done: Plan) -> None:
+    """Record what was done with the moments that had come."""
+    moved = reckoned(schedule, moments, done.next_at)
+    last = done.start[-1] if done.start else (done.passed[1] if done.passed else schedule.last_at)
     tx.execute(
-        "UPDATE flow_schedule SET next_at = ?, last_at = ? WHERE id = ?",
-        (to_micros(following), to_micros(schedule.next_at), schedule.id),
+        "UPDATE flow_schedule SET next_at = ?, due_at = ?, last_at = ? WHERE id = ?",
+        (
+            None if moved.next_at is None else to_micros(moved.next_at),
+            None if moved.due_at is None else to_micros(moved.due_at),
+            None if last is None else to_micros(last),
+            schedule.id,
+        ),
     )
-    return tx.now - schedule.next_at <= CATCH_UP
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        if not re.fullmatch(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+)*", name):
-            raise ValueError(name)
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError) as error:
-        raise InvalidInput(f"{name!r} is not a time zone", hint='a name like "Europe/Riga" or "UTC"') from error

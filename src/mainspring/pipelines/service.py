@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from mainspring.pipelines.service_backfills import BackfillOperations
 from mainspring.pipelines.service_control import ControlOperations
+from mainspring.pipelines.service_deployments import DeploymentOperations
 from mainspring.pipelines.service_runs import RunOperations
 from mainspring.pipelines.service_schedules import ScheduleOperations
+from mainspring.pipelines.service_triggers import TriggerOperations
 from mainspring.pipelines.service_waits import WaitOperations
 
 __all__ = ["Pipelines"]
 
 
-class Pipelines(RunOperations, ControlOperations, ScheduleOperations, WaitOperations, room="pipelines"):
-    """Flows, steps and schedules."""
+class Pipelines(
+    RunOperations,
+    ControlOperations,
+    ScheduleOperations,
+    TriggerOperations,
+    BackfillOperations,
+    DeploymentOperations,
+    WaitOperations,
+    room="pipelines",
+):
+    """Flows, steps, and when flows start."""

@@ -36,10 +36,11 @@ def queue_flow(
     not_before: datetime | None = None,
     max_attempts: int = 5,
     fresh: bool = True,
+    note: bool = True,
 ) -> FlowRun:
     """Enqueue the task that executes a flow run, and record it with the run, which is `fresh` when not stored yet.
 
-    `priority` is that of the run where it is None.
+    `priority` is that of the run where it is None. Who starts many at once says so once, and not for each: `note`.
     """
     urgency = run.priority if priority is None else priority
     task_id = queue.enqueue(
@@ -62,7 +63,8 @@ def queue_flow(
     emit(
         tx, "flow.run.queued", subject=f"flow/{run.flow}", data={"run": run.id, "cause": msgspec.to_builtins(run.cause)}
     )
-    tx.note(f"run/{run.id}", flow=run.flow, key=run.key)
+    if note:
+        tx.note(f"run/{run.id}", flow=run.flow, key=run.key)
     return queued
 
 

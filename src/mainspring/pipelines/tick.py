@@ -1,36 +1,165 @@
-"""What has to be looked at now and then: schedules whose moment has come, and runs whose process is no more."""
+"""What begins by itself, and what ends: due schedules, triggers, backfills with room, runs whose process is no more.
+
+Every part writes what it decides in one transaction, so that any number of processes may call it at any moment.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
 
+from mainspring.events.outbox import emit
+from mainspring.kernel.clock import now_micros, to_micros
 from mainspring.kernel.context import Caller, acting_as
-from mainspring.kernel.ids import new_id
+from mainspring.kernel.errors import MainspringError
+from mainspring.pipelines import backfills, triggers
+from mainspring.pipelines.firing import (
+    Shot,
+    as_owner,
+    ended_unnoticed,
+    fire,
+    note_missed,
+    released,
+    settled,
+)
 from mainspring.pipelines.records import end_flow
-from mainspring.pipelines.schedules import advance, due
+from mainspring.pipelines.schedules import due, key_of, moments_of, move_on, plan
 from mainspring.pipelines.starting import TASK_KIND, queue_flow
 from mainspring.pipelines.tables_runs import FLOW_RUNS
+from mainspring.pipelines.tables_schedules import SCHEDULES
+from mainspring.pipelines.tables_triggers import TRIGGERS
 from mainspring.pipelines.types import FlowRun
 from mainspring.pipelines.types_schedules import Schedule
 from mainspring.store.store import Store
 from mainspring.store.transaction import Transaction
 
-__all__ = ["TASK_KIND", "look", "queue_flow", "tick"]
+__all__ = ["TASK_KIND", "fire_due", "look", "next_due", "queue_flow", "tick"]
+
+_AT_ONCE = 100
+_ROUNDS = 100  # what one start brings about is looked at again, yet not for ever
+_log = logging.getLogger("mainspring.scheduler")
 
 
 def tick(store: Store) -> int:
     """Take tasks of lost workers back, end runs that nobody will finish, start what is due; how much was done."""
     done = len(store.queue.reap())
     with store.read() as tx:
-        orphans, moments = _orphans(tx), due(tx)
+        orphans = _orphans(tx)
     if orphans:
         with store.write("pipelines.tick") as tx:
             done += sum(_end_orphan(tx, run) for run in _orphans(tx))
-    for schedule in moments:
-        done += _fire(store, schedule.id)
+    return done + fire_due(store)
+
+
+def fire_due(store: Store) -> int:
+    """Start everything whose moment or whose events have come; how many starts were decided.
+
+    Cheap when there is nothing: a read of a few indexes.
+    """
+    done = 0
+    for _ in range(_ROUNDS):
+        with store.read() as tx:
+            schedules = [each.id for each in due(tx, limit=_AT_ONCE)]
+            settle, fill, look_again = ended_unnoticed(tx), backfills.have_room(tx), triggers.have_work(tx)
+        count = 0
+        if schedules:
+            count += _fire_batch(store, schedules)
+        if settle:
+            count += _settle(store)
+        if look_again:
+            count += triggers.evaluate(store)
+        if fill:
+            count += backfills.fill(store)
+        done += count
+        if count == 0:
+            break
     return done
+
+
+def next_due(store: Store) -> float | None:
+    """Seconds until something is due by the clock, 0 when something is; None when nothing waits for a moment."""
+    with store.read() as tx:
+        if triggers.have_work(tx) or backfills.have_room(tx) or ended_unnoticed(tx):
+            return 0.0
+        first = tx.value("SELECT MIN(due_at) FROM flow_schedule WHERE paused = 0")
+        deadline = triggers.next_deadline(tx)
+    moments = [each for each in (first, deadline) if each is not None]
+    return max(0.0, (min(moments) - now_micros()) / 1e6) if moments else None
+
+
+def _fire_batch(store: Store, ids: list[str]) -> int:
+    """Start the due moments of some schedules together; one by one where one of them cannot be started."""
+    try:
+        with store.write("pipelines.tick") as tx:
+            return sum(_fire_schedule(store, tx, each) for each in ids)
+    except MainspringError as error:
+        if len(ids) == 1:
+            _give_up(store, ids[0], error)
+            return 1
+        return sum(_fire_batch(store, [each]) for each in ids)
+
+
+def _fire_schedule(store: Store, tx: Transaction, schedule_id: str) -> int:
+    found = tx.fetch_one(SCHEDULES, "WHERE id = ? AND paused = 0 AND due_at <= ?", (schedule_id, tx.now_micros))
+    if found is None:
+        return 0  # another scheduler was quicker
+    with as_owner(found):
+        moments = moments_of(tx, found)
+        decided = plan(found, moments, tx.now)
+        if decided.passed is not None:
+            note_missed(tx, found, decided.passed)
+        for moment in decided.start:
+            key = key_of(found.name, moment)
+            fire(store.queue, tx, found, Shot("schedule", to_micros(moment), moment, key, found.params))
+        move_on(tx, found, moments, decided)
+    return max(1, len(decided.start))
+
+
+def _give_up(store: Store, schedule_id: str, error: MainspringError) -> None:
+    """Pause a schedule that cannot be started: its calendar or its deployment is gone."""
+    _log.error("a schedule cannot start its flow and is paused: %s", error)
+    with store.write("pipelines.tick") as tx:
+        found = tx.fetch_one(SCHEDULES, "WHERE id = ?", (schedule_id,))
+        if found is not None:
+            with as_owner(found):
+                _pause(tx, found, f"it could not start {found.flow}: {error.message}")
+
+
+def _pause(tx: Transaction, schedule: Schedule, reason: str) -> None:
+    tx.execute("UPDATE flow_schedule SET paused = 1, paused_because = ? WHERE id = ?", (reason[:1000], schedule.id))
+    data = {"flow": schedule.flow, "reason": reason[:1000]}
+    emit(tx, "flow.schedule.paused", subject=f"schedule/{schedule.name}", data=data)
+    tx.note(f"schedule/{schedule.name}", paused=True, reason=reason[:1000])
+
+
+def _settle(store: Store) -> int:
+    """Look at runs of schedules and triggers that ended: count failures, and start what waited for them."""
+    with store.write("pipelines.tick") as tx:
+        ended = settled(tx)
+        for fired, state in ended:
+            table: Any = SCHEDULES if fired.kind == "schedule" else TRIGGERS
+            source = tx.fetch_one(table, "WHERE id = ?", (fired.source_id,))
+            if source is None:
+                continue
+            with as_owner(source):
+                if fired.kind == "schedule":
+                    _count(tx, source, state)
+                if not (fired.kind == "schedule" and source.paused):
+                    released(store.queue, tx, source)
+    return len(ended)
+
+
+def _count(tx: Transaction, schedule: Schedule, state: str) -> None:
+    """Count how many runs failed in a row, and pause the schedule when these are too many."""
+    if state not in ("finished", "failed", "crashed"):
+        return
+    failures = 0 if state == "finished" else schedule.failures + 1
+    if failures != schedule.failures:
+        tx.execute("UPDATE flow_schedule SET failures = ? WHERE id = ?", (failures, schedule.id))
+    if schedule.pause_after and failures >= schedule.pause_after and not schedule.paused:
+        _pause(tx, schedule, f"{failures} runs failed in a row")
 
 
 def _orphans(tx: Transaction) -> list[FlowRun]:
@@ -60,42 +189,6 @@ def _end_orphan(tx: Transaction, run: FlowRun) -> int:
         else:
             end_flow(tx, run, "crashed", error=error)
     return 1
-
-
-def _fire(store: Store, schedule_id: str) -> int:
-    with store.write("pipelines.tick") as tx:
-        found = next((each for each in due(tx, limit=10_000) if each.id == schedule_id), None)
-        if found is None:
-            return 0  # another scheduler was quicker
-        with acting_as(Caller(principal=found.created_by, workspace=found.workspace, method="system")):
-            worth_it = advance(tx, found)
-            key = f"schedule:{found.name}:{found.next_at:%Y-%m-%dT%H:%M:%SZ}"
-            known = tx.row(
-                "SELECT 1 FROM flow_run WHERE workspace = ? AND flow = ? AND key = ?",
-                (found.workspace, found.flow, key),
-            )
-            if not worth_it or known:
-                return 0
-            queue_flow(store.queue, tx, _run_of(tx, found, key))
-    return 1
-
-
-def _run_of(tx: Transaction, schedule: Schedule, key: str) -> FlowRun:
-    return FlowRun(
-        id=new_id(),
-        workspace=schedule.workspace,
-        flow=schedule.flow,
-        key=key,
-        state="queued",
-        attempt=0,
-        params=schedule.params,
-        code="",
-        location=schedule.location,
-        task_id="",
-        worker="",
-        created_at=tx.now,
-        created_by=schedule.created_by,
-    )
 
 
 def look(client: Any) -> None:

@@ -1,0 +1,236 @@
+"""Backfills: runs of a flow for moments of the past, steered together."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from mainspring.kernel.clock import to_micros
+from mainspring.kernel.context import caller
+from mainspring.kernel.errors import Conflict, InvalidInput
+from mainspring.kernel.ids import new_id
+from mainspring.kernel.names import check_name
+from mainspring.kernel.operations import operation
+from mainspring.pipelines.backfills import cancelled, divided, find_backfill, items_of, planned, progress_of, resting
+from mainspring.pipelines.calendars import known_days
+from mainspring.pipelines.schedules import find_schedule, moments_of
+from mainspring.pipelines.schedules_moments import Moments
+from mainspring.pipelines.service_schedules import check_start
+from mainspring.pipelines.tables_backfills import BACKFILL_ITEMS, BACKFILLS
+from mainspring.pipelines.types import Location
+from mainspring.pipelines.types_backfills import Backfill, BackfillItem, BackfillPlan, BackfillProgress, Reprocess
+from mainspring.pipelines.types_schedules import Timing
+from mainspring.store.service import RoomService
+from mainspring.store.transaction import Transaction
+
+__all__ = ["BackfillOperations"]
+
+
+class BackfillOperations(RoomService):
+    """Backfills."""
+
+    @operation(permission="pipelines:read")
+    def plan_backfill(
+        self,
+        first: datetime,
+        last: datetime,
+        *,
+        schedule: str = "",
+        flow: str = "",
+        cron: str = "",
+        every: float = 0.0,
+        tz: str = "UTC",
+        exclude: list[str] = [],  # noqa: B006 -- an operation's defaults are copied
+        only: list[str] = [],  # noqa: B006
+        reprocess: Reprocess = "missing",
+        backward: bool = False,
+    ) -> BackfillPlan:
+        """What a backfill over a range would do: which moments, how many runs, what is kept. Nothing is started.
+
+        Args:
+            first: The beginning of the range, included.
+            last: Its end, included.
+            schedule: Whose moments; or else `flow` with `cron` or `every`, which counts from `first`.
+            flow: Which flow.
+            cron: Five fields.
+            every: Seconds.
+            tz: The zone of the fields.
+            exclude: What is left out, as in `schedule`.
+            only: What everything else is left out of.
+            reprocess: Which moments are run: those without a run, also those whose run failed, all.
+            backward: The newest first.
+        """
+        timing = Timing(cron=cron, every=every, tz=tz, exclude=tuple(exclude), only=tuple(only))
+        with self.store.read() as tx:
+            moments, _, name = _what(tx, schedule, flow, timing, first, last)
+            return planned(moments, divided(tx, name, moments, first, last, schedule, reprocess), backward=backward)
+
+    @operation(permission="pipelines:write", writes=True, resource="name")
+    def backfill(
+        self,
+        name: str,
+        first: datetime,
+        last: datetime,
+        *,
+        schedule: str = "",
+        flow: str = "",
+        location: Location = Location(),  # noqa: B008 -- frozen
+        params: dict[str, Any] | None = None,
+        cron: str = "",
+        every: float = 0.0,
+        tz: str = "UTC",
+        exclude: list[str] = [],  # noqa: B006 -- an operation's defaults are copied
+        only: list[str] = [],  # noqa: B006
+        reprocess: Reprocess = "missing",
+        backward: bool = False,
+        max_parallel: int = 16,
+        deployment: str = "",
+        pool: str = "",
+        priority: int = -10,
+        labels: dict[str, str] = {},  # noqa: B006
+        max_attempts: int = 5,
+    ) -> Backfill:
+        """Run a flow for every moment of a range; `plan_backfill` shows which. Its runs begin with the next look.
+
+        Args:
+            name: Of the backfill.
+            first: The beginning of the range, included.
+            last: Its end, included.
+            schedule: Whose moments, flow, code and arguments; or else these are given.
+            flow: Which flow.
+            location: Where its code is found.
+            params: Its arguments, as `values.encode` writes them; those of the schedule when None.
+            cron: Five fields.
+            every: Seconds from `first`.
+            tz: The zone of the fields.
+            exclude: What is left out, as in `schedule`.
+            only: What everything else is left out of.
+            reprocess: Which moments are run: those without a run, also those whose run failed, all.
+            backward: The newest first.
+            max_parallel: How many of its runs are open at a time; 0 for all.
+            deployment: `active` or a number: run that version of the flow.
+            pool: Which workers may execute its runs.
+            priority: Of its runs the higher goes first.
+            labels: What its runs are marked with.
+            max_attempts: How often a run may lose its process.
+        """
+        check_name(name, what="backfill")
+        if not 0 <= max_parallel <= 100_000:
+            raise InvalidInput(f"max_parallel={max_parallel}: 0 for all, to 100,000")
+        timing = Timing(cron=cron, every=every, tz=tz, exclude=tuple(exclude), only=tuple(only))
+        with self.store.write() as tx:
+            moments, found, flow_name = _what(tx, schedule, flow, timing, first, last)
+            place = found.location if found else location
+            version = deployment or (found.deployment if found else "")
+            check_start(tx, flow_name, place, version, pool, priority, max_attempts)
+            items = divided(tx, flow_name, moments, first, last, schedule, reprocess)
+            runs = sum(1 for _, run in items if not run)
+            if not runs:
+                raise Conflict(
+                    f"there is nothing to run between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M}:"
+                    f" of {len(items)} moments all have a run",
+                    hint='reprocess="failed" or "all"',
+                )
+            made = Backfill(
+                id=new_id(),
+                workspace=caller().workspace,
+                name=name,
+                flow=flow_name,
+                location=place,
+                params=(found.params if found else {}) if params is None else params,
+                timing=moments.timing,
+                first=first,
+                last=last,
+                schedule=schedule,
+                reprocess=reprocess,
+                backward=backward,
+                max_parallel=max_parallel,
+                state="running",
+                runs=runs,
+                kept=len(items) - runs,
+                created_at=tx.now,
+                created_by=caller().principal,
+                deployment=version,
+                pool=pool or (found.pool if found else ""),
+                priority=priority,
+                labels=labels,
+                max_attempts=max_attempts,
+            )
+            tx.insert(BACKFILLS, made)
+            tx.insert_many(BACKFILL_ITEMS, items_of(made, items))
+            tx.note(f"backfill/{name}", flow=flow_name, runs=runs, kept=made.kept)
+            tx.announce()
+        return made
+
+    @operation(permission="pipelines:read")
+    def backfills(self, *, limit: int = 100) -> list[BackfillProgress]:
+        """Backfills and how far they are, newest first."""
+        with self.store.read() as tx:
+            found = tx.fetch(
+                BACKFILLS,
+                "WHERE workspace = ? ORDER BY id DESC LIMIT ?",
+                (caller().workspace, max(0, min(limit, 1000))),
+            )
+            return [progress_of(tx, each) for each in found]
+
+    @operation(permission="pipelines:read", resource="name")
+    def backfill_progress(self, name: str) -> BackfillProgress:
+        """How far a backfill is: its id, or the newest of a name."""
+        with self.store.read() as tx:
+            return progress_of(tx, find_backfill(tx, name))
+
+    @operation(permission="pipelines:read", resource="name")
+    def backfill_items(self, name: str, *, limit: int = 1000, after: int = -1) -> list[BackfillItem]:
+        """The moments of a backfill in the order of their starts; `after` is a number, for the next page."""
+        with self.store.read() as tx:
+            return tx.fetch(
+                BACKFILL_ITEMS,
+                "WHERE backfill_id = ? AND number > ? ORDER BY number LIMIT ?",
+                (find_backfill(tx, name).id, after, max(0, min(limit, 10_000))),
+            )
+
+    @operation(permission="pipelines:write", writes=True, resource="name")
+    def cancel_backfill(self, name: str) -> Backfill:
+        """End a backfill: its open runs are cancelled, and what waits is never started."""
+        with self.store.write() as tx:
+            found = find_backfill(tx, name)
+            if found.state in ("cancelled", "finished"):
+                return found
+            return cancelled(self.store.queue, tx, found)
+
+    @operation(permission="pipelines:write", writes=True, resource="name")
+    def pause_backfill(self, name: str, *, paused: bool = True) -> Backfill:
+        """Stop starting the runs of a backfill, those that are queued included, or go on; what runs goes on."""
+        with self.store.write() as tx:
+            found = find_backfill(tx, name)
+            if found.state not in ("running", "paused"):
+                raise Conflict(f"the backfill {found.name} is {found.state}")
+            if (found.state == "paused") == paused:
+                return found
+            return resting(self.store.queue, tx, found, paused=paused)
+
+
+def _what(
+    tx: Transaction, schedule: str, flow: str, timing: Timing, first: datetime, last: datetime
+) -> tuple[Moments, Any, str]:
+    """The moments of a backfill, the schedule whose they are, and the flow."""
+    if to_micros(first) > to_micros(last):
+        raise InvalidInput(f"the range ends at {last} before it begins at {first}")
+    if bool(schedule) == bool(flow):
+        raise InvalidInput("a backfill is of a `schedule`, or of a `flow` with `cron` or `every`")
+    if schedule:
+        found = find_schedule(tx, schedule)
+        return moments_of(tx, msgspec.structs.replace(found, timing=_reaching(found.timing, first))), found, found.flow
+    whole = msgspec.structs.replace(timing, start=first) if timing.every else timing
+    return Moments(whole, known_days(tx)), None, flow
+
+
+def _reaching(timing: Timing, first: datetime) -> Timing:
+    """The same moments, and those before the schedule was made, where they are counted from then."""
+    if not timing.every or timing.start is None or to_micros(timing.start) <= to_micros(first):
+        return timing
+    step = timedelta(seconds=timing.every)
+    count = -(-(timing.start - first) // step)
+    return msgspec.structs.replace(timing, start=timing.start - count * step)
