@@ -23,7 +23,9 @@ __all__ = ["export_flow"]
 @click.option("--cron", default="", help="When it starts, instead of its own schedule.")
 @click.option("--tz", default="", help="The zone of the schedule, instead of its own.")
 @click.option("--store", default="", metavar="URL", help="The server that a flow that is run whole is recorded at.")
-@click.option("--share", default="", metavar="CLAIM:DIR", help="For Airflow: the volume for results too large for XCom.")
+@click.option(
+    "--share", default="", metavar="CLAIM:DIR", help="For Airflow: the volume for results too large for XCom."
+)
 @json_option
 def export_flow(
     address: str, to: str, image: str, output: str, cron: str, tz: str, store: str, share: str, *, as_json: bool

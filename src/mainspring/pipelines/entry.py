@@ -14,6 +14,7 @@ The working folder must be one from which the module can be imported. Exit codes
 from __future__ import annotations
 
 import argparse
+import asyncio
 import inspect
 import os
 import sys
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options)
     except MainspringError as error:
         traceback.print_exc()
-        print(f"error[{error.code}]: {error.message}" + (f"\n  try: {error.hint}" if error.hint else ""), file=sys.stderr)  # noqa: T201 -- the log of a container
+        sys.stderr.write(f"error[{error.code}]: {error.message}\n" + (f"  try: {error.hint}\n" if error.hint else ""))
         return 2 if isinstance(error, InvalidInput) else 1
 
 
@@ -117,7 +118,7 @@ def _run_step(options: argparse.Namespace) -> int:
         try:
             value = _called(call, options, found, options.tried + attempt)
             break
-        except Exception as error:  # the boundary of the step: whatever it raised decides what happens next
+        except Exception as error:  # noqa: BLE001 -- the boundary of the step: whatever it raised decides what happens next
             traceback.print_exc()
             again = settings is None or _is_tried_again(settings.retry_on, error)
             if again and attempt <= options.retries:
@@ -147,7 +148,8 @@ def _called(call: Callable[[], Any], options: argparse.Namespace, found: Any, at
         attempt=attempt,
     )
     with inside_step(context):
-        return call()
+        value = call()
+        return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
 def _give(value: Any, options: argparse.Namespace) -> None:
@@ -250,7 +252,8 @@ def _check_lengths(text: str) -> None:
 
 def _end_after(seconds: float) -> None:
     def end() -> None:
-        print(f"ended after {seconds:g} s", file=sys.stderr, flush=True)  # noqa: T201 -- the log of a container
+        sys.stderr.write(f"ended after {seconds:g} s\n")
+        sys.stderr.flush()
         os._exit(TOO_LONG)
 
     timer = threading.Timer(seconds, end)

@@ -1,5 +1,4 @@
-"""Flows as files of Argo, Kubeflow Pipelines, Airflow and Kubernetes."""
+"""Flows as files of Argo, Kubeflow Pipelines, Airflow and Kubernetes.
 
-from mainspring.pipelines.exports.exporting import Exported, Target, export
-
-__all__ = ["Exported", "Target", "export"]
+`exporting.export` makes them. Containers import `inputs` and `portable` only, so this page imports nothing.
+"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -63,7 +62,7 @@ def export(
     graph = trace(flow, cron=cron, tz=tz)
     notes = (*_notes(flow, graph, to, store), *graph.notes)
     head = [f"Made by `mainspring flow export {graph.address} --to {to}`; changes belong there.", *notes]
-    text = _head(head) + _WRITERS[to](graph, image, store, share)
+    text = _head(head) + _write(graph, to, image=image, store=store, share=share)
     if len(text) > _LARGEST:
         raise InvalidInput(
             f"the export has {len(text)} bytes, and Kubernetes takes {_LARGEST}",
@@ -78,59 +77,51 @@ def _head(lines: list[str]) -> str:
 
 def _notes(flow: Flow[..., Any], graph: Graph, to: Target, store: str) -> list[str]:
     """What somebody should know who runs the file."""
-    notes = []
+    options, crons = flow.options, graph.crons
     whole = bool(graph.dynamic) or to == "cronjob"
-    if graph.dynamic:
-        notes.append(f"The flow is run whole, in one container, because it has no static graph: {graph.dynamic}.")
-    if whole and not store:
-        notes.append("What it finished is lost with its container, unless MAINSPRING_URL names a server (--store URL).")
-    options = flow.options
-    if options.trigger is not None:
-        notes.append("What triggers the flow is not exported: only its schedule is.")
-    if options.on_failure is not None or options.on_success is not None:
-        notes.append("on_failure and on_success are called by Mainspring only.") if not whole else None
-    if to == "kubeflow" and graph.crons:
-        notes.append(f"Its schedule is no part of a pipeline: create a recurring run with {', '.join(graph.crons)}.")
-    if to == "cronjob" and len(graph.crons) > 1:
-        notes.append(f"A CronJob has one schedule: {', '.join(graph.crons[1:])} is left out.")
-    if whole:
-        return notes
-    hows = [node.how for node in graph.nodes]
-    if to in ("kubeflow", "airflow") and any(how.retries and how.picks_errors for how in hows):
-        notes.append("retry_on is not carried over: every error is tried again.")
-    if to == "airflow" and any(how.cache for how in hows):
-        notes.append("cache is not carried over: Airflow keeps no results.")
-    if to in ("argo", "argo-cron") and any(how.cache for how in hows):
-        notes.append("Argo caches only steps whose arguments are parameters and constants.")
-    if to == "kubeflow" and any(how.cache_ttl for how in hows):
-        notes.append("cache_ttl is not carried over: the server decides how long results are reused.")
-    if to == "kubeflow" and graph.timeout:
-        notes.append("The timeout of the flow is not carried over; those of its steps are.")
-    if to != "airflow" and any(how.priority for how in hows):
-        notes.append("Priorities of steps are not carried over.")
-    return notes
+    hows = [] if whole else [node.how for node in graph.nodes]
+    hooks = options.on_failure is not None or options.on_success is not None
+    said = {
+        f"The flow is run whole, in one container, because it has no static graph: {graph.dynamic}.": graph.dynamic,
+        "What it finished is lost with its container, unless MAINSPRING_URL names a server (--store URL).": whole
+        and not store,
+        "What triggers the flow is not exported: only its schedule is.": options.trigger is not None,
+        "on_failure and on_success are called by Mainspring only.": hooks and not whole,
+        f"Its schedule is no part of a pipeline: create a recurring run with {', '.join(crons)}.": crons
+        and to == "kubeflow",
+        f"A CronJob has one schedule: {', '.join(crons[1:])} is left out.": crons[1:] and to == "cronjob",
+        "retry_on is not carried over: every error is tried again.": to in ("kubeflow", "airflow")
+        and any(how.retries and how.picks_errors for how in hows),
+        "cache is not carried over: Airflow keeps no results.": to == "airflow" and any(how.cache for how in hows),
+        "Argo caches only steps whose arguments are parameters and constants.": to.startswith("argo")
+        and any(how.cache for how in hows),
+        "cache_ttl is not carried over: the server decides how long results are reused.": to == "kubeflow"
+        and any(how.cache_ttl for how in hows),
+        "The timeout of the flow is not carried over; those of its steps are.": to == "kubeflow" and graph.timeout,
+        "Priorities of steps are not carried over.": to != "airflow" and any(how.priority for how in hows),
+    }
+    return [sentence for sentence, applies in said.items() if applies]
+
+
+class _Plain(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML ships no types
+    """Writes what occurs twice twice: an anchor saves bytes and costs readers."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _yaml(*documents: dict[str, Any]) -> str:
-    return yaml.safe_dump_all(
-        [each for each in documents if each], sort_keys=False, width=120, allow_unicode=True, default_flow_style=False
-    )
-
-
-def _write_kubeflow(graph: Graph, image: str, store: str, share: str) -> str:
-    return _yaml(kubeflow.pipeline_spec(graph, image=image, store=store), kubeflow.platform_spec(graph))
-
-
-def _write_airflow(graph: Graph, image: str, store: str, share: str) -> str:
-    text = airflow.dag_file(graph, image=image, store=store, share=share)
-    ast.parse(text)  # what a name or a constant could break is found here, and not by the scheduler
+    found = [each for each in documents if each]
+    text: str = yaml.dump_all(found, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
     return text
 
 
-_WRITERS: dict[str, Callable[[Graph, str, str, str], str]] = {
-    "argo": lambda graph, image, store, share: _yaml(argo.workflow(graph, image=image, store=store)),
-    "argo-cron": lambda graph, image, store, share: _yaml(argo.cron_workflow(graph, image=image, store=store)),
-    "kubeflow": _write_kubeflow,
-    "airflow": _write_airflow,
-    "cronjob": lambda graph, image, store, share: _yaml(kubernetes.cron_job(graph, image=image, store=store)),
-}
+def _write(graph: Graph, to: Target, *, image: str, store: str, share: str) -> str:
+    if to == "airflow":
+        text = airflow.dag_file(graph, image=image, store=store, share=share)
+        ast.parse(text)  # what a name or a constant could break is found here, and not by the scheduler
+        return text
+    if to == "kubeflow":
+        return _yaml(kubeflow.pipeline_spec(graph, image=image, store=store), kubeflow.platform_spec(graph))
+    make = {"argo": argo.workflow, "argo-cron": argo.cron_workflow, "cronjob": kubernetes.cron_job}[to]
+    return _yaml(make(graph, image=image, store=store))

@@ -41,8 +41,8 @@ class Inputs:
 
     Example:
         >>> reader = Inputs(fired=datetime(2026, 11, 21, 23, 30), tz="UTC")
-        >>> reader.arguments(["n=integer:3", "kinds=json:[\\"linear\\"]", "day=date:", "second=item:1:list:[5, 6]"])
-        {'n': 3, 'kinds': ['linear'], 'day': datetime.date(2026, 11, 21), 'second': 6}
+        >>> reader.arguments(["n=integer:3", "kinds=json:[true]", "day=date:", "second=item:1:list:[5, 6]"])
+        {'n': 3, 'kinds': [True], 'day': datetime.date(2026, 11, 21), 'second': 6}
     """
 
     def __init__(

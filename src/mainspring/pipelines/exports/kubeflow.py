@@ -154,7 +154,9 @@ class _Maker:
 
     def item(self, place: int) -> str:
         source = self._node.items[place]
-        found = self.result(self._graph.node(source["node"])) if isinstance(source, dict) else f"json:{constant(source)}"
+        found = (
+            self.result(self._graph.node(source["node"])) if isinstance(source, dict) else f"json:{constant(source)}"
+        )
         return f"item:{{{{$.inputs.parameters['index']}}}}:{found}"
 
     def _component(self, node: Node, definitions: dict[str, Any]) -> None:

@@ -28,18 +28,23 @@ _FRONT = str(Path(_OURS).parent / "__init__.py")
 _INSTALLED = tuple({sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 _PURE_MODULES = frozenset(
-    ["abc", "collections", "copy", "copyreg", "dataclasses", "decimal", "enum", "fractions", "functools", "genericpath", "itertools", "json", "numbers", "operator", "pathlib", "posixpath", "re", "statistics", "string", "textwrap", "types", "typing"]
+    {"abc", "collections", "copy", "copyreg", "dataclasses", "decimal", "enum", "fractions", "functools", "genericpath"}
+    | {"itertools", "json", "numbers", "operator", "pathlib", "posixpath", "re", "statistics", "string", "textwrap"}
+    | {"types", "typing"}
 )
-"""Of the standard library: what these compute depends on their arguments alone; the C functions they call are watched."""
+"""Of the standard library: what these compute depends on their arguments alone; the C functions they call are
+watched."""
 
 _SILENT_MODULES = frozenset({"concurrent", "contextlib", "importlib", "logging", "warnings"})
 """What these do gives the body nothing to compute with."""
 
 _PURE_C_MODULES = frozenset(
-    ["builtins", "math", "itertools", "operator", "_operator", "_functools", "_collections", "_collections_abc", "_json", "_abc", "_sre", "_decimal", "_struct"]
+    {"math", "itertools", "operator", "_operator", "_functools", "_collections", "_collections_abc", "_json", "_abc"}
+    | {"_sre", "_decimal", "_struct"}
 )
 _IMPURE_BUILTINS = frozenset(
-    ["breakpoint", "compile", "dir", "eval", "exec", "globals", "hash", "id", "input", "locals", "open", "vars", "__import__"]
+    {"breakpoint", "compile", "dir", "eval", "exec", "globals", "hash", "id", "input", "locals", "open", "vars"}
+    | {"__import__"}
 )
 _PURE_TYPES = (str, bytes, bytearray, int, float, complex, list, dict, tuple, set, frozenset, range, slice)
 _CLOCKS = frozenset({"today", "now", "utcnow"})
@@ -60,7 +65,7 @@ class Symbol:
         object.__setattr__(self, "_words", words)
         object.__setattr__(self, "_guard", guard)
 
-    @property
+    @property  # type: ignore[misc]  # `object` says that it may be set
     def __class__(self) -> Any:
         """What `isinstance` asks for."""
         if object.__getattribute__(self, "_guard").raised:
@@ -172,9 +177,8 @@ class Watch:
             where = place(frame.f_back) if frame.f_back else ""
             raise DynamicBody(f"{where} calls {code.co_qualname}, whose answer may be another in each run")
         elif kind == "own" and code not in self._bodies:
-            symbols = [value for value in frame.f_locals.values() if type(value) is Symbol]
-            if symbols and (verb := _unseen(code)):
-                words = object.__getattribute__(symbols[0], "_words")
+            if (verb := _unseen(code)) and (symbol := _within(list(frame.f_locals.values()))) is not None:
+                words = object.__getattribute__(symbol, "_words")
                 raise DynamicBody(f"{place(frame)} {verb}, and is given {words}")
 
 
@@ -187,6 +191,14 @@ def place(frame: types.FrameType | None) -> str:
     path, line = frame.f_code.co_filename, frame.f_lineno
     text = linecache.getline(path, line, frame.f_globals).strip()
     return f"{Path(path).name}:{line}: `{text}`" if text else f"{Path(path).name}:{line}"
+
+
+def _within(value: Any, depth: int = 4) -> Symbol | None:
+    """A symbol in a value, or None."""
+    if type(value) is Symbol:
+        return value
+    parts = value.values() if type(value) is dict else value if type(value) in (list, tuple) else ()
+    return next((found for part in parts if depth and (found := _within(part, depth - 1)) is not None), None)
 
 
 def _is_ours(filename: str) -> bool:
@@ -249,5 +261,3 @@ def _unseen(code: types.CodeType) -> str:
         if name in ("LOAD_GLOBAL", "LOAD_NAME") and instruction.argval in _QUIET_NAMES:
             return f"calls {instruction.argval}()"
     return ""
-
-

@@ -28,7 +28,8 @@ __all__ = ["trace"]
 
 _MOST_CALLS = 5_000
 _EACH_OF = "mainspring.pipelines.exports.portable:each_of"
-_EACH, _WHOLE = type(each(())), type(whole(()))
+_EACH: Any = type(each(()))
+_WHOLE: Any = type(whole(()))
 
 
 def trace(flow: Flow[..., Any], *, cron: str = "", tz: str = "") -> Graph:
@@ -287,9 +288,7 @@ def _spread_alone(value: Any) -> list[Any] | None:
 def _ordered(nodes: list[Node], beside: set[str], result: str) -> tuple[Node, ...]:
     """The nodes with what each waits for, without what follows from the rest."""
     number = {node.name: place for place, node in enumerate(nodes)}
-    needs = [
-        {number[tag["node"]] for tag in used_by([node.arguments, list(node.items)], "result")} for node in nodes
-    ]
+    needs = [{number[tag["node"]] for tag in used_by([node.arguments, list(node.items)], "result")} for node in nodes]
     used = set().union(*needs) | ({number[result]} if result else set())
     before: list[int] = []  # for each node, a bit for everything that is finished when it begins
     ordered, barrier = [], -1
@@ -301,9 +300,9 @@ def _ordered(nodes: list[Node], beside: set[str], result: str) -> tuple[Node, ..
             wanted |= set(range(barrier + 1, place))
             barrier = barrier if node.name in beside else place
         covered = 0
-        for each in wanted:
-            covered |= before[each]
-        least = sorted(each for each in wanted if not covered >> each & 1)
-        before.append(covered | sum(1 << each for each in wanted))
-        ordered.append(msgspec.structs.replace(node, after=tuple(nodes[each].name for each in least)))
+        for one in wanted:
+            covered |= before[one]
+        least = sorted(one for one in wanted if not covered >> one & 1)
+        before.append(covered | sum(1 << one for one in wanted))
+        ordered.append(msgspec.structs.replace(node, after=tuple(nodes[one].name for one in least)))
     return tuple(ordered)

@@ -1,0 +1,9 @@
+"""The flows of these tests and of the examples are modules that containers can import."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(path) for path in (HERE, HERE.parents[2] / "examples") if str(path) not in sys.path]
