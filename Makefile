@@ -4,6 +4,8 @@
 BIN := .venv/bin
 INPUTS := pyproject.toml constraints.txt tools/setup
 PYTEST := $(BIN)/python -m pytest
+# What is compiled once is not compiled again by each of a thousand processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-engines check bench docs clean
@@ -15,7 +17,7 @@ demo: .venv/.with-demo ## the whole loop on a year of flights, on a store of its
 	$(BIN)/mainspring demo
 
 test: .venv/.with-all,dev ## every test and every example in a docstring, but for the heavy engines
-	$(PYTEST) -n 2 -m "not engines"
+	$(PYTEST) -n 2 --dist worksteal -m "not engines"
 	$(PYTEST) -q --doctest-modules src/mainspring
 
 test-engines: .venv/.with-all,dev,frameworks,ray,spark ## the tests that need Ray, Spark (which needs Java), PyTorch or Keras

@@ -66,7 +66,10 @@ def postgres_server() -> Iterator[str]:
     if not _POSTGRES:
         pytest.skip("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
     pytest.importorskip("psycopg")
-    root = Path(tempfile.mkdtemp(prefix="ms-pg-", dir="/tmp"))  # a socket's path must be short
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
+    # A socket's path must be short, and another user must reach it: TMPDIR may be neither.
+    root = Path(tempfile.mkdtemp(prefix="ms-pg-", dir=memory if roomy else "/tmp"))
     user = "postgres" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     if user:
         shutil.chown(root, user)

@@ -30,6 +30,8 @@ def spark():
         # Tables of a dozen rows: compiling Java for each of a thousand questions would take most of the time.
         .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+        # For the same reason Java's own second compiler, which pays off after minutes, stays away.
+        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.sql.session.timeZone", "America/New_York")
         .config("spark.sql.parquet.inferTimestampNTZ.enabled", "true")
         .getOrCreate()

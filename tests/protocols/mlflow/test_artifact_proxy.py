@@ -30,26 +30,26 @@ def place(api: Any, mlflow_server: str) -> str:
     return f"{mlflow_server}/api/2.0/mlflow-artifacts/artifacts/0/{run.info.run_id}/artifacts"
 
 
-def test_a_gigabyte_is_streamed_in_and_read_by_range(place: str) -> None:
+def test_a_large_file_is_streamed_in_and_read_by_range(place: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert httpx.put(f"{place}/big.bin", content=_pieces(1024), timeout=300).status_code == 200
-    at = 777 * _MB + 5
+    assert httpx.put(f"{place}/big.bin", content=_pieces(320), timeout=300).status_code == 200
+    at = 277 * _MB + 5
     answer = httpx.get(f"{place}/big.bin", headers={"range": f"bytes={at}-{at + 99}"}, timeout=60)
-    whole = hashlib.sha256(b"777").digest() * 8
+    whole = hashlib.sha256(b"277").digest() * 8
     assert (answer.status_code, answer.content) == (206, whole[5:105])
-    assert answer.headers["content-range"] == f"bytes {at}-{at + 99}/{1024 * _MB}"
+    assert answer.headers["content-range"] == f"bytes {at}-{at + 99}/{320 * _MB}"
     digest, size = hashlib.sha256(), 0
     with httpx.stream("GET", f"{place}/big.bin", timeout=300) as stream:
-        assert stream.headers["content-length"] == str(1024 * _MB)
+        assert stream.headers["content-length"] == str(320 * _MB)
         for piece in stream.iter_bytes():
             digest.update(piece)
             size += len(piece)
     expected = hashlib.sha256()
-    for piece in _pieces(1024):
+    for piece in _pieces(320):
         expected.update(piece)
-    assert (size, digest.digest()) == (1024 * _MB, expected.digest())
+    assert (size, digest.digest()) == (320 * _MB, expected.digest())
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert after - before < 300 * 1024  # kilobytes; client and server are both in this process
+    assert after - before < 100 * 1024  # kilobytes; client and server are both in this process
 
 
 @pytest.mark.parametrize(
