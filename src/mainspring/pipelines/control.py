@@ -113,7 +113,7 @@ def is_live(tx: Transaction, run: FlowRun) -> bool:
     """Whether a process executes it, as far as is known."""
     if run.worker:
         return tx.row("SELECT 1 FROM queue_workers WHERE id = ?", (run.worker,)) is not None
-    return tx.value("SELECT state FROM queue_tasks WHERE id = ?", (run.task_id,)) == "running"
+    return bool(tx.value("SELECT state FROM queue_tasks WHERE id = ?", (run.task_id,)) == "running")
 
 
 def take_up(tx: Transaction, queue: Queue, run: FlowRun) -> FlowRun:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -251,7 +251,7 @@ class ControlOperations(RoomService):
 
         return self.mark_step(step_id, output=encode(output, blob_port(self)))
 
-    def wait(self: Pipelines, run_id: str, timeout: float | None = None) -> FlowRun:
+    def wait(self, run_id: str, timeout: float | None = None) -> FlowRun:
         """Block until a run is over, and give it as it ended.
 
         Args:
@@ -263,7 +263,8 @@ class ControlOperations(RoomService):
         """
         deadline = float("inf") if timeout is None else monotonic() + timeout
         while True:
-            run = self.watch(run_id, patience=max(0.0, min(_LOOK_SECONDS, deadline - monotonic())))
+            patience = max(0.0, min(_LOOK_SECONDS, deadline - monotonic()))
+            run = cast("Pipelines", self).watch(run_id, patience=patience)
             if run.state in OVER:
                 return run
             if monotonic() >= deadline:
@@ -271,7 +272,7 @@ class ControlOperations(RoomService):
                     f"flow run {run.id} is {run.state} after {timeout:g} s", hint="it goes on; wait again"
                 )
 
-    def result(self: Pipelines, run_id: str, timeout: float | None = None) -> Any:
+    def result(self, run_id: str, timeout: float | None = None) -> Any:
         """What a run returned, waiting for its end; raises what it failed with.
 
         Raises:

@@ -33,7 +33,7 @@ from mainspring.pipelines.waits_schema import mismatch, schema_of
 
 if TYPE_CHECKING:
     from mainspring.pipelines.runtime import Session
-    from mainspring.pipelines.types import StepRecord
+    from mainspring.pipelines.types import Known
 
 __all__ = ["Asked", "Interrupted", "Pending", "Suspended", "ask", "sleep", "wait_for"]
 
@@ -89,7 +89,7 @@ class Asked(msgspec.Struct, frozen=True):
 class Pending(Generic[T]):
     """What is waited for beside the body; `.result()` waits for it there."""
 
-    def __init__(self, session: Session | None, asked: Asked, record: StepRecord | None = None) -> None:
+    def __init__(self, session: Session | None, asked: Asked, record: Known | None = None) -> None:
         self._session = session
         self._asked = asked
         self._record = record
@@ -110,7 +110,8 @@ class Pending(Generic[T]):
         if self._record is not None:
             value = self._asked.value(self._record.output)
         elif self._session is None:
-            value = time.sleep(max(0.0, ((self._until or now()) - now()).total_seconds()))
+            time.sleep(max(0.0, ((self._until or now()) - now()).total_seconds()))
+            value = None
         else:
             value = self._asked.value(self._await(self._session).answer)
         return value  # type: ignore[no-any-return]  # of the type that was asked for

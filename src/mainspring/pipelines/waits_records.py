@@ -250,7 +250,7 @@ def _show(tx: Transaction, run: FlowRun, wait: Wait, step: StepRecord) -> None:
 
 def _same(recorded: Wanted, now: Wanted) -> bool:
     """Whether two wait for the same; when it ends is what the first one said."""
-    plain = {"after": None, "until": None, "default": {}, "assignees": ()}
+    plain: dict[str, Any] = {"after": None, "until": None, "default": {}, "assignees": ()}
     return msgspec.structs.replace(recorded, **plain) == msgspec.structs.replace(now, **plain)
 
 

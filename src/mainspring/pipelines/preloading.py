@@ -1,0 +1,85 @@
+"""What the process that forks flow processes has read: imported first in it, it remembers every file opened since.
+
+A flow's module is imported there once, and each run begins with it there. That is right only as long as the files are
+what they were, and the process is fit to be forked; the forked process asks before it does anything.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mainspring.kernel.clock import monotonic
+
+__all__ = ["begin_anew", "unfit"]
+
+_INSTALLED = tuple(
+    {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix, Path(__file__).parents[1])} | {"/proc", "/dev"}
+)
+
+
+class _Seen:
+    """What was opened since this module was imported."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[int, int] | None] = {}
+        self.descriptors = _descriptors() if Path("/proc/self/fd").is_dir() else None
+        self.born = monotonic()
+        self.process = os.getpid()
+
+    def note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """The audit hook; `open` is all that it looks at, in the process that began it."""
+        if event != "open" or os.getpid() != self.process or not isinstance(arguments[0], str):
+            return
+        path = arguments[0]
+        if path.endswith(".pyc"):
+            with suppress(ValueError):
+                path = importlib.util.source_from_cache(path)
+        path = os.path.abspath(path)  # noqa: PTH100 -- of a text, without looking at the disk
+        if not path.startswith(_INSTALLED) and path not in self.files:
+            self.files[path] = _state(path)
+
+
+def unfit(most_seconds: float) -> str:
+    """In a forked process: why nothing may be executed on what it inherited; empty when it is as good as fresh.
+
+    `stale` when something was edited or is too old; any other text when a fork of it will never do.
+    """
+    if _seen.descriptors is None:
+        return "this system does not tell what a process has open"
+    if monotonic() - _seen.born > most_seconds or any(_state(path) != was for path, was in _seen.files.items()):
+        return "stale"
+    threads = len(list(Path(f"/proc/{os.getppid()}/task").iterdir()))
+    if threads > 1:
+        return f"its modules start {threads - 1} threads when they are imported"
+    if len(_descriptors() - _seen.descriptors) > 1:  # one is the socket on which it serves
+        return "its modules open files or connections when they are imported, and keep them"
+    return ""
+
+
+def begin_anew() -> None:
+    """In a forked process: let what must differ between processes differ."""
+    numpy = sys.modules.get("numpy.random.mtrand")
+    if numpy is not None and numpy._rand._bit_generator._seed_seq is not None:  # noqa: SLF001 -- None once it was seeded
+        numpy.seed()  # every fork would draw the same numbers
+
+
+def _descriptors() -> set[str]:
+    """What this process has open; without the folder that is read for that."""
+    return {each.name for each in list(Path("/proc/self/fd").iterdir()) if each.is_symlink()}
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- of a text, a hundred times
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+_seen = _Seen()
+sys.addaudithook(_seen.note)
