@@ -248,7 +248,12 @@ def test_after_an_edit_the_run_goes_on_from_where_it_changed(client: Client) -> 
     with pytest.raises(ValueError, match="broken"):
         version(first).run(client)
     assert version(second).resume(client, newest(client)) == ["a", "B", "c"]
-    assert calls == ["a", "b", "c", "B", "c"]
+    assert calls == ["a", "b", "c", "B"]
+    assert [(each.arguments["x"], each.state) for each in client.pipelines.steps(newest(client))] == [
+        ("'a'", "finished"),
+        ("'B'", "finished"),
+        ("'c'", "cached"),
+    ]
 
 
 def test_flows_in_flows_share_the_run(flows: ModuleType, client: Client) -> None:

@@ -51,7 +51,7 @@ _REFERENCE = re.compile(r"[a-z][a-z\-]*/[^@\s]+@[^@\s]+")
 class Call:
     """A call before it is run. What only a call that is really run needs is worked out when it is asked for."""
 
-    __slots__ = ("_calls", "args", "given", "id", "inputs", "item", "kwargs", "path", "plan", "step", "told")
+    __slots__ = ("_calls", "_id", "args", "given", "inputs", "item", "kwargs", "path", "plan", "step", "told")
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Call:
         item: int,
     ) -> None:
         self._calls = calls
-        self.id = new_id()
+        self._id = ""
         self.step = step
         self.plan = plan
         self.args = args
@@ -76,6 +76,13 @@ class Call:
         self.path = path
         self.item = item
         self.told: dict[str, Any] | None = None
+
+    @property
+    def id(self) -> str:
+        """Of the step's run in the lineage."""
+        if not self._id:
+            self._id = new_id()
+        return self._id
 
     @property
     def code(self) -> str:

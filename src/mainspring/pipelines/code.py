@@ -11,6 +11,7 @@ whole file (a changed comment runs everything again).
 from __future__ import annotations
 
 import ast
+import enum
 import functools
 import importlib
 import importlib.util
@@ -22,8 +23,11 @@ import sysconfig
 import textwrap
 import types
 from collections.abc import Iterator
-from pathlib import Path
+from datetime import date, time, timedelta
+from decimal import Decimal
+from pathlib import Path, PurePath
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -33,6 +37,7 @@ from mainspring.pipelines.values import digest
 __all__ = ["Code", "code_of"]
 
 _OURS = "mainspring"
+_FIXED = (str, bytes, bool, int, float, complex, Decimal, date, time, timedelta, enum.Enum, PurePath, UUID)
 _DECORATORS = frozenset({"flow", "step"})
 
 
@@ -43,6 +48,8 @@ class Code(msgspec.Struct, frozen=True):
     """`module:name` of each function, class and constant, and its digest."""
     unknown: tuple[str, ...]
     """What could not be digested."""
+    state: tuple[str, ...] = ()
+    """Those of the parts that are values which the program may change as it runs: lists, dicts, objects."""
 
     @property
     def digest(self) -> str:
@@ -64,13 +71,18 @@ def code_of(function: Any) -> Code:
     """
     reader = _Reader()
     reader.visit(function, "")
-    return Code(parts=dict(sorted(reader.parts.items())), unknown=tuple(sorted(reader.unknown)))
+    return Code(
+        parts=dict(sorted(reader.parts.items())),
+        unknown=tuple(sorted(reader.unknown)),
+        state=tuple(sorted(reader.state)),
+    )
 
 
 class _Reader:
     def __init__(self) -> None:
         self.parts: dict[str, str] = {}
         self.unknown: set[str] = set()
+        self.state: set[str] = set()
         self._seen: set[int] = set()
         self._alive: list[Any] = []  # an id is unique only as long as its object lives
 
@@ -141,6 +153,8 @@ class _Reader:
             found = ""
         if found:
             self.parts[name] = found
+            if not _is_fixed(value):
+                self.state.add(name)
             self.visit(type(value), type(value).__qualname__)
         else:
             self.unknown.add(f"{name} (a {type(value).__qualname__})")
@@ -158,6 +172,13 @@ class _Reader:
                 found = getattr(found, part, None)
             if not isinstance(found, types.ModuleType) and _reached_first_party(scope[chain[0]]):
                 self.visit(found, name if "." in name else f"{module}:{name}")
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether a value cannot change: what differs in it was edited."""
+    if isinstance(value, tuple | frozenset):
+        return all(_is_fixed(part) for part in value)
+    return value is None or isinstance(value, _FIXED)
 
 
 def _reached_first_party(root: Any) -> bool:

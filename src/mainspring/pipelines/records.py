@@ -32,10 +32,13 @@ from mainspring.pipelines.values import nodes_in
 from mainspring.store.transaction import Transaction
 
 __all__ = [
+    "Fenced",
     "begin_attempt",
     "end_flow",
     "fence",
+    "fence_steps",
     "find_flow",
+    "forget_beyond",
     "note_origin",
     "save_attempts",
     "save_lineage",
@@ -78,6 +81,29 @@ def fence(tx: Transaction, run_id: str, attempt: int) -> FlowRun:
             details={"state": run.state, "attempt": run.attempt},
         )
     return run
+
+
+class Fenced(msgspec.Struct, frozen=True):
+    """As much of a flow run as recording its steps needs."""
+
+    id: str
+    workspace: str
+    flow: str
+    created_by: str
+    state: FlowState = "running"
+
+
+def fence_steps(tx: Transaction, run_id: str, attempt: int) -> Fenced:
+    """`fence` for every step, which reads no more of the run than it must."""
+    row = tx.row(
+        "SELECT workspace, flow, created_by FROM flow_run"
+        " WHERE id = ? AND workspace = ? AND attempt = ? AND state = 'running'",
+        (run_id, caller().workspace, attempt),
+    )
+    if row is None:
+        run = fence(tx, run_id, attempt)
+        return Fenced(run.id, run.workspace, run.flow, run.created_by, run.state)
+    return Fenced(run_id, *row)
 
 
 def begin_attempt(tx: Transaction, run: FlowRun, *, worker: str, code: str) -> FlowRun:
@@ -143,7 +169,7 @@ def note_origin(tx: Transaction, run_id: str, name: str, code: str, parts: dict[
 
 def save_steps(
     tx: Transaction,
-    run: FlowRun,
+    run: FlowRun | Fenced,
     steps: Sequence[StepRecord],
     logs: dict[str, str],
     codes: dict[str, dict[str, str]],
@@ -178,7 +204,7 @@ def save_steps(
         )
 
 
-def save_lineage(tx: Transaction, run: FlowRun, steps: Sequence[StepRecord]) -> None:
+def save_lineage(tx: Transaction, run: FlowRun | Fenced, steps: Sequence[StepRecord]) -> None:
     """Make the lineage's runs of steps, with what they used and made. Saying it twice is fine."""
     put_runs(tx, [_lineage_run(run, step) for step in steps])
     known: dict[str, str] = {}
@@ -201,11 +227,24 @@ def settle(tx: Transaction, run: FlowRun) -> None:
     behind = tx.fetch(
         STEPS,
         "LEFT JOIN run ON run.id = flow_step.id WHERE flow_step.run_id = ?"
-        " AND flow_step.state IN ('finished', 'cached') AND (run.status IS NULL OR run.status <> 'finished') ORDER BY flow_step.id",
+        " AND flow_step.state IN ('finished', 'cached') AND (run.status IS NULL OR run.status <> 'finished')"
+        " ORDER BY flow_step.id",
         (run.id,),
     )
     if behind:
         save_lineage(tx, run, behind)
+
+
+def forget_beyond(tx: Transaction, run: FlowRun, calls: dict[str, int]) -> None:
+    """Forget the steps at places that a body which made so many calls did not get to, and does not have any more."""
+    paths = [str(path) for (path,) in tx.rows("SELECT DISTINCT path FROM flow_step WHERE run_id = ?", (run.id,))]
+    gone = [path for path in paths if not _is_within(path, calls)]
+    tx.many("DELETE FROM flow_step WHERE run_id = ? AND path = ?", [(run.id, path) for path in gone])
+
+
+def _is_within(path: str, calls: dict[str, int]) -> bool:
+    scope, _, number = path.rpartition(".")
+    return int(number) < calls.get(scope, 0) and (not scope or _is_within(scope, calls))
 
 
 def save_attempts(tx: Transaction, attempts: Sequence[Attempt]) -> None:
@@ -228,7 +267,7 @@ def _tell(tx: Transaction, run: FlowRun) -> None:
     emit(tx, f"flow.run.{what}", subject=f"flow/{run.flow}", data=data)
 
 
-def _lineage_run(run: FlowRun, step: StepRecord) -> Run:
+def _lineage_run(run: FlowRun | Fenced, step: StepRecord) -> Run:
     metadata: dict[str, Any] = {"flow": run.flow, "path": step.path, "attempt": step.attempt}
     if step.item >= 0:
         metadata["item"] = step.item
@@ -249,7 +288,7 @@ def _lineage_run(run: FlowRun, step: StepRecord) -> Run:
     )
 
 
-def _add_result(tx: Transaction, run: FlowRun, step: StepRecord, blob: dict[str, Any]) -> None:
+def _add_result(tx: Transaction, run: FlowRun | Fenced, step: StepRecord, blob: dict[str, Any]) -> None:
     add_artifact(
         tx,
         "result",

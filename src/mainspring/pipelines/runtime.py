@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from mainspring.kernel.errors import Conflict, InvalidInput, LostLease
-from mainspring.pipelines.calls import Call, Calls
+from mainspring.kernel.errors import InvalidInput, LostLease
+from mainspring.pipelines.calls import Calls
 from mainspring.pipelines.context import is_inside_step
 from mainspring.pipelines.coroutines import run_coroutine
 from mainspring.pipelines.environment import current_environment
@@ -29,7 +29,8 @@ from mainspring.pipelines.logs import caught
 from mainspring.pipelines.mapping import run_map
 from mainspring.pipelines.origins import Origins
 from mainspring.pipelines.presence import present
-from mainspring.pipelines.types import Location, Opened, StepRecord
+from mainspring.pipelines.replay import Diverged, Replay
+from mainspring.pipelines.types import Known, Location, Opened
 from mainspring.pipelines.values import BlobPort, decode, encode
 from mainspring.pipelines.waits import Asked, Interrupted, Pending, Suspended
 
@@ -44,16 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["Diverged", "Session", "begin", "blob_port", "current_session", "execute_flow", "run_here"]
 
 _THREADS = 8
-
-
-class Diverged(Conflict):
-    """A resumed flow made another call than before at the same place, although its code is the same.
-
-    Its body depends on something besides its parameters and its steps' results: the time, randomness, a file. Put that
-    into a step.
-    """
-
-    code = "MS-3004"
 
 
 class _Scope:
@@ -88,13 +79,11 @@ class Session:
         self.blobs = blob_port(service)
         self.origins = Origins()
         self.calls = Calls(service, self.run, self.blobs, self.origins)
-        self._changed = opened.changed
-        self._known: dict[str, dict[int, StepRecord]] = {}
+        self.replay = Replay(opened, self.calls)
         self._lock = threading.Lock()
+        self._scopes: dict[str, _Scope] = {}
         self._threads: ThreadPoolExecutor | None = None
         self.calls.at_boundary = self.stop_at_boundary
-        for record in opened.steps:
-            self._known.setdefault(record.path, {})[record.item] = record
 
     def call(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One call of a step in the body; of one that is a coroutine, what the body awaits, with its place taken."""
@@ -126,7 +115,7 @@ class Session:
         """One call for each of what is spread, in parallel; the results in order."""
         path = self._next()
         calls = self.calls.of_map(step, spread, path)
-        known = {call.item: found for call in calls if (found := self._recall(call)) is not None}
+        known = {call.item: found for call in calls if (found := self.replay.recall(call)) is not None}
         results = {item: self._value(found, step) for item, found in known.items()}
         results |= run_map(self.calls, step, spread, [call for call in calls if call.item not in known])
         return [results[number] for number in range(spread.width)]
@@ -135,7 +124,7 @@ class Session:
         """A place of the body that waits."""
         self.stop_at_boundary()
         placed = msgspec.structs.replace(asked, path=self._next())
-        return Pending(self, placed, self._recall(placed))
+        return Pending(self, placed, self.replay.recall(placed))
 
     def stop_at_boundary(self) -> None:
         """When the run was paused, leave the body, or wait here until the run is resumed."""
@@ -164,11 +153,16 @@ class Session:
     @contextmanager
     def scope(self, prefix: str = "") -> Iterator[None]:
         """Count calls from the beginning, under `prefix`, inside the block."""
-        token = _current.set((self, _Scope(prefix)))
+        scope = self._scopes[prefix.removesuffix(".")] = _Scope(prefix)
+        token = _current.set((self, scope))
         try:
             yield
         finally:
             _current.reset(token)
+
+    def calls_made(self) -> dict[str, int]:
+        """How many calls the body made, and each flow in it; of a flow that was edited since its last attempt."""
+        return {place: scope.count for place, scope in self._scopes.items()} if self.replay.changed else {}
 
     def close(self) -> None:
         """Stop what still runs."""
@@ -182,7 +176,7 @@ class Session:
         if Handle.any_made:
             args, kwargs = resolved(args), resolved(kwargs)
         call = self.calls.of(step, args, kwargs, path)
-        found = self._recall(call)
+        found = self.replay.recall(call)
         return self._value(found, step) if found is not None else self.calls.run(step, call, spread=spread)
 
     async def _call_coroutine(
@@ -191,7 +185,7 @@ class Session:
         if Handle.any_made:
             args, kwargs = await asyncio.to_thread(lambda: (resolved(args), resolved(kwargs)))
         call = self.calls.of(step, args, kwargs, path)
-        found = self._recall(call)
+        found = self.replay.recall(call)
         return self._value(found, step) if found is not None else await self.calls.run_coroutine(step, call)
 
     def _next(self) -> str:
@@ -201,33 +195,10 @@ class Session:
         with self._lock:
             return found[1].next()
 
-    def _recall(self, call: Call | Asked) -> StepRecord | None:
-        """What is recorded at the place of a call, when it is the same call."""
-        there = self._known.get(call.path)
-        if not there:
-            return None
-        record = there.get(call.item)
-        other = record or next(iter(there.values()))
-        if other.name != call.step.name or (record is not None and not _same(record.inputs, call.inputs)):
-            self._diverge(call, other)
-            return None
-        return record
-
-    def _diverge(self, call: Call | Asked, record: StepRecord) -> None:
-        if self._changed:
-            with self._lock:  # the flow was edited: from here on it is done anew
-                self._known = {path: known for path, known in self._known.items() if _before(path, call.path)}
-            return
-        recorded = f"{record.name}({', '.join(f'{key}={text}' for key, text in record.arguments.items())})"
-        raise Diverged(
-            f"flow {self.run.flow}, call {call.path}: the record has {recorded}, the body now calls {call.describe()}",
-            hint="put what differs between two runs of the body (time, randomness, files) into a step",
-            details={"recorded": recorded, "called": call.describe(), "path": call.path},
-        )
-
-    def _value(self, record: StepRecord, step: Step[..., Any]) -> Any:
-        value = decode(record.output, self.blobs, allow_pickle=step.options.allow_pickle)
-        self.origins.learn(value, record.output)
+    def _value(self, known: Known, step: Step[..., Any]) -> Any:
+        tree = known.output
+        value = decode(tree, self.blobs, allow_pickle=step.options.allow_pickle)
+        self.origins.learn(value, tree)
         return value
 
 
@@ -320,7 +291,8 @@ def execute_flow(
             raise
         finally:
             session.close()
-    ended = service.finish(run.id, attempt=run.attempt, result=output, log=tail.text() if tail else "")
+    log, calls = tail.text() if tail else "", session.calls_made()
+    ended = service.finish(run.id, attempt=run.attempt, result=output, log=log, calls=calls)
     if not leaves:
         ended_here(service, flow, ended)
     return result
@@ -349,14 +321,3 @@ def blob_port(service: RoomService) -> BlobPort:
         return cast("BlobPort", store.blobs)
     storage = Storage(backend)
     return _ServerBlobs(storage.put_blob, storage.get_blob)
-
-
-def _same(recorded: dict[str, str], called: dict[str, str]) -> bool:
-    """Whether two calls have the same inputs, as far as their digests can tell."""
-    if set(recorded) != set(called):
-        return False
-    return all(not before or not called[name] or before == called[name] for name, before in recorded.items())
-
-
-def _before(path: str, place: str) -> bool:
-    return [int(part) for part in path.split(".")] < [int(part) for part in place.split(".")]

@@ -13,11 +13,14 @@ from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage.graph import add_artifact
+from mainspring.lineage.listing import with_digest
 from mainspring.pipelines.records import (
     begin_attempt,
     end_flow,
     fence,
+    fence_steps,
     find_flow,
+    forget_beyond,
     note_origin,
     save_attempts,
     save_lineage,
@@ -26,7 +29,17 @@ from mainspring.pipelines.records import (
 )
 from mainspring.pipelines.tables_runs import ATTEMPTS, FLOW_RUNS, STEPS
 from mainspring.pipelines.tick import queue_flow
-from mainspring.pipelines.types import Attempt, Environment, FlowRun, FlowState, Location, Opened, StepRecord, StepWhy
+from mainspring.pipelines.types import (
+    Attempt,
+    Environment,
+    FlowRun,
+    FlowState,
+    Known,
+    Location,
+    Opened,
+    StepRecord,
+    StepWhy,
+)
 from mainspring.pipelines.why import explain
 from mainspring.store.queue_tables import WorkerRow
 from mainspring.store.service import RoomService
@@ -135,7 +148,12 @@ class RunOperations(RoomService):
                 return Opened(run, [])
             opened = begin_attempt(tx, run, worker=worker, code=code)
             note_origin(tx, opened.id, f"flow/{flow}", code, parts, environment)
-            steps = tx.fetch(STEPS, "WHERE run_id = ? AND state IN ('finished', 'cached') ORDER BY id", (run.id,))
+            rows = tx.rows(
+                "SELECT id, path, item, name, code, inputs, coalesce(output, 'null') FROM flow_step"
+                " WHERE run_id = ? AND state IN ('finished', 'cached')",
+                (run.id,),
+            )
+            steps = [Known(*row) for row in rows]
         return Opened(opened, steps, changed=bool(steps) and run.code != code)
 
     @operation(permission="pipelines:write", writes=True, resource="run_id")
@@ -170,7 +188,7 @@ class RunOperations(RoomService):
         """
         quiet = (lags or not steps) and not codes
         with self.store.bookkeeping() if quiet else self.store.write() as tx:
-            run = fence(tx, run_id, attempt)
+            run = fence_steps(tx, run_id, attempt)
             if steps:
                 save_steps(tx, run, steps, logs, codes, lags=lags)
             if attempts:
@@ -191,10 +209,18 @@ class RunOperations(RoomService):
         result: Any = None,
         error: dict[str, Any] | None = None,
         log: str = "",
+        calls: dict[str, int] = {},  # noqa: B006 -- an operation's defaults are copied
     ) -> FlowRun:
-        """Record how a flow run ended; `LostLease` when another attempt took over."""
+        """Record how a flow run ended; `LostLease` when another attempt took over.
+
+        `calls` says how many calls the body of a flow that was edited made, under an empty text, and under their places
+        those of the flows in it: what is recorded beyond these, of the flow as it was before, is forgotten.
+        """
         with self.store.write() as tx:
-            ended = end_flow(tx, fence(tx, run_id, attempt), state, result=result, error=error)
+            run = fence(tx, run_id, attempt)
+            if calls:
+                forget_beyond(tx, run, calls)
+            ended = end_flow(tx, run, state, result=result, error=error)
             if log:
                 save_log(tx, ended.id, log)
         return ended
@@ -230,6 +256,13 @@ class RunOperations(RoomService):
                 " WHERE flow_cache.workspace = ? AND flow_cache.key = ? AND flow_cache.at >= ?",
                 (caller().workspace, key, oldest),
             )
+
+    @operation(permission="pipelines:read")
+    def code_parts(self, digest: str) -> dict[str, str]:
+        """The functions, classes and constants that a digest of code stands for; empty when nobody recorded it."""
+        with self.store.read() as tx:
+            found = with_digest(tx, digest, kind="code")
+            return dict(found.metadata.get("parts", {})) if found else {}
 
     @operation(permission="pipelines:read")
     def attempts(self, step_id: str) -> list[Attempt]:

@@ -13,6 +13,7 @@ __all__ = [
     "Environment",
     "FlowRun",
     "FlowState",
+    "Known",
     "Location",
     "Opened",
     "StepRecord",
@@ -150,11 +151,35 @@ class Environment(msgspec.Struct, frozen=True):
     packages: dict[str, str]
 
 
+class Known(msgspec.Struct, frozen=True):
+    """A finished step, as much of it as a replay reads. Its JSON is read when it is asked for."""
+
+    id: str
+    path: str
+    item: int
+    name: str
+    code: str
+    written: str
+    """The digests of its arguments: `StepRecord.inputs` as JSON."""
+    result: str
+    """What it returned: `StepRecord.output` as JSON."""
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The digest of each argument."""
+        return msgspec.json.decode(self.written, type=dict[str, str])
+
+    @property
+    def output(self) -> Any:
+        """What it returned, in the form of `values.encode`."""
+        return msgspec.json.decode(self.result)
+
+
 class Opened(msgspec.Struct, frozen=True):
     """A flow run that may be executed now, and what is already known of it."""
 
     run: FlowRun
-    steps: list[StepRecord]
+    steps: list[Known]
     """The steps that are finished, with their results."""
     changed: bool = False
     """Whether the flow's code is another than when it was last executed."""
