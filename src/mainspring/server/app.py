@@ -19,6 +19,7 @@ from mainspring.client.client import Client
 from mainspring.kernel.addresses import is_loopback
 from mainspring.kernel.context import Caller
 from mainspring.kernel.errors import MainspringError, NotFound
+from mainspring.protocols.hooks import hook_routes
 from mainspring.protocols.lfs import wire as lfs
 from mainspring.protocols.lfs.routes import lfs_routes
 from mainspring.protocols.mlflow.routes import MlflowProtocol, is_mlflow, refuse
@@ -70,6 +71,7 @@ def make_app(store: Store, *, host: str = "127.0.0.1") -> ASGIApp:
         Route("/login", _login(store), methods=["GET", "POST"]),
         *api_routes(client),
         *lfs_routes(client),
+        *hook_routes(store),
         *_console_routes(client),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_found})
