@@ -22,6 +22,9 @@ _INSTALLED = tuple(
 )
 
 
+_SURVIVING = frozenset({"", "jemalloc_bg_thd", "polars-ooc-clea"})
+
+
 class _Seen:
     """What was opened since this module was imported."""
 
@@ -53,9 +56,8 @@ def unfit(most_seconds: float) -> str:
         return "this system does not tell what a process has open"
     if monotonic() - _seen.born > most_seconds or any(_state(path) != was for path, was in _seen.files.items()):
         return "stale"
-    threads = len(list(Path(f"/proc/{os.getppid()}/task").iterdir()))
-    if threads > 1:
-        return f"its modules start {threads - 1} threads when they are imported"
+    if threads := _threads_lost(os.getppid()):
+        return f"its modules start threads when they are imported: {', '.join(threads)}"
     if len(_descriptors() - _seen.descriptors) > 1:  # one is the socket on which it serves
         return "its modules open files or connections when they are imported, and keep them"
     return ""
@@ -66,6 +68,25 @@ def begin_anew() -> None:
     numpy = sys.modules.get("numpy.random.mtrand")
     if numpy is not None and numpy._rand._bit_generator._seed_seq is not None:  # noqa: SLF001 -- None once it was seeded
         numpy.seed()  # every fork would draw the same numbers
+
+
+def _threads_lost(parent: int) -> list[str]:
+    """The threads of the process that was forked which its forks miss; those of pools that survive a fork do not count.
+
+    Such are jemalloc's, the sweeper of polars, and the pools that OpenBLAS makes when NumPy or SciPy is imported.
+    """
+    names = [_line(each / "comm") for each in Path(f"/proc/{parent}/task").iterdir()]
+    main = _line(Path(f"/proc/{parent}/comm"))
+    libraries = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "openblas" in line}
+    expected = 1 + len(libraries) * max(0, (os.cpu_count() or 1) - 1)  # named like the process
+    unknown = [name for name in names if name not in _SURVIVING and name != main]
+    return unknown + [main] * max(0, names.count(main) - expected)
+
+
+def _line(path: Path) -> str:
+    with suppress(OSError):  # a thread may end while it is looked at
+        return path.read_text().strip()
+    return ""
 
 
 def _descriptors() -> set[str]:

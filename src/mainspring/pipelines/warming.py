@@ -14,6 +14,8 @@ def _folders() -> dict[str, int]:
     """When each folder of installed packages was changed last: installing anything changes its folder."""
     found = {}
     for path in sys.path:
+        if not path.endswith("-packages"):
+            continue
         try:
             found[path] = os.stat(path).st_mtime_ns  # noqa: PTH116 -- of a text
         except OSError:

@@ -26,11 +26,14 @@ _WIDTH = 64
 _MOST = 4
 _OURS = [
     "mainspring.pipelines.executing",
+    "mainspring.pipelines.service",
     "mainspring.pipelines.warming",
     "mainspring.client.client",
     "mainspring.store.local",
+    "mainspring.store.sqlite",
     "polars",
 ]
+_POSTGRES = "mainspring.store.postgres"
 _Key = tuple[tuple[str, ...], str, str]
 
 
@@ -48,7 +51,7 @@ class Forge:
     """Where the processes of a worker's flows come from. Used by many threads."""
 
     def __init__(self) -> None:
-        self._plain = ProcessEngine(_WIDTH, recycle=1, preload=_OURS)
+        self._plain = ProcessEngine(_WIDTH, recycle=1, preload=_ours())
         self._plain.warm()
         self._kept: OrderedDict[_Key, _Zygote] = OrderedDict()
         self._unfit: dict[_Key, str] = {}
@@ -152,11 +155,16 @@ def _engine_at(location: Location) -> ProcessEngine:
     return ProcessEngine(
         _WIDTH,
         recycle=1,
-        preload=[*_OURS, "mainspring.pipelines.preloading", *own],
+        preload=[*_ours(), "mainspring.pipelines.preloading", *own, "mainspring.pipelines.warming_flows"],
         main=location.main,
         cwd=location.cwd if location.cwd and Path(location.cwd).is_dir() else "",
         sys_path=paths,
     )
+
+
+def _ours() -> list[str]:
+    """What every flow's process needs; the driver of PostgreSQL where this worker's store uses it."""
+    return [*_OURS, *([_POSTGRES, "psycopg"] if _POSTGRES in sys.modules else [])]
 
 
 def _key(location: Location) -> _Key:
