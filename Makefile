@@ -16,8 +16,8 @@ help: ## this list
 demo: .venv/.with-demo ## the whole loop on a year of flights, on a store of its own
 	$(BIN)/mainspring demo
 
-test: .venv/.with-all,dev ## every test and every example in a docstring, but for the heavy engines
-	$(PYTEST) -n 2 --dist worksteal -m "not engines"
+test: .venv/.with-all,dev ## every test and every example in a docstring, but for the heavy engines and what `check` runs
+	$(PYTEST) -n 2 --dist worksteal -m "not engines" --ignore tests/repository
 	$(PYTEST) -q --doctest-modules src/mainspring
 
 test-engines: .venv/.with-all,dev,frameworks,ray,spark ## the tests that need Ray, Spark (which needs Java), PyTorch or Keras

@@ -14,9 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from mainspring.client.client import Client, connect
+
+hypothesis.settings.register_profile("shared", deadline=None)  # other processes may hold an example up for a while
+hypothesis.settings.load_profile("shared")
 
 _DATABASES = ["sqlite", "postgres"]
 _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def collect(store, *, grace=7 * DAY, hold=DAY, **more):
     return collect_garbage(store, grace=grace, hold=hold, **more)
 
 
+@functools.cache
 def large(seed):
     return random.Random(seed).randbytes(CHUNKED_FROM + 300_000)
 
