@@ -9,14 +9,19 @@ from mainspring.cli.lazy import LazyGroup
 __all__ = ["COMMANDS", "flow"]
 
 COMMANDS: dict[str, str] = {
+    "backfill": "mainspring.cli.flow_backfill:backfill",
     "cancel": "mainspring.cli.flow_control:cancel",
+    "deploy": "mainspring.cli.flow_deploy:deploy",
+    "deployment": "mainspring.cli.flow_deploy:deployment",
     "export": "mainspring.cli.flow_export:export_flow",
     "list": "mainspring.cli.flow_show:list_flows",
     "logs": "mainspring.cli.flow_show:logs",
     "retry": "mainspring.cli.flow_control:retry",
     "schedule": "mainspring.cli.flow_schedule:schedule",
+    "scheduler": "mainspring.cli.flow_schedule:scheduler",
     "show": "mainspring.cli.flow_show:show",
     "start": "mainspring.cli.flow_start:start",
+    "trigger": "mainspring.cli.flow_trigger:trigger",
 }
 """Every command and where it is."""
 

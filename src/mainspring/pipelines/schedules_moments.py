@@ -102,7 +102,7 @@ class Moments:
 
     def between(self, first: datetime, last: datetime) -> Iterator[datetime]:
         """The moments from `first` to `last`, both included, in order."""
-        found = self.after(_utc(first) - _SHORT)
+        found, last = self.after(_utc(first) - _SHORT), _utc(last)
         while found is not None and found <= last:
             yield found
             found = self.after(found)

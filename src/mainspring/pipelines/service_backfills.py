@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mainspring.kernel.clock import to_micros
+from mainspring.kernel.clock import from_micros, to_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput
 from mainspring.kernel.ids import new_id
@@ -62,6 +62,7 @@ class BackfillOperations(RoomService):
             reprocess: Which moments are run: those without a run, also those whose run failed, all.
             backward: The newest first.
         """
+        first, last = (from_micros(to_micros(each)) for each in (first, last))
         timing = Timing(cron=cron, every=every, tz=tz, exclude=tuple(exclude), only=tuple(only))
         with self.store.read() as tx:
             moments, _, name = _what(tx, schedule, flow, timing, first, last)
@@ -119,6 +120,7 @@ class BackfillOperations(RoomService):
         check_name(name, what="backfill")
         if not 0 <= max_parallel <= 100_000:
             raise InvalidInput(f"max_parallel={max_parallel}: 0 for all, to 100,000")
+        first, last = (from_micros(to_micros(each)) for each in (first, last))
         timing = Timing(cron=cron, every=every, tz=tz, exclude=tuple(exclude), only=tuple(only))
         with self.store.write() as tx:
             moments, found, flow_name = _what(tx, schedule, flow, timing, first, last)
@@ -216,7 +218,7 @@ def _what(
     tx: Transaction, schedule: str, flow: str, timing: Timing, first: datetime, last: datetime
 ) -> tuple[Moments, Any, str]:
     """The moments of a backfill, the schedule whose they are, and the flow."""
-    if to_micros(first) > to_micros(last):
+    if first > last:
         raise InvalidInput(f"the range ends at {last} before it begins at {first}")
     if bool(schedule) == bool(flow):
         raise InvalidInput("a backfill is of a `schedule`, or of a `flow` with `cron` or `every`")
@@ -229,7 +231,7 @@ def _what(
 
 def _reaching(timing: Timing, first: datetime) -> Timing:
     """The same moments, and those before the schedule was made, where they are counted from then."""
-    if not timing.every or timing.start is None or to_micros(timing.start) <= to_micros(first):
+    if not timing.every or timing.start is None or timing.start <= first:
         return timing
     step = timedelta(seconds=timing.every)
     count = -(-(timing.start - first) // step)
