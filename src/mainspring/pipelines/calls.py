@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import functools
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mainspring.kernel.clock import now
-from mainspring.kernel.errors import DeadlineExceeded, LostLease, MainspringError
+from mainspring.kernel.errors import LostLease, MainspringError
 from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.hooks import load
-from mainspring.kernel.ids import new_id
+from mainspring.pipelines.calls_awaited import try_awaited
+from mainspring.pipelines.calls_identity import Call, failed_call, tokens_in
 from mainspring.pipelines.context import StepContext, inside_step
+from mainspring.pipelines.coroutines import run_coroutine
 from mainspring.pipelines.environment import current_environment
 from mainspring.pipelines.logs import caught
 from mainspring.pipelines.options import Options, is_tried_again
@@ -42,80 +41,7 @@ if TYPE_CHECKING:
     from mainspring.pipelines.service import Pipelines
     from mainspring.pipelines.spreading import Spread
 
-__all__ = ["Call", "Calls"]
-
-_SHOWN = 80
-_REFERENCE = re.compile(r"[a-z][a-z\-]*/[^@\s]+@[^@\s]+")
-
-
-class Call:
-    """A call before it is run. What only a call that is really run needs is worked out when it is asked for."""
-
-    __slots__ = ("_calls", "_id", "args", "given", "inputs", "item", "kwargs", "path", "plan", "step", "told")
-
-    def __init__(
-        self,
-        calls: Calls,
-        step: Step[..., Any],
-        plan: Plan,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        given: dict[str, Any],
-        inputs: dict[str, str],
-        path: str,
-        item: int,
-    ) -> None:
-        self._calls = calls
-        self._id = ""
-        self.step = step
-        self.plan = plan
-        self.args = args
-        self.kwargs = kwargs
-        self.given = given
-        self.inputs = inputs
-        self.path = path
-        self.item = item
-        self.told: dict[str, Any] | None = None
-
-    @property
-    def id(self) -> str:
-        """Of the step's run in the lineage."""
-        if not self._id:
-            self._id = new_id()
-        return self._id
-
-    @property
-    def code(self) -> str:
-        """The fingerprint of the code that its step reaches."""
-        return self.plan.fingerprint
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What is recorded of it whatever becomes of it: the same fields as in `StepRecord`."""
-        if self.told is None:
-            self.told = self._calls.identify(self)
-        return self.told
-
-    @property
-    def key(self) -> str:
-        """Under which other runs find the result; empty when they may not."""
-        return str(self.identity["key"]) if self.step.options.cache else ""
-
-    @property
-    def arguments(self) -> dict[str, str]:
-        """A short text of each argument, for people."""
-        return {name: _short(value) for name, value in self.given.items()}
-
-    def describe(self) -> str:
-        """As it reads in code, shortened."""
-        return f"{self.step.name}({', '.join(f'{name}={text}' for name, text in self.arguments.items())})"
-
-    def record(self, state: str, started: datetime, **fields: Any) -> StepRecord:
-        """What is recorded of it now."""
-        identity = self.identity
-        if state != "finished" and identity["key"]:
-            identity = {**identity, "key": ""}
-        return StepRecord(state=state, started_at=started, **{**identity, **fields})  # type: ignore[arg-type]  # one of StepState
+__all__ = ["Calls"]
 
 
 class Calls:
@@ -193,31 +119,13 @@ class Calls:
                 if outside:
                     tried = self._run_outside(step, call, started, attempt)
                 elif step.is_async:
-                    tried = asyncio.run(self._run_awaited(step, call, started, attempt))
+                    tried = run_coroutine(try_awaited(self, call, started, attempt))
                 else:
                     tried = self._run_inside(step, call, started, attempt)
             ended = self.ended(step, call, tried)
             if isinstance(ended, Tried):
-                return self._value_or_error(step, ended)
+                return self.value_or_error(step, ended)
             time.sleep(ended)
-            attempt += 1
-
-    async def run_coroutine(self, step: Step[..., Any], call: Call) -> Any:
-        """`run` for a step that is a coroutine, in a flow that is one; others go on while it is recorded."""
-        if self.paused:
-            await asyncio.to_thread(self.at_boundary)
-        context = contextvars.copy_context()
-        if self.outside.takes(step, spread=False) or step.options.limits or step.options.cache:
-            return await asyncio.to_thread(context.run, functools.partial(self.run, step, call, spread=False))
-        started = now()
-        self._starts.expect(call, started)
-        attempt = 1
-        while True:
-            tried = await self._run_awaited(step, call, started, attempt)
-            ended = await asyncio.to_thread(self.ended, step, call, tried)
-            if isinstance(ended, Tried):
-                return self._value_or_error(step, ended)
-            await asyncio.sleep(ended)
             attempt += 1
 
     def ended(self, step: Step[..., Any], call: Call, tried: Tried) -> Tried | float:
@@ -241,7 +149,7 @@ class Calls:
             return tried
         try:
             value = fallback(error) if callable(fallback) else fallback
-            output = self._encode(step, value)
+            output = self.encode(step, value)
         except Exception as second:  # noqa: BLE001 -- the boundary of the step: whatever it raised is recorded
             failed = msgspec.structs.replace(tried.record, error=failure_of(second).payload)
             return Tried(failed, tried.log, second)
@@ -352,7 +260,9 @@ class Calls:
             "environment": current_environment().digest,
             "key": key,
             "uncached": uncached,
-            "uses": tuple(dict.fromkeys(token for value in call.given.values() for token in self._tokens(value))),
+            "uses": tuple(
+                dict.fromkeys(token for value in call.given.values() for token in tokens_in(value, self.origins.blob))
+            ),
         }
 
     def _record(
@@ -387,35 +297,20 @@ class Calls:
         with caught() as tail, inside_step(self.context(call, attempt), on_look=show):
             try:
                 value = step.function(*call.args, **call.kwargs)
-                output = self._encode(step, value)
+                output = self.encode(step, value)
             except LostLease:
                 raise
             except Exception as error:  # noqa: BLE001 -- the boundary of the step: whatever it raised is recorded
-                return _failed(call, started, attempt, error, tail.text())
+                return failed_call(call, started, attempt, error, tail.text())
         done = call.record("finished", started, attempt=attempt, finished_at=now(), output=output)
         return Tried(done, tail.text(), None, (value,))
 
-    async def _run_awaited(self, step: Step[..., Any], call: Call, started: datetime, attempt: int) -> Tried:
-        show = functools.partial(self._starts.show, call)
-        seconds = step.options.timeout or None
-        with caught() as tail, inside_step(self.context(call, attempt), on_look=show):
-            try:
-                value = await asyncio.wait_for(step.function(*call.args, **call.kwargs), seconds)
-                output = self._encode(step, value)
-            except LostLease:
-                raise
-            except TimeoutError as error:
-                late = DeadlineExceeded(f"step {step.name} took longer than {seconds:g} s") if seconds else error
-                return _failed(call, started, attempt, late, tail.text())
-            except Exception as error:  # noqa: BLE001 -- the boundary of the step: whatever it raised is recorded
-                return _failed(call, started, attempt, error, tail.text())
-        done = call.record("finished", started, attempt=attempt, finished_at=now(), output=output)
-        return Tried(done, tail.text(), None, (value,))
-
-    def _encode(self, step: Step[..., Any], value: Any) -> Any:
+    def encode(self, step: Step[..., Any], value: Any) -> Any:
+        """A result as it is recorded."""
         return encode(value, self.blobs, allow_pickle=step.options.allow_pickle, known=self.origins.written)
 
-    def _value_or_error(self, step: Step[..., Any], tried: Tried) -> Any:
+    def value_or_error(self, step: Step[..., Any], tried: Tried) -> Any:
+        """What the body of the flow gets of the last try."""
         if tried.error is not None:
             raise tried.error
         if tried.value is None:
@@ -432,40 +327,6 @@ class Calls:
         parts = [step.name, step.options.version, plan.code.digest, contents, current_environment().digest]
         return digest_value("step", parts), ""
 
-    def _tokens(self, value: Any, depth: int = 0) -> Iterator[str]:
-        """Digests, ids and references of artifacts in an argument, for the lineage."""
-        if isinstance(value, str):
-            if "@" in value and _REFERENCE.fullmatch(value):
-                yield value
-        elif value is None or isinstance(value, int | float):
-            return
-        elif isinstance(value, list | tuple) and depth < 3:
-            for item in value[:1000]:
-                yield from self._tokens(item, depth + 1)
-        elif isinstance(value, dict) and depth < 3:
-            for item in value.values():
-                yield from self._tokens(item, depth + 1)
-        elif isinstance(value, msgspec.Struct):
-            yield from (
-                found for name in ("id", "artifact_id", "ref") if isinstance(found := getattr(value, name, None), str)
-            )
-        elif blob := self.origins.blob(value):
-            yield blob
-
-
-def _failed(call: Call, started: datetime, attempt: int, error: Exception, log: str) -> Tried:
-    payload = failure_of(error).payload
-    return Tried(call.record("failed", started, attempt=attempt, finished_at=now(), error=payload), log, error)
-
-
-def _short(value: Any) -> str:
-    """A few words about a value, for people."""
-    if value is None or isinstance(value, bool | int | float | str):
-        text = repr(value)
-    elif isinstance(value, list | tuple | dict | set):
-        text = f"{type(value).__name__} of {len(value)}" if len(value) > 5 else repr(value)
-    elif (shape := getattr(value, "shape", None)) is not None and isinstance(shape, tuple):
-        text = f"{type(value).__name__} {' x '.join(map(str, shape))}"
-    else:
-        text = repr(value) if isinstance(value, msgspec.Struct) else type(value).__name__
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    def _tokens(self, call: Call) -> Iterator[str]:
+        for value in call.given.values():
+            yield from tokens_in(value, self.origins.blob)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,6 +17,8 @@ _ABREAST = 64
 
 def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end and give its result; in a thread of its own where an event loop runs (a notebook)."""
+    import asyncio  # no flow that is no coroutine has a loop
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -42,6 +43,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def gather_here(calls: Sequence[Callable[[], Coroutine[Any, Any, T]]], abreast: int = _ABREAST) -> list[T]:
     """Run many coroutines, so many at the same time, and give their results in order; the first error is raised."""
+    import asyncio
 
     async def gather() -> list[T]:
         gate = asyncio.Semaphore(abreast)

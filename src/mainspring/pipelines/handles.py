@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator
 from concurrent.futures import Future
 from typing import Any, ClassVar, TypeVar, cast
@@ -41,6 +40,8 @@ class Handle(Future[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         """In an `async def`, wait for it without holding up the others."""
+        import asyncio  # who awaits has imported it
+
         return asyncio.wrap_future(self).__await__()
 
 

@@ -25,6 +25,7 @@ _into: ContextVar[Tail | None] = ContextVar("mainspring.pipelines.log", default=
 _lock = threading.Lock()
 _users = 0
 _originals: tuple[TextIO, TextIO] | None = None
+_empty: list[tuple[int, Any]] = []
 
 
 class Tail:
@@ -79,25 +80,37 @@ def caught() -> Iterator[Tail]:
 @contextmanager
 def caught_descriptors() -> Iterator[Tail]:
     """Keep what this whole process, and what it starts, prints inside the block. For processes that do nothing else."""
-    tail = Tail()
-    with tempfile.TemporaryFile() as file:
-        saved = [os.dup(1), os.dup(2)]
+    tail, file = Tail(), _empty_file()
+    saved = [os.dup(1), os.dup(2)]
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    for number in (1, 2):
+        os.dup2(file.fileno(), number)
+    try:
+        yield tail
+    finally:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        for number in (1, 2):
-            os.dup2(file.fileno(), number)
-        try:
-            yield tail
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                with suppress(OSError, ValueError):
-                    stream.flush()
-            for number, original in zip((1, 2), saved, strict=True):
-                os.dup2(original, number)
-                os.close(original)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 4 * TAIL_CHARACTERS))
-            tail.add(file.read().decode(errors="replace"))
+            with suppress(OSError, ValueError):
+                stream.flush()
+        for number, original in zip((1, 2), saved, strict=True):
+            os.dup2(original, number)
+            os.close(original)
+        size = os.fstat(file.fileno()).st_size
+        if size:
+            with file:  # what the step started may go on writing there: nobody else is to read it
+                file.seek(max(0, size - 4 * TAIL_CHARACTERS))
+                tail.add(file.read().decode(errors="replace"))
+        else:
+            _empty[:] = [(os.getpid(), file)]
+
+
+def _empty_file() -> Any:
+    """A file to print into: that of a silent step is taken again, since making one costs more than such a step."""
+    if _empty:
+        made_by, file = _empty.pop()
+        if made_by == os.getpid():
+            return file
+    return tempfile.TemporaryFile()
 
 
 def _install() -> None:

@@ -12,7 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mainspring.kernel.clock import monotonic, now
-from mainspring.pipelines.calls import Call, Calls
+from mainspring.pipelines.calls import Calls
+from mainspring.pipelines.calls_awaited import run_awaited
+from mainspring.pipelines.calls_identity import Call
 from mainspring.pipelines.coroutines import gather_here
 from mainspring.pipelines.options import is_tried_again
 from mainspring.pipelines.tries import failed_try
@@ -53,7 +55,7 @@ def run_map(calls: Calls, step: Step[..., Any], spread: Spread, todo: list[Call]
     if step.options.where == "inline":
         return values | {call.item: calls.run(step, call, spread=False) for call in fresh}
     if step.is_async and not calls.outside.takes(step, spread=True):
-        found = gather_here([functools.partial(calls.run_coroutine, step, call) for call in fresh])
+        found = gather_here([functools.partial(run_awaited, calls, call) for call in fresh])
         return values | {call.item: value for call, value in zip(fresh, found, strict=True)}
     return values | _in_threads(calls, step, fresh)
 

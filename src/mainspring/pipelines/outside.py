@@ -20,7 +20,7 @@ from mainspring.pipelines.types import FlowRun
 from mainspring.pipelines.values import BlobPort, encode
 
 if TYPE_CHECKING:
-    from mainspring.pipelines.calls import Call
+    from mainspring.pipelines.calls_identity import Call
     from mainspring.pipelines.decorators import Step
     from mainspring.pipelines.service import Pipelines
     from mainspring.pipelines.spreading import Spread

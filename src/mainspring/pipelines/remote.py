@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import pickle
@@ -16,6 +15,7 @@ import msgspec
 from mainspring.kernel.errors import InternalError, MainspringError, from_payload
 from mainspring.kernel.hooks import load
 from mainspring.pipelines.context import StepContext, inside_step
+from mainspring.pipelines.coroutines import run_coroutine
 from mainspring.pipelines.logs import caught_descriptors
 from mainspring.pipelines.types import StepRecord
 from mainspring.pipelines.values import BlobPort, decode, encode
@@ -86,7 +86,7 @@ def _execute(request: Request) -> Answer:
             with inside_step(request.context, on_look=functools.partial(_show, request)):
                 result = function(*args, **kwargs)
                 if inspect.iscoroutine(result):
-                    result = asyncio.run(result)
+                    result = run_coroutine(result)
             output = encode(result, blobs, allow_pickle=request.allow_pickle)
         except Exception as error:  # noqa: BLE001 -- the boundary of the step: whatever it raised is its answer
             failure = failure_of(error)

@@ -21,7 +21,8 @@ from mainspring.kernel.ids import new_id
 from mainspring.pipelines.types import Known, Opened, StepRecord
 
 if TYPE_CHECKING:
-    from mainspring.pipelines.calls import Call, Calls
+    from mainspring.pipelines.calls import Calls
+    from mainspring.pipelines.calls_identity import Call
     from mainspring.pipelines.waits import Asked
 
 __all__ = ["Diverged", "Replay"]

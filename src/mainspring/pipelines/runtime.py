@@ -7,7 +7,6 @@ processes that both believe in the same run record can never mix.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import msgspec
 
 from mainspring.kernel.errors import InvalidInput, LostLease
 from mainspring.pipelines.calls import Calls
+from mainspring.pipelines.calls_awaited import run_awaited
 from mainspring.pipelines.context import is_inside_step
 from mainspring.pipelines.coroutines import run_coroutine
 from mainspring.pipelines.environment import current_environment
@@ -183,10 +183,12 @@ class Session:
         self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], path: str
     ) -> Any:
         if Handle.any_made:
+            import asyncio  # a flow that is no coroutine has no loop
+
             args, kwargs = await asyncio.to_thread(lambda: (resolved(args), resolved(kwargs)))
         call = self.calls.of(step, args, kwargs, path)
         found = self.replay.recall(call)
-        return self._value(found, step) if found is not None else await self.calls.run_coroutine(step, call)
+        return self._value(found, step) if found is not None else await run_awaited(self.calls, call)
 
     def _next(self) -> str:
         found = _current.get()

@@ -40,6 +40,7 @@ from mainspring.pipelines.types import (
     StepRecord,
     StepWhy,
 )
+from mainspring.pipelines.values import nodes_in
 from mainspring.pipelines.why import explain
 from mainspring.store.queue_tables import WorkerRow
 from mainspring.store.service import RoomService
@@ -186,7 +187,7 @@ class RunOperations(RoomService):
             behind: Steps that were recorded before with `lags`: their lineage is written now.
             lags: Write the lineage of these steps later, with `behind`, or when the run ends or is taken over.
         """
-        quiet = (lags or not steps) and not codes
+        quiet = not codes and not any(step.uses or nodes_in(step.output) for step in steps)
         with self.store.bookkeeping() if quiet else self.store.write() as tx:
             run = fence_steps(tx, run_id, attempt)
             if steps:

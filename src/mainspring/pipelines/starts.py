@@ -16,7 +16,7 @@ from mainspring.kernel.clock import monotonic
 from mainspring.kernel.errors import MainspringError
 
 if TYPE_CHECKING:
-    from mainspring.pipelines.calls import Call
+    from mainspring.pipelines.calls_identity import Call
 
 __all__ = ["Starts"]
 
