@@ -228,25 +228,19 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
-        view, place = self.link.locate(trial_id)
+        link = self.link
+        view, place = link.locate(trial_id)
         with view.lock:
-            self.link.unfinished(view, place)
+            link.unfinished(view, place)
             known = view.check_distribution(param_name, distribution)
-        if not known:
-            self.link.refresh(view)
+        if not known:  # another process may have another kind of parameter by this name
+            link.refresh(view)
         value = distribution.to_external_repr(param_value_internal)
         with view.lock:
             if not known:
                 view.check_distribution(param_name, distribution)
-            trial = self.link.unfinished(view, place)
-            said = view.say(place)
-            said.params[param_name], said.distributions[param_name] = value, distribution
-            view.replace(
-                trial,
-                params={**trial.params, param_name: value},
-                distributions={**trial.distributions, param_name: distribution},
-            )
-        self.link.said(view, place)
+            view.say_param(link.unfinished(view, place), param_name, value, distribution)
+        link.said(view, place)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         view, place = self.link.locate(trial_id)
@@ -272,9 +266,10 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         self.link.said(view, place)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        view, place = self.link.locate(trial_id)
+        link = self.link
+        view, place = link.locate(trial_id)
         with view.lock:
-            trial = self.link.unfinished(view, place)
+            trial = link.unfinished(view, place)
         if state == TrialState.WAITING:
             raise ValueError("a trial cannot be made to wait: enqueue another one")
         if state == TrialState.RUNNING:
@@ -287,9 +282,9 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
             change, state=STATE_NAMES[state], values=None if told is None else [real(each) for each in told]
         )
         try:
-            done = self.link.of_study(view, "change", changes=[change], sync=self._sync)
+            done = link.of_study(view, "change", changes=[change], sync=self._sync)
         except Conflict as error:
-            self.link.refresh(view)
+            link.refresh(view)
             raise UpdateFinishedTrialError(error.message) from error
         except BaseException:
             with view.lock:
@@ -298,16 +293,11 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
             raise
         with view.lock:
             view.own.pop(place, None)
-            made = view.replace(
-                self.link.known(view, place),
-                state=state,
-                datetime_complete=naive(done.at),
-                **({} if told is None else {"_values": told}),
-            )
-            view.put(made, done.revision)
+            news = {} if told is None else {"_values": told}
+            view.end(link.known(view, place), done.revision, state=state, datetime_complete=naive(done.at), **news)
             view.saw(done.revision)
         if not self._sync:
-            self.link.ended(view)
+            link.ended(view)
         return True
 
     # Trials, read

@@ -185,14 +185,25 @@ class View:
             found = self.said[place] = Said(monotonic())
         return found
 
-    def replace(self, trial: FrozenTrial, **news: Any) -> FrozenTrial:
-        """Put a copy of a trial in its place; who has the old one keeps it as it was."""
-        made = FrozenTrial.__new__(FrozenTrial)
-        made.__dict__.update(trial.__dict__)
-        for name, value in news.items():
-            setattr(made, name, value)
-        self.put(made, -1)
-        return made
+    def say_param(self, trial: FrozenTrial, name: str, value: Any, distribution: BaseDistribution) -> None:
+        """A parameter of a running trial."""
+        said = self.say(trial.number)
+        said.params[name], said.distributions[name] = value, distribution
+        self._first_distribution.setdefault(name, distribution)
+        self.replace(
+            trial,
+            params={**trial.params, name: value},
+            distributions={**trial.distributions, name: distribution},
+        )
+
+    def replace(self, trial: FrozenTrial, **news: Any) -> None:
+        """Put a copy of a trial in its place, in the same state; who has the old one keeps it as it was."""
+        self._trials[trial.number] = _copied(trial, news)
+        self._snapshot = None
+
+    def end(self, trial: FrozenTrial, revision: int, **news: Any) -> None:
+        """A trial has ended by this change, which was ours."""
+        self.put(_copied(trial, news), revision)
 
     def unsent(self, place: int) -> Said | None:
         """Take what was said of a trial, also what is being sent, to send it with the trial's end."""
@@ -235,3 +246,11 @@ class View:
             found = {name: distribution_of(each) for name, each in space.items() if each is not None}
             self._spaces[key] = found
         return found
+
+
+def _copied(trial: FrozenTrial, news: dict[str, Any]) -> FrozenTrial:
+    made = FrozenTrial.__new__(FrozenTrial)
+    made.__dict__.update(trial.__dict__)
+    for name, value in news.items():
+        setattr(made, name, value)
+    return made
