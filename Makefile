@@ -17,12 +17,16 @@ demo: .venv/.with-demo ## the whole loop on a year of flights, on a store of its
 	$(BIN)/mainspring demo
 
 test: .venv/.with-all,dev ## every test and every example in a docstring, but for the heavy engines and what `check` runs
-	$(PYTEST) -n 2 --dist worksteal -m "not engines" --ignore tests/repository
+	$(PYTEST) -n 2 --dist worksteal -m "not engines and not peers" --ignore tests/repository
 	$(PYTEST) -q --doctest-modules src/mainspring
 
 test-engines: .venv/.with-all,dev,frameworks,ray,spark ## the tests that need Ray, Spark (which needs Java), PyTorch or Keras
 	$(PYTEST) -m engines --timeout 300 tests/engines  # Ray has a process without other frameworks' threads
 	$(PYTEST) -m engines --timeout 300 --ignore tests/engines
+
+test-peers: .venv/.with-all,dev # what Airflow, Kubeflow, Metaflow and Kubernetes say of exports: some minutes at first
+	tools/peer tests/pipelines/exports/peers/*.txt
+	$(PYTEST) -m peers tests/pipelines/exports
 
 check: .venv/.with-all,dev ## lint, types, floors, and the rules of the repository
 	$(BIN)/ruff check

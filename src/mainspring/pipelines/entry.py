@@ -173,6 +173,14 @@ def _give(value: Any, options: argparse.Namespace) -> None:
             write_file(options.indexes, msgspec.json.encode(list(range(len(value)))))
     if options.xcom:
         write_file(options.xcom, _xcom(value, options))
+    if options.executor_input:
+        _tell_kubeflow(msgspec.json.decode(options.executor_input).get("outputs", {}))
+
+
+def _tell_kubeflow(outputs: dict[str, Any]) -> None:
+    """Kubeflow Pipelines finds artifacts where it said they should be; its local runner wants to be told so."""
+    made = [{"name": each["name"], "uri": each["uri"]} for each in outputs["artifacts"]["result"]["artifacts"]]
+    write_file(outputs["outputFile"], msgspec.json.encode({"artifacts": {"result": {"artifacts": made}}}))
 
 
 def _xcom(value: Any, options: argparse.Namespace) -> bytes:

@@ -6,4 +6,5 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(path) for path in (HERE, HERE.parents[2] / "examples") if str(path) not in sys.path]
+EXAMPLES = HERE.parents[2] / "examples"
+sys.path[:0] = [str(path) for path in (HERE, EXAMPLES, EXAMPLES / "coming_from") if str(path) not in sys.path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -17,6 +18,7 @@ FILES = {
     "until_good_airflow.py": ("until_good", "airflow"),
 }
 IMAGE = "registry.example/nightly:7"
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def made(name: str) -> str:

@@ -176,14 +176,13 @@ class _Maker:
         words.append("--run-id={{$.pipeline_job_uuid}}")
         if node.mapped:
             words.append("--item={{$.inputs.parameters['index']}}")
-        if any(listed for listed in self._inputs(node)[1].values()):
-            words.append("--executor-input={{$}}")
         if any(self._graph.parameter(tag["name"]).fires for tag in used_by(node.arguments, "parameter")):
             words.append(f"--fired={_FIRED}")
         if node.how.timeout:
             words.append(f"--timeout={node.how.timeout:g}")
         if node.code:
             words.append(f"--code={node.code[:24]}")  # so that a change of the code is another component to the cache
+        words.append("--executor-input={{$}}")
         words.append("--output={{$.outputs.artifacts['result'].path}}")
         if node.name in self._iterated and not node.mapped:
             words.append("--indexes={{$.outputs.parameters['indexes'].output_file}}")
