@@ -78,3 +78,7 @@ def until_good(day: date = ms.fire_date(), rows: int = 96, goal: float = 1.0) ->
     while (found := fit(frame, degree)).error > goal and degree < 9:
         degree += 1
     return found
+
+
+if __name__ == "__main__":
+    print(nightly(date(2026, 11, 20)))

@@ -98,13 +98,13 @@ class Argo:
             scope["retries"] = "0"
         template = self._filled(template, scope)
         for each in inputs.get("artifacts", []):
-            each = self._filled(each, scope)
-            source = self._repository / each["s3"]["key"] if "s3" in each else artifacts.pop(each["name"])
-            target = pod / each["path"].removeprefix(f"{ROOT}/")
+            wanted = self._filled(each, scope)
+            source = self._repository / wanted["s3"]["key"] if "s3" in wanted else artifacts.pop(wanted["name"])
+            target = pod / wanted["path"].removeprefix(f"{ROOT}/")
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
                 shutil.copytree(source, target)
-            elif source.exists() or not each.get("optional"):
+            elif source.exists() or not wanted.get("optional"):
                 shutil.copy(source, target)
         assert not artifacts, f"{name}: no input for {artifacts}"
         container = template["container"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 
 import mainspring as ms
 
@@ -74,7 +75,7 @@ def looks_into(n: int = 1):
 
 @ms.flow
 def asks_the_clock(n: int = 1):
-    return score([n, datetime.now()])
+    return score([n, datetime.now(UTC)])
 
 
 @ms.flow
@@ -89,8 +90,7 @@ def asks_the_environment(n: int = 1):
 
 @ms.flow
 def reads_a_file(n: int = 1):
-    with open(__file__) as file:
-        return score([n, file.read()])
+    return score([n, Path(__file__).read_text()])
 
 
 @ms.flow

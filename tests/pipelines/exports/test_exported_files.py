@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from datetime import date
 
 import golden
 import nightly
@@ -11,6 +12,7 @@ import shop
 import yaml
 from hera.workflows.models import CronWorkflow, Workflow
 
+import mainspring as ms
 from mainspring.pipelines.exports.exporting import export
 
 
@@ -111,6 +113,6 @@ def test_memoized_steps_are_found_by_code_and_parameters():
     assert memo["key"].endswith("-{{=sprig.sha256sum(workflow.parameters['day'])}}")
 
 
-@shop.ms.flow
-def costs(day: shop.date = shop.date(2026, 11, 21)) -> float:
+@ms.flow
+def costs(day: date = date(2026, 11, 21)) -> float:
     return shop.costly(day)

@@ -83,9 +83,7 @@ def test_airflow_imports_and_computes_it(tmp_path):
     shutil.copy(COMING_FROM / "bills_airflow.py", dags)
     home = str(tmp_path / "airflow")
     runs = ["everything", "parts_of", "bills"]
-    found = facts(
-        ask("airflow", HERE / "peers" / "ask_airflow.py", dags, *runs, folder=tmp_path, AIRFLOW_HOME=home)
-    )
+    found = facts(ask("airflow", HERE / "peers" / "ask_airflow.py", dags, *runs, folder=tmp_path, AIRFLOW_HOME=home))
     assert found["errors"] == {}
     assert found["timetables"]["nightly"] == "CronTriggerTimetable"
     assert found["edges"]["nightly"] == {"load": ["fit"], "fit": ["pick"], "pick": ["report"], "report": []}

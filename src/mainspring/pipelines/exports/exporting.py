@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -72,7 +73,8 @@ def export(
 
 
 def _head(lines: list[str]) -> str:
-    return "".join(f"# {' '.join(line.split())}\n" for line in lines)
+    width = {"width": 118, "initial_indent": "# ", "subsequent_indent": "#   ", "break_long_words": False}
+    return "".join(f"{part}\n" for line in lines for part in textwrap.wrap(" ".join(line.split()), **width))  # type: ignore[arg-type]
 
 
 def _notes(flow: Flow[..., Any], graph: Graph, to: Target, store: str) -> list[str]:

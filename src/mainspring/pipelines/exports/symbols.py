@@ -176,8 +176,9 @@ class Watch:
         elif kind == "foreign":
             where = place(frame.f_back) if frame.f_back else ""
             raise DynamicBody(f"{where} calls {code.co_qualname}, whose answer may be another in each run")
-        elif kind == "own" and code not in self._bodies:
-            if (verb := _unseen(code)) and (symbol := _within(list(frame.f_locals.values()))) is not None:
+        elif kind == "own" and code not in self._bodies and (verb := _unseen(code)):
+            symbol = _within(list(frame.f_locals.values()))
+            if symbol is not None:
                 words = object.__getattribute__(symbol, "_words")
                 raise DynamicBody(f"{place(frame)} {verb}, and is given {words}")
 

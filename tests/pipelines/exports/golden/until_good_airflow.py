@@ -1,5 +1,6 @@
 # Made by `mainspring flow export nightly:until_good --to airflow`; changes belong there.
-# The flow is run whole, in one container, because it has no static graph: nightly.py:78: `while (found := fit(frame, degree)).error > goal and degree < 9:` looks into the result of fit.
+# The flow is run whole, in one container, because it has no static graph: nightly.py:78: `while (found := fit(frame,
+#   degree)).error > goal and degree < 9:` looks into the result of fit.
 # What it finished is lost with its container, unless MAINSPRING_URL names a server (--store URL).
 from __future__ import annotations
 

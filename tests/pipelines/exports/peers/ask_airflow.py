@@ -27,7 +27,6 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.utils.db import initdb
 
-
 RESULTS: dict[str, object] = {}
 
 
@@ -57,7 +56,10 @@ def main(folder, *runs):
     facts = {
         "errors": {Path(path).name: text for path, text in bag.import_errors.items()},
         "tasks": {name: sorted(dag.task_dict) for name, dag in bag.dags.items()},
-        "edges": {name: {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks} for name, dag in bag.dags.items()},
+        "edges": {
+            name: {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
+            for name, dag in bag.dags.items()
+        },
         "timetables": {name: dag.timetable.__class__.__name__ for name, dag in bag.dags.items()},
         "runs": {},
     }

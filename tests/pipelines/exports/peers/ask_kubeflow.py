@@ -32,8 +32,8 @@ def run_container(handler):
 
 
 class Handler(subprocess_task_handler.SubprocessTaskHandler):
-    validate_image = validate_not_container_component = validate_not_containerized_python_component = (
-        lambda self, *_: None
+    validate_image = validate_not_container_component = validate_not_containerized_python_component = lambda self, *_: (
+        None
     )
     run = run_container
 
