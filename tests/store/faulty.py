@@ -1,8 +1,8 @@
 """A program whose disk dies under it at the n-th call, for every n. Run by `test_faults.py`.
 
 `faulty.py MODE TEMPLATE FOLDER`: for n = 1, 2, ... it copies the closed store TEMPLATE to FOLDER/n, and a child opens
-it and writes rows, alone and in groups, in pairs that belong together, until its n-th write, sync or
-truncation of a database file. In the middle of that call
+it and writes rows, alone and in groups, waiting for the disk and not, in pairs that belong together, until its n-th
+write, sync or truncation of a database file. In the middle of that call
 
 - MODE `kill`: half of what was to be written is written, and the process is killed with SIGKILL;
 - MODE `power`: of what was written and not synced, a part that chance draws is undone, the shared memory is gone, and
@@ -41,6 +41,7 @@ class Disk:
     def __init__(self):
         self.mode, self.at, self.seen, self.log = "", 0, 0, -1
         self.unsynced = []
+        self.syncs = 0
 
     def arm(self, mode, at, log):
         self.mode, self.at, self.log = mode, at, log
@@ -89,6 +90,7 @@ class File(apsw.VFSFile):
         super().xWrite(data, offset)
 
     def xSync(self, flags):
+        DISK.syncs += 1
         DISK.counts("sync", self.path, lambda: None)
         super().xSync(flags)
         DISK.synced(self.path)
@@ -118,6 +120,15 @@ def work(folder, acknowledge):
             pair(tx, number)
         acknowledge(number)
 
+    def hasty(number):
+        """A power cut may take it back, until the next that waits for the disk; the end of the process never does."""
+        before = DISK.syncs
+        with database.write(SEAL, durable=False) as tx:
+            pair(tx, number)
+        assert DISK.syncs == before
+        if DISK.mode == "kill":
+            acknowledge(number)
+
     async def submitted(number):
         await database.submit(lambda tx: pair(tx, number), SEAL)
         acknowledge(number)
@@ -129,6 +140,13 @@ def work(folder, acknowledge):
     asyncio.run(together(range(10, 18)))
     alone(2)
     asyncio.run(together(range(20, 24)))
+    hasty(3)
+    hasty(4)
+    alone(5)
+    if DISK.mode == "power":
+        acknowledge(3)
+        acknowledge(4)
+    hasty(6)
     database.close()  # which brings the write-ahead log into the database
 
 

@@ -98,7 +98,7 @@ def test_death_at_any_write_loses_nothing_acknowledged_and_shows_nothing_halved(
         finally:
             database.close()
     assert deaths[-1]["call"] == "end"
-    assert len(deaths[-1]["acknowledged"]) == 14
+    assert len(deaths[-1]["acknowledged"]) == (18 if mode == "kill" else 17)
 
 
 WITH_LIMIT = """
