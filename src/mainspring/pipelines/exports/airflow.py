@@ -108,7 +108,7 @@ class _Writer:
         yield "import pendulum"
         yield "from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator"
         names = ["DAG", *(["Param"] if graph.parameters else []), *([self._timetable()] if graph.crons else [])]
-        yield f"from airflow.sdk import {', '.join(sorted(names))}"
+        yield f"from airflow.sdk import {', '.join(sorted(names, key=lambda name: (not name.isupper(), name)))}"
         yield from kubernetes
         yield ""
         yield f"IMAGE = {_python(self._image)}"

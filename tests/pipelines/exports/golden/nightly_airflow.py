@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pendulum
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk import CronTriggerTimetable, DAG, Param
+from airflow.sdk import DAG, CronTriggerTimetable, Param
 from kubernetes.client import models as k8s
 
 IMAGE = "registry.example/nightly:7"
