@@ -180,7 +180,7 @@ def _module(folder):
 
 def test_a_flow_is_started_here_and_for_a_worker(say, folder):
     _module(folder.parent / "work")
-    assert say("flow", "start", "doublings:doubling", "-p", "n=4", "--here").json == 8
+    assert say("flow", "run", "doublings:doubling", "-p", "n=4").json == 8
     queued = say("flow", "start", "doublings:doubling", "-p", "n=5", "-p", "label=7 days", "--key", "a")
     again = say("flow", "start", "doublings:doubling", "-p", "n=5", "--key", "a")
     assert queued.out == again.out, "one key, one run"

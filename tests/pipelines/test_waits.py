@@ -99,7 +99,7 @@ def patient(default: bool = False) -> str:
 
 @ms.flow
 def impatient() -> bool:
-    return ms.ask("Now?", deadline=0.2)
+    return ms.ask("Now?", deadline=3600 if os.path.exists(ORACLE + ".calm") else 0.2)
 
 @ms.flow
 def listens() -> list:
@@ -292,6 +292,7 @@ def test_a_deadline_gives_the_default_or_an_error_that_the_body_may_catch(
     assert [client.pipelines.result(each) for each in runs[:2]] == ["False 3", "late 3"]
     with pytest.raises(DeadlineExceeded):
         client.pipelines.result(runs[2])
+    Path(f"{oracle}.calm").touch()
     assert client.pipelines.retry(runs[2]).state == "queued"  # who tries again asks again
     work(client)
     client.pipelines.answer(open_wait(client, "Now?").id, True)

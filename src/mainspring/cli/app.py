@@ -13,7 +13,7 @@ from mainspring.cli.lazy import LazyGroup
 from mainspring.cli.output import show_error
 from mainspring.kernel.errors import InternalError, MainspringError
 
-__all__ = ["GROUPS", "cli", "main"]
+__all__ = ["GROUPS", "cli", "guarded", "main"]
 
 GROUPS: dict[str, str] = {
     "alert": "mainspring.cli.alert:alert",
@@ -77,10 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Exit codes: 0 done, 1 a check said no or something failed, 2 wrong usage or input, 3 not found, 4 conflict,
     5 the server or the store cannot be reached, 130 interrupted.
     """
-    sys.exit(_guarded(lambda: cli.main(args=arguments, standalone_mode=False)))
+    sys.exit(guarded(lambda: cli.main(args=arguments, standalone_mode=False)))
 
 
-def _guarded(command: Callable[[], Any]) -> int:
+def guarded(command: Callable[[], Any]) -> int:
+    """Run a command; the exit code, after an error was shown."""
     try:
         result = command()
     except click.exceptions.Exit as leaving:

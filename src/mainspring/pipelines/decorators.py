@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
+from mainspring.kernel.hooks import load
 from mainspring.kernel.names import check_name
 from mainspring.pipelines.handles import Handle, resolved
 from mainspring.pipelines.options import FlowOptions, Options, Overlap, Where, changed, flow_options
@@ -192,6 +193,13 @@ class Flow(Generic[P, R]):
         from mainspring.pipelines.runtime import run_here
 
         return run_here(client.pipelines, self, None, run_id=run_id)
+
+    def main(self, arguments: list[str] | None = None) -> None:
+        """Be the command line of a script: its parameters are flags, and it runs here. Leaves with an exit code.
+
+        At the end of a file: `if __name__ == "__main__": nightly.main()`; then `python nightly.py --day 2026-11-20`.
+        """
+        load("mainspring.cli.flow_start:main")(self, arguments)
 
     def start(self, client: Client, *, key: str = "", **params: Any) -> str:
         """Have a worker run it; the id of the run."""
