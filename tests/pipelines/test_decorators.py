@@ -9,8 +9,9 @@ import pytest
 from mainspring.pipelines import step
 
 _SNIPPET = """
+from datetime import date
 from typing import assert_type
-from mainspring.pipelines import Handle, flow, step
+from mainspring.pipelines import Handle, each, fire_date, flow, step, whole
 
 @step
 def size(text: str, times: int = 1) -> int:
@@ -21,7 +22,7 @@ def name(number: int) -> str:
     return str(number)
 
 @flow
-def whole(n: int) -> list[str]:
+def every(n: int) -> list[str]:
     first = size("a", times=n)
     assert_type(first, int)
     assert_type(name(first), str)
@@ -29,12 +30,43 @@ def whole(n: int) -> list[str]:
     assert_type(size.using(timeout=3)("a"), int)
     return name.map([1, 2])
 
-assert_type(whole(1), list[str])
+@step(retry_on=ValueError, fallback=0, cache_ttl=60, cpu=2, limits="api", secrets=("KEY",), env="uv.lock")
+async def fetch(url: str) -> bytes:
+    return url.encode()
+
+@flow(schedule="15 2 * * *", tz="Europe/Paris", pool="gpu", priority=3, overlap="skip", timeout=60, retries=1,
+      on_failure=lambda run: print(run.id, run.error), on_success=lambda run: print(run.result))
+def nightly(day: date = fire_date(), *, depth: int = 3) -> str:
+    sizes = size.map("text", times=[2, 4, 8])
+    assert_type(sizes, list[int])
+    handle = size.submit("a")
+    assert_type(handle.later, int)
+    assert_type(handle.result(), int)
+    name(handle.later)
+    size.map(whole([1]), times=each({2: "two"}))
+    return day.isoformat()
+
+@flow
+async def crawl(urls: list[str]) -> int:
+    page = await fetch(urls[0])
+    assert_type(page, bytes)
+    assert_type(fetch.map(urls), list[bytes])
+    assert_type(fetch.submit("a"), Handle[bytes])
+    assert_type(await fetch.submit("a"), bytes)
+    return len(page)
+
+assert_type(every(1), list[str])
+assert_type(nightly(), str)
 assert_type(name.map([1]), list[str])
+nightly("2026-11-21")  # WRONG
+nightly(deep=3)  # WRONG
+name(size.submit("a"))  # WRONG
+step(retris=3)  # WRONG
+flow(overlap="never")  # WRONG
 size(1)  # WRONG
 name("a")  # WRONG
 size("a", tims=1)  # WRONG
-whole("a")  # WRONG
+every("a")  # WRONG
 name.submit("a")  # WRONG
 """
 

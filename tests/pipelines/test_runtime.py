@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,10 +15,12 @@ import pytest
 
 from mainspring.client.client import Client
 from mainspring.engines.tasks import ProcessDied
+from mainspring.kernel.clock import turned
 from mainspring.kernel.errors import Conflict, DeadlineExceeded, InvalidInput, LostLease, NotFound, UnsupportedFormat
 from mainspring.lineage.graph import add_artifact
 from mainspring.pipelines import Flow, current_step, flow, step
 from mainspring.pipelines.runtime import Diverged
+from mainspring.pipelines.types import FlowRun
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -440,3 +443,118 @@ def test_bad_input_is_refused_before_anything_is_written(flows: ModuleType, clie
     with pytest.raises(NotFound):
         client.pipelines.get("nothing")
     assert client.pipelines.runs() == []
+
+
+tried: list[int] = []
+
+
+@step(retries=5, delay=0.0, retry_on=lambda error: "again" in str(error))
+def picky(message: str) -> None:
+    tried.append(1)
+    raise ValueError(message)
+
+
+def test_a_predicate_says_which_errors_are_tried_again(client: Client) -> None:
+    @flow
+    def picking(message: str) -> None:
+        picky(message)
+
+    for message, times in (("again", 6), ("never", 1)):
+        tried.clear()
+        with pytest.raises(ValueError, match=message):
+            picking.run(client, message)
+        assert len(tried) == times
+        (found,) = client.pipelines.steps(newest(client))
+        attempts = client.pipelines.attempts(found.id)
+        assert [each.attempt for each in attempts] == list(range(1, times))
+        assert all(each.error["message"] == f"ValueError: {message}" for each in attempts)
+    only = picky.using(retry_on=KeyError)
+    assert (only.options.retry_on, step(lambda: 1).options.retry_on) == ((KeyError,), (Exception,))
+
+
+def test_a_fallback_takes_the_place_of_a_result_that_failed(client: Client) -> None:
+    quick = picky.using(retries=0, cache=True)
+
+    @flow
+    def falling() -> list[Any]:
+        return [
+            quick.using(fallback=None)("a"),
+            quick.using(fallback=lambda error: f"no {error}")("b"),
+            quick.using(fallback=lambda error: {}[str(error)])("c"),
+        ]
+
+    with pytest.raises(KeyError, match="c"):
+        falling.run(client)
+    steps = client.pipelines.steps(newest(client))
+    assert [(each.state, each.output, each.key) for each in steps] == [
+        ("finished", None, ""),
+        ("finished", "no b", ""),
+        ("failed", None, ""),
+    ]
+    said = [each.error and each.error["message"] for each in steps]
+    assert said == ["ValueError: a", "ValueError: b", "KeyError: 'c'"]
+    tried.clear()
+    with pytest.raises(KeyError, match="c"):
+        falling.resume(client, newest(client))
+    assert len(tried) == 1  # what fell back is finished
+
+
+def test_a_cached_result_is_too_old_after_its_time(flows: ModuleType, client: Client, oracle: Path) -> None:
+    hour = flows.costly.using(cache_ttl=3600)
+
+    @flow
+    def hourly(x: int) -> int:
+        return hour(x)
+
+    hourly.run(client, 1)
+    for minutes, times in ((59, 1), (61, 2), (90, 2)):
+        with turned(timedelta(minutes=minutes)):
+            hourly.run(client, 1)
+        assert len(lines(oracle, "costly")) == times, minutes
+
+
+def test_what_becomes_of_a_run_is_told_to_listeners_and_hooks(flows: ModuleType, client: Client) -> None:
+    ended: list[tuple[str, str, Any]] = []
+
+    def hook(run: FlowRun) -> None:
+        ended.append((run.flow, run.state, run.result))
+        raise OSError("no paper")
+
+    @flow(on_success=hook, on_failure=hook)
+    def told(n: int) -> int:
+        return flows.fails.function(n)
+
+    assert told.run(client, 0) == 1
+    with pytest.raises(ValueError, match="not yet"):
+        told.run(client, 8)
+    failed, finished = (run.id for run in client.pipelines.runs())
+    assert ended == [("told", "finished", 1), ("told", "failed", None)]
+    with client.backend.store.read() as tx:  # type: ignore[attr-defined]
+        events = tx.rows("SELECT kind, subject, data FROM event_outbox ORDER BY number")
+    said = [(kind.rpartition(".")[2], subject, finished in data, failed in data) for kind, subject, data in events]
+    assert said == [
+        ("started", "flow/told", True, False),
+        ("finished", "flow/told", True, False),
+        ("started", "flow/told", False, True),
+        ("failed", "flow/told", False, True),
+    ]
+
+
+def test_handles_are_waited_for_where_they_are_given(flows: ModuleType, client: Client) -> None:
+    @flow
+    def chained() -> int:
+        first = flows.one.submit(1)
+        second = flows.one.submit(first)
+        return note([second, {"deep": first}])[0] + flows.one(second)
+
+    assert chained.run(client) == 3 + 4
+    named = {each.path: each for each in client.pipelines.steps(newest(client))}
+    assert named["1"].arguments == {"x": "2"}
+    assert flows.one(flows.one.submit(flows.one.submit(1))) == 4  # and so outside of a run
+
+    @flow
+    def broken() -> int:
+        return flows.one(flows.flaky.using(retries=0).submit(1))
+
+    with pytest.raises(ValueError, match="not yet 1"):
+        broken.run(client)

@@ -45,7 +45,7 @@ class Handle(Future[T]):
         return asyncio.wrap_future(self).__await__()
 
 
-def resolved(value: Any, depth: int = 2) -> Any:
+def resolved(value: Any, depth: int = 4) -> Any:
     """`value` with every handle in it replaced by its result, which is waited for; raises what its step raised."""
     if isinstance(value, Handle):
         return value.result()

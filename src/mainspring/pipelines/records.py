@@ -38,7 +38,7 @@ __all__ = [
     "fence",
     "fence_steps",
     "find_flow",
-    "forget_beyond",
+    "forget_others",
     "note_origin",
     "save_attempts",
     "save_lineage",
@@ -235,16 +235,20 @@ def settle(tx: Transaction, run: FlowRun) -> None:
         save_lineage(tx, run, behind)
 
 
-def forget_beyond(tx: Transaction, run: FlowRun, calls: dict[str, int]) -> None:
-    """Forget the steps at places that a body which made so many calls did not get to, and does not have any more."""
-    paths = [str(path) for (path,) in tx.rows("SELECT DISTINCT path FROM flow_step WHERE run_id = ?", (run.id,))]
-    gone = [path for path in paths if not _is_within(path, calls)]
-    tx.many("DELETE FROM flow_step WHERE run_id = ? AND path = ?", [(run.id, path) for path in gone])
+def forget_others(tx: Transaction, run: FlowRun, calls: dict[str, list[int]]) -> None:
+    """Forget the steps of a body as it was before it was edited: those that are none of the calls that it made."""
+    rows = tx.rows("SELECT id, path, item FROM flow_step WHERE run_id = ?", (run.id,))
+    gone = [(step_id,) for step_id, path, item in rows if not _is_among(path, item, calls)]
+    tx.many("DELETE FROM flow_step WHERE id = ?", gone)
 
 
-def _is_within(path: str, calls: dict[str, int]) -> bool:
+def _is_among(path: str, item: int, calls: dict[str, list[int]]) -> bool:
     scope, _, number = path.rpartition(".")
-    return int(number) < calls.get(scope, 0) and (not scope or _is_within(scope, calls))
+    widths = calls.get(scope, [])
+    if int(number) >= len(widths):
+        return False
+    width = widths[int(number)]
+    return item == -1 if width == -1 else 0 <= item < width
 
 
 def save_attempts(tx: Transaction, attempts: Sequence[Attempt]) -> None:

@@ -30,7 +30,7 @@ from mainspring.pipelines.mapping import run_map
 from mainspring.pipelines.origins import Origins
 from mainspring.pipelines.presence import present
 from mainspring.pipelines.replay import Diverged, Replay
-from mainspring.pipelines.types import Known, Location, Opened
+from mainspring.pipelines.types import FlowRun, Known, Location, Opened
 from mainspring.pipelines.values import BlobPort, decode, encode
 from mainspring.pipelines.waits import Asked, Interrupted, Pending, Suspended
 
@@ -52,11 +52,12 @@ class _Scope:
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
-        self.count = 0
+        self.widths: list[int] = []
+        """Of each place, how many calls a map made there; -1 for a call that is not mapped."""
 
-    def next(self) -> str:
-        path = f"{self.prefix}{self.count}"
-        self.count += 1
+    def next(self, width: int) -> str:
+        path = f"{self.prefix}{len(self.widths)}"
+        self.widths.append(width)
         return path
 
 
@@ -113,7 +114,7 @@ class Session:
 
     def map(self, step: Step[..., Any], spread: Spread) -> list[Any]:
         """One call for each of what is spread, in parallel; the results in order."""
-        path = self._next()
+        path = self._next(spread.width)
         calls = self.calls.of_map(step, spread, path)
         known = {call.item: found for call in calls if (found := self.replay.recall(call)) is not None}
         results = {item: self._value(found, step) for item, found in known.items()}
@@ -136,7 +137,7 @@ class Session:
 
     def nested(self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A flow called in a flow: its steps are steps of this run, under the place of the call."""
-        prefix = f"{self._next()}."
+        prefix = f"{self._next(0)}."
         if flow.parameters.fires:
             kwargs = flow.parameters.fill(args, kwargs, self.fire_at, flow.options.tz)
         if flow.is_async:
@@ -160,9 +161,9 @@ class Session:
         finally:
             _current.reset(token)
 
-    def calls_made(self) -> dict[str, int]:
-        """How many calls the body made, and each flow in it; of a flow that was edited since its last attempt."""
-        return {place: scope.count for place, scope in self._scopes.items()} if self.replay.changed else {}
+    def calls_made(self) -> dict[str, list[int]]:
+        """What is at each place of the body, and of the flows in it; of a flow edited since its last attempt."""
+        return {place: scope.widths for place, scope in self._scopes.items()} if self.replay.changed else {}
 
     def close(self) -> None:
         """Stop what still runs."""
@@ -190,12 +191,12 @@ class Session:
         found = self.replay.recall(call)
         return self._value(found, step) if found is not None else await run_awaited(self.calls, call)
 
-    def _next(self) -> str:
+    def _next(self, width: int = -1) -> str:
         found = _current.get()
         if found is None:
             raise InvalidInput("a step of a flow run was called where the run is not known")
         with self._lock:
-            return found[1].next()
+            return found[1].next(width)
 
     def _value(self, known: Known, step: Step[..., Any]) -> Any:
         tree = known.output
@@ -204,8 +205,18 @@ class Session:
         return value
 
 
-def run_here(service: Pipelines, flow: Flow[..., Any], arguments: dict[str, Any] | None, *, run_id: str = "") -> Any:
-    """Run a flow in this process: a new run with `arguments`, or the next attempt of `run_id`."""
+def run_here(
+    service: Pipelines,
+    flow: Flow[..., Any],
+    arguments: dict[str, Any] | None,
+    *,
+    run_id: str = "",
+    began: Callable[[FlowRun], None] | None = None,
+) -> Any:
+    """Run a flow in this process: a new run with `arguments`, or the next attempt of `run_id`.
+
+    `began` is told of the run before its body is called.
+    """
     from mainspring.engines.tasks_child import inside_task_process
 
     if inside_task_process():
@@ -217,6 +228,8 @@ def run_here(service: Pipelines, flow: Flow[..., Any], arguments: dict[str, Any]
         blobs = blob_port(service)
         params = {} if arguments is None else {name: encode(value, blobs) for name, value in arguments.items()}
         opened = begin(service, flow, run_id=run_id, params=params, worker=worker)
+        if began is not None:
+            began(opened.run)
         return execute_flow(service, flow, opened, arguments)
 
 

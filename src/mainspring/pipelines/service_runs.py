@@ -20,7 +20,7 @@ from mainspring.pipelines.records import (
     fence,
     fence_steps,
     find_flow,
-    forget_beyond,
+    forget_others,
     note_origin,
     save_attempts,
     save_lineage,
@@ -210,17 +210,18 @@ class RunOperations(RoomService):
         result: Any = None,
         error: dict[str, Any] | None = None,
         log: str = "",
-        calls: dict[str, int] = {},  # noqa: B006 -- an operation's defaults are copied
+        calls: dict[str, list[int]] = {},  # noqa: B006 -- an operation's defaults are copied
     ) -> FlowRun:
         """Record how a flow run ended; `LostLease` when another attempt took over.
 
-        `calls` says how many calls the body of a flow that was edited made, under an empty text, and under their places
-        those of the flows in it: what is recorded beyond these, of the flow as it was before, is forgotten.
+        `calls` says, of a flow that was edited, what is at each place of its body, under an empty text, and of the
+        flows in it, under their places: -1 for a call, the width of a map. Other steps, of the flow as it was before,
+        are forgotten.
         """
         with self.store.write() as tx:
             run = fence(tx, run_id, attempt)
             if calls:
-                forget_beyond(tx, run, calls)
+                forget_others(tx, run, calls)
             ended = end_flow(tx, run, state, result=result, error=error)
             if log:
                 save_log(tx, ended.id, log)
