@@ -155,6 +155,8 @@ class Link:
             due = view.to_send(before=float("inf"), only=place)
         if due:
             self.send_of(view, due, patient=False)
+        else:  # another call is sending what was said of the same trial
+            self._send_soon()
 
     def ended(self, view: View) -> None:
         """A trial has ended, and that is not on the disk yet."""

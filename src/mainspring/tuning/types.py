@@ -290,6 +290,8 @@ def plain(value: Any) -> Any:
         >>> plain({"best": {"$float": "Infinity"}, "tags": ["a", 1]})
         {'best': inf, 'tags': ['a', 1]}
     """
+    if not value:
+        return value
     if isinstance(value, list):
         return [plain(each) for each in value]
     if isinstance(value, dict):
