@@ -181,18 +181,11 @@ FORBIDDEN = [
 ]  # fmt: skip
 
 
-class _MomentsNear:
-    """Equal to `[n, mean, m2, m3, m4]` up to rounding, which grows with the sizes that are added up and not with the sum."""
+class _Near:
+    """Equal to some numbers, each up to a slack of its own."""
 
-    def __init__(self, values):
-        self.expected = moments(values)
-        finite = [value for value in values if math.isfinite(value)]
-        mean = sum(finite) / len(finite) if finite else 0.0
-        largest = max((abs(value) for value in finite), default=0.0)
-        # A deviation is known to some units in the last place of the values themselves.
-        unit, spread = largest * 1e-13, max((abs(value - mean) for value in finite), default=0.0)
-        sizes = [0.0, largest, *(len(finite) * (spread + unit) ** power for power in (2, 3, 4))]
-        self.slack = [size * 1e-9 + 1e-9 for size in sizes]
+    def __init__(self, expected, slack):
+        self.expected, self.slack = expected, slack
 
     def __eq__(self, other):
         pairs = zip(other, self.expected, self.slack, strict=True)
@@ -205,15 +198,39 @@ class _MomentsNear:
         return f"{self.expected} ± {self.slack}"
 
 
+def _reach(values):
+    """The largest of some values, and how far one may seem to be from their mean, which rounding moves."""
+    mean = sum(values) / len(values) if values else 0.0
+    largest = max((abs(value) for value in values), default=0.0)
+    return largest, max((abs(value - mean) for value in values), default=0.0) + largest * 1e-13
+
+
+def _near(expected, sizes):
+    """Up to rounding, which grows with the sizes that are added up and not with their sum."""
+    return _Near(expected, [size * 1e-9 + 1e-9 for size in sizes])
+
+
+def moments_near(values):
+    finite = [value for value in values if math.isfinite(value)]
+    largest, reach = _reach(finite)
+    return _near(moments(values), [0.0, largest, *(len(finite) * reach**power for power in (2, 3, 4))])
+
+
+def comoments_near(rows, x, y):
+    pairs = [(float(r[x]), float(r[y])) for r in rows if not missing(r[x]) and not missing(r[y])]
+    pairs = [p for p in pairs if all(map(math.isfinite, p))]
+    (largest_x, far_x), (largest_y, far_y) = (_reach([p[k] for p in pairs]) for k in (0, 1))
+    n = len(pairs)
+    return _near(comoments(pairs), [0.0, largest_x, largest_y, n * far_x**2, n * far_y**2, n * far_x * far_y])
+
+
 def moments(values):
     finite = [v for v in values if math.isfinite(v)]
     mean = statistics.fmean(finite) if finite else 0.0
     return [len(finite), mean, *(math.fsum((v - mean) ** k for v in finite) for k in (2, 3, 4))]
 
 
-def comoments(rows, x, y):
-    pairs = [(float(r[x]), float(r[y])) for r in rows if not missing(r[x]) and not missing(r[y])]
-    pairs = [p for p in pairs if all(map(math.isfinite, p))]
+def comoments(pairs):
     mx, my = (statistics.fmean(p[k] for p in pairs) if pairs else 0.0 for k in (0, 1))
     sums = [math.fsum((a - mx) ** 2 for a, _ in pairs), math.fsum((b - my) ** 2 for _, b in pairs)]
     return [len(pairs), mx, my, *sums, math.fsum((a - mx) * (b - my) for a, b in pairs)]
@@ -282,9 +299,9 @@ def expected(metric, rows):  # noqa: C901, PLR0911, PLR0912 -- one case for each
                 return pytest.approx(NAN, nan_ok=True)
             return pytest.approx(statistics.stdev(values))
         case t.Moments(column=c):
-            return _MomentsNear([float(v) for v in there(c, rows)])
+            return moments_near([float(v) for v in there(c, rows)])
         case t.Comoments(x=x, y=y):
-            return pytest.approx(comoments(rows, x, y), rel=1e-9, abs=1e-9)
+            return comoments_near(rows, x, y)
         case t.Quantile(column=c, q=q, interpolation=how):
             found = quantile(there(c, rows), q, how)
             return found if found is None else pytest.approx(found, nan_ok=True)
