@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +22,7 @@ from mainspring.store.service import RoomService
 
 __all__ = ["WaitOperations"]
 
+_PLACE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,50}")
 _LONGEST_LOOK = 30.0
 _LARGEST_ANSWER = 64 << 10
 _OF_OPEN_RUNS = "run_id IN (SELECT id FROM flow_run WHERE state IN ('queued', 'running', 'waiting', 'paused'))"
@@ -46,6 +48,8 @@ class WaitOperations(RoomService):
             LostLease: Another attempt took over, or the run is over.
         """
         check_wanted(wanted)
+        if not _PLACE.fullmatch(path):
+            raise InvalidInput(f"{path[:60]!r} is not a place of a body", hint="numbers divided by dots, as in 3.0")
         with self.store.write() as tx:
             run = fence(tx, run_id, attempt)
             shown = StepRecord(
@@ -87,7 +91,7 @@ class WaitOperations(RoomService):
             Forbidden: The question was put to others.
             Conflict: It was answered before, or the run is over.
         """
-        if len(msgspec.json.encode(answer)) > _LARGEST_ANSWER:
+        if len(_encoded(answer)) > _LARGEST_ANSWER:
             raise InvalidInput(f"an answer has at most {_LARGEST_ANSWER} bytes", hint="commit it as a dataset")
         with self.store.write() as tx:
             wait = find_wait(tx, wait_id)
@@ -195,6 +199,13 @@ class WaitOperations(RoomService):
             if run.state in OVER or changed or monotonic() >= deadline:
                 return run
             commits.wait(seen, deadline - monotonic())
+
+
+def _encoded(answer: Any) -> bytes:
+    try:
+        return msgspec.json.encode(answer)
+    except (RecursionError, OverflowError, ValueError) as error:
+        raise InvalidInput(f"this answer has no form in JSON: {error}") from None
 
 
 def _checked(patience: float) -> float:

@@ -56,6 +56,8 @@ def check_wanted(wanted: Wanted) -> None:
         raise InvalidInput("a sleep without an end", hint="ms.sleep(seconds) or ms.sleep(until=...)")
     if wanted.kind == "ask" and not wanted.question.strip():
         raise InvalidInput("there is no question", hint='ms.ask("Publish it?")')
+    if "\0" in wanted.event + wanted.subject:
+        raise InvalidInput("kinds and subjects of events have no NUL in them")
     if wanted.kind == "event" and not wanted.event:
         raise InvalidInput("which kind of event is waited for?", hint='ms.wait_for("model.alias.set")')
 

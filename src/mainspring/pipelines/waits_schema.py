@@ -81,7 +81,10 @@ def mismatch(schema: dict[str, Any], value: Any) -> str:
         >>> mismatch({"type": "array", "items": {"type": "integer"}}, [1, "two"])
         "answer[1] is not of the type integer: 'two'"
     """
-    return _wrong(schema, value, schema, "answer", 0)
+    try:
+        return _wrong(schema, value, schema, "answer", 0)
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        return f"nothing fits a schema that makes no sense: {error}"
 
 
 def _wrong(schema: Any, value: Any, root: dict[str, Any], at: str, depth: int) -> str:
