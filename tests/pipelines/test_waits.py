@@ -343,9 +343,13 @@ def test_events_resolve_waits_in_the_transaction_in_which_they_happen(
 
 @pytest.mark.databases("sqlite")
 def test_an_interrupt_leaves_a_run_that_waits_resumable(waiting: ModuleType, client: Client, oracle: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
     threading.Timer(0.5, lambda: (open_wait(client), os.kill(os.getpid(), signal.SIGINT))).start()
-    with pytest.raises(KeyboardInterrupt):
-        waiting.approved.run(client, 1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            waiting.approved.run(client, 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
     (run,) = client.pipelines.runs()
     assert (run.state, run.worker) == ("waiting", "")
     client.pipelines.answer(open_wait(client).id, True)
