@@ -22,6 +22,7 @@ from mainspring.store.transaction import Transaction
 
 __all__ = ["add_version"]
 
+_TOLD_METRICS = 200
 _EXAMPLES = ("example.json", "input_example.json", "serving_input_example.json")
 
 
@@ -81,7 +82,7 @@ def add_version(
     tx.insert(NOTES, notes)
     set_labels(tx, notes.workspace, notes.name, notes.version, "tag", notes.tags)
     measure(tx, notes.name, notes.version, metrics)
-    _announce_new(tx, notes)
+    _announce_new(tx, notes, {name: metric.value for name, metric in metrics.items()})
     return notes
 
 
@@ -118,7 +119,7 @@ def _notes(
     )
 
 
-def _announce_new(tx: Transaction, notes: VersionNotes) -> None:
+def _announce_new(tx: Transaction, notes: VersionNotes, metrics: Mapping[str, Any]) -> None:
     tx.execute(
         "UPDATE model SET updated_at = ? WHERE workspace = ? AND name = ?",
         (tx.now_micros, notes.workspace, notes.name),
@@ -133,6 +134,7 @@ def _announce_new(tx: Transaction, notes: VersionNotes) -> None:
         run_id=notes.run_id,
         description=notes.description,
         tags=notes.tags,
+        metrics=dict(sorted(metrics.items())[:_TOLD_METRICS]),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from mainspring.events.outbox import emit
 from mainspring.kernel.errors import NotFound
 from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.ids import new_id
@@ -105,6 +106,7 @@ def resolve(tx: Transaction, alert: Alert, reason: str) -> Alert:
         return alert
     ended = msgspec.structs.replace(alert, resolved_at=tx.now, resolution=reason)
     save(tx, ended)
+    _tell(tx, ended, "resolved", reason=reason)
     tx.note(f"alert/{alert.id}", resolved=reason)
     return ended
 
@@ -137,8 +139,15 @@ def _fire(tx: Transaction, window: Window, kind: AlertKind, cause: str) -> Alert
         acknowledged_by="",
     )
     tx.insert(ALERTS, alert)
+    _tell(tx, alert, "fired")
     tx.note(f"alert/{alert.id}", kind=kind, title=cause)
     return alert
+
+
+def _tell(tx: Transaction, alert: Alert, what: str, **more: str) -> None:
+    data = {"alert": alert.id, "kind": alert.kind, "severity": alert.severity, "title": alert.title, **more}
+    data |= {"model": alert.model, "report": alert.report}
+    emit(tx, f"monitoring.alert.{what}", subject=f"endpoint/{alert.endpoint}", data=data)
 
 
 def _report(tx: Transaction, window: Window, kind: AlertKind, cause: str) -> str:

@@ -71,14 +71,19 @@ def apply_batch(
     else:
         sequence = 0
     points: dict[str, Points] = {}
+    ends: list[FinishRecord] = []  # after the points: whoever learns of the end finds the last values
     for number in range(applied - sequence, len(records)):
         record = records[number]
         if isinstance(record, PointsRecord | ColumnsRecord):
             _gather(points, record)
+        elif isinstance(record, FinishRecord):
+            ends.append(record)
         else:
             _apply(tx, row, record, patches.get(number))
     if points:
         append_points(tx, row, points)
+    for end in ends:
+        _apply(tx, row, end, None)
     if writer:
         tx.execute(
             "INSERT INTO run_writer (run_id, writer, applied) VALUES (?, ?, ?)"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from mainspring.events.outbox import emit
 from mainspring.kernel.clock import to_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
@@ -20,6 +21,8 @@ from mainspring.tracking.tables import RUNS, RunRow
 from mainspring.tracking.types import RunStart
 
 __all__ = ["active_run", "bare_id", "begin_run", "end_run", "find_run", "put_values", "set_tags"]
+
+_TOLD_METRICS = 200
 
 
 def bare_id(run_id: str) -> str:
@@ -120,7 +123,20 @@ def end_run(
         "UPDATE tracked_run SET status = ?, finished_at = ?, updated_at = ? WHERE number = ?",
         (status, ended, tx.now_micros, row.number),
     )
+    _tell_end(tx, row, status)
     return run
+
+
+def _tell_end(tx: Transaction, row: RunRow, status: RunStatus) -> None:
+    """Say that a run ended, with the last value of its metrics: what triggers compare."""
+    metrics = tx.rows(
+        "SELECT run_key.name, metric.last FROM metric JOIN run_key ON run_key.id = metric.key"
+        " WHERE metric.run = ? AND metric.last IS NOT NULL ORDER BY run_key.name LIMIT ?",
+        (row.number, _TOLD_METRICS),
+    )
+    experiment = tx.value("SELECT name FROM experiment WHERE id = ?", (row.experiment_id,))
+    data = {"run": row.run_id, "experiment": experiment, "title": row.title, "metrics": dict(metrics)}
+    emit(tx, f"run.{status}", subject=f"run/{row.run_id}", data=data)
 
 
 def set_tags(tx: Transaction, row: RunRow, tags: Mapping[str, str]) -> None:
