@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import optuna
 import pytest
@@ -81,6 +82,38 @@ def test_two_workers_share_a_study_and_its_trials_are_runs(client: Client) -> No
             )
         finally:
             proxy.close()
+
+
+def _serve(folder: Path, port: int = 0) -> tuple[subprocess.Popen[str], int]:
+    program = "import sys; from mainspring.cli.tune_serve import serve; serve(sys.argv[1:], standalone_mode=False)"
+    command = [sys.executable, "-c", program, "--store", str(folder), "--port", str(port)]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
+    return server, int(server.stderr.readline().split()[0].rpartition(":")[2])
+
+
+@pytest.mark.databases("sqlite")
+def test_a_server_that_is_killed_loses_nothing_that_a_worker_was_told_it_has(store_folder: Path) -> None:
+    server, port = _serve(store_folder)
+    proxy = _proxy(port)
+    study = optuna.create_study(storage=proxy, study_name="s")
+    trial = study.ask()
+    x = trial.suggest_float("x", 0, 1)
+    trial.report(x, step=1)
+    trial.set_user_attr("who", "ann")
+    server.kill()
+    server.communicate()
+    proxy.close()
+    server, _ = _serve(store_folder, port)
+    proxy = _proxy(port)
+    optuna.load_study(storage=proxy, study_name="s").tell(trial.number, x)
+    proxy.close()
+    server.terminate()
+    assert server.wait(30) == 0
+    server.communicate()
+    with connect(store_folder) as client:
+        (kept,) = client.tuning.trials("s")
+    assert (kept.params, kept.reports, kept.user_attrs, kept.values) == ({"x": x}, {1: x}, {"who": "ann"}, [x])
 
 
 @pytest.mark.databases("sqlite")

@@ -10,7 +10,9 @@ __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--port", default=13000, show_default=True, type=click.IntRange(1, 65535), help="Port on loopback.")
+@click.option(
+    "--port", default=13000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 for any free one."
+)
 @store_options
 def serve(port: int, store: str, url: str) -> None:
     """Let unmodified Optuna workers of this machine share the studies of a store, over Optuna's gRPC protocol.
@@ -24,5 +26,6 @@ def serve(port: int, store: str, url: str) -> None:
     from mainspring.protocols.optuna_grpc import serve_optuna
 
     with use_client(store, url, create=True) as client:
-        click.echo(f"Optuna's storage protocol at localhost:{port}, for {client.address}", err=True)
-        serve_optuna(client, port=port)
+        serve_optuna(
+            client, port=port, ready=lambda opened: click.echo(f"localhost:{opened} serves {client.address}", err=True)
+        )

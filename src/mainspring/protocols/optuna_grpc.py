@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
@@ -95,11 +96,14 @@ class OptunaServer:
         self.close()
 
 
-def serve_optuna(client: Any, *, port: int, host: str = "127.0.0.1") -> None:
-    """Serve until SIGTERM or Ctrl-C, in the main thread."""
+def serve_optuna(
+    client: Any, *, port: int, host: str = "127.0.0.1", ready: Callable[[int], None] = lambda _: None
+) -> None:
+    """Serve until SIGTERM or Ctrl-C, in the main thread; `ready` is told the port when it is open."""
     stop = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: stop.set())
     with OptunaServer(client, port=port, host=host) as server:
         _log.info("Optuna's storage protocol is served at %s port %d · %s", host, server.port, client.address)
+        ready(server.port)
         stop.wait()
