@@ -146,9 +146,13 @@ def test_trials_are_begun_changed_and_ended_by_operations(any_client: Client) ->
     with pytest.raises(Conflict) as over:
         tuning.change(study.id, changes=[TrialChange(1, user_attrs={"too": "late"})])
     assert over.value.details["ended"] == 1
-    one, two = tuning.trials(study.id)
+    with pytest.raises(InvalidInput):
+        tuning.begin_many(study.id, trials=[NewTrial(), NewTrial(state="finished", values=[1.0])])
+    more = tuning.begin_many(study.id, trials=[NewTrial(), NewTrial(state="waiting"), NewTrial(state="failed")])
+    assert [(trial.number, trial.state) for trial in more] == [(2, "running"), (3, "waiting"), (4, "failed")]
+    one, two, *_ = tuning.trials(study.id)
     assert (one.values, one.reports, one.params, two.state) == ([1.0, "Infinity"], {7: 0.5}, {"y": "a"}, "pruned")
-    assert [trial.number for trial in tuning.changes(study.id, since=seen.revision, limit=1).trials] == [0, 1]
+    assert [trial.number for trial in tuning.changes(study.id, since=taken.revision, limit=1).trials] == [0, 1]
     runs = {run.id: run for run in any_client.lineage.runs(kind="trial", limit=10)}
     assert (runs[one.id].metadata["values"], runs[one.id].parent_id) == ([1.0, "Infinity"], study.id)
 

@@ -7,7 +7,7 @@ that wait for somebody to try them.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -39,31 +39,25 @@ class TrialOperations(RoomService):
 
         Its number is the next one, also when many processes ask at once.
         """
-        new = trial or NewTrial()
-        with self.store.bookkeeping(durable=trial is not None and trial.state != "running") as tx:
-            study = advance(tx, study_id, trials=1)
-            check_new(study.directions, new)
-            over = new.state not in ("waiting", "running")
-            made = Trial(
-                id=new_id(),
-                study_id=study.id,
-                number=study.trials - 1,
-                state=new.state,
-                params=new.params,
-                started_at=new.started_at or (None if new.state == "waiting" else tx.now),
-                values=new.values,
-                finished_at=(new.finished_at or tx.now) if over else None,
-                reports=new.reports,
-                distributions=new.distributions,
-                user_attrs=new.user_attrs,
-                system_attrs=new.system_attrs,
-                worker=new.worker,
-                heartbeat_at=tx.now if new.heartbeat and new.state == "running" else None,
-                revision=study.revision,
-            )
-            put_trials(tx, study, [made])
-            if new.state != "waiting":
-                put_runs(tx, [lineage_run(study, made, by=caller().principal)])
+        return self._begin(study_id, [trial or NewTrial()])[0]
+
+    @operation(permission="tuning:write", writes=True, resource="study_id")
+    def begin_many(self, study_id: str, *, trials: list[NewTrial]) -> list[Trial]:
+        """Make the next trials of a study, all or none: a queue, a generation, what was tried before."""
+        if len(trials) > _MOST_AT_ONCE:
+            raise InvalidInput(f"{len(trials)} trials at once; at most {_MOST_AT_ONCE}")
+        return self._begin(study_id, trials)
+
+    def _begin(self, study_id: str, new: list[NewTrial]) -> list[Trial]:
+        with self.store.bookkeeping(durable=any(each.state != "running" for each in new)) as tx:
+            study = advance(tx, study_id, trials=len(new))
+            for each in new:
+                check_new(study.directions, each)
+            first = study.trials - len(new)
+            made = [_begun(study, first + place, each, tx.now) for place, each in enumerate(new)]
+            put_trials(tx, study, made)
+            who = caller().principal
+            put_runs(tx, [lineage_run(study, each, by=who) for each in made if each.state != "waiting"])
         return made
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
@@ -102,19 +96,24 @@ class TrialOperations(RoomService):
         ends = any(each.state not in (None, "running") for each in changes)
         with self.store.bookkeeping(durable=ends and sync) as tx:
             study = advance(tx, study_id)
+            before: dict[int, Trial] = {}
+            after: dict[int, Trial] = {}
             for each in changes:
                 check_change(study.directions, each)
-                found = _the_trial(tx, study, each.number)
+                if each.number not in after:
+                    before[each.number] = after[each.number] = _the_trial(tx, study, each.number)
+                found = after[each.number]
                 if found.ended:
                     raise Conflict(
                         f"trial {each.number} is over: {found.state}",
                         hint="an ended trial never changes",
                         details={"ended": each.number},
                     )
-                now = msgspec.structs.replace(changed(found, each, tx.now), revision=study.revision)
-                put_trials(tx, study, [now])
-                if now.state not in (found.state, "waiting"):
-                    put_runs(tx, [lineage_run(study, now, by=caller().principal)])
+                after[each.number] = msgspec.structs.replace(changed(found, each, tx.now), revision=study.revision)
+            put_trials(tx, study, list(after.values()))
+            who = caller().principal
+            moved = [each for place, each in after.items() if each.state != before[place].state]
+            put_runs(tx, [lineage_run(study, each, by=who) for each in moved])
             return Changed(study.revision, tx.now)
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
@@ -215,3 +214,24 @@ def _the_trial(tx: Transaction, study: Place, number: int) -> Trial:
     if not found:
         raise NotFound(f"study {study.name} has no trial {number}")
     return found[0]
+
+
+def _begun(study: Place, number: int, new: NewTrial, now: datetime) -> Trial:
+    over = new.state not in ("waiting", "running")
+    return Trial(
+        id=new_id(),
+        study_id=study.id,
+        number=number,
+        state=new.state,
+        params=new.params,
+        started_at=new.started_at or (None if new.state == "waiting" else now),
+        values=new.values,
+        finished_at=(new.finished_at or now) if over else None,
+        reports=new.reports,
+        distributions=new.distributions,
+        user_attrs=new.user_attrs,
+        system_attrs=new.system_attrs,
+        worker=new.worker,
+        heartbeat_at=now if new.heartbeat and new.state == "running" else None,
+        revision=study.revision,
+    )
