@@ -23,11 +23,15 @@ __all__ = [
     "Table",
     "Text",
     "Video",
+    "absent",
+    "all_of",
+    "any_of",
     "ask",
     "autolog",
     "connect",
     "current_step",
     "data",
+    "debounce",
     "each",
     "expect",
     "features",
@@ -38,6 +42,7 @@ __all__ = [
     "loop",
     "models",
     "monitor",
+    "on",
     "run",
     "serve",
     "sleep",
@@ -59,6 +64,7 @@ if TYPE_CHECKING:
     from mainspring.pipelines.handles import Handle
     from mainspring.pipelines.parameters import fire_date, fire_time
     from mainspring.pipelines.spreading import each, whole
+    from mainspring.pipelines.types_triggers import absent, all_of, any_of, debounce, on
     from mainspring.pipelines.waits import ask, sleep, wait_for
     from mainspring.quality.suite import expect
     from mainspring.tracking.media import Audio, Figure, Histogram, Html, Image, Json, Table, Text, Video
@@ -71,9 +77,11 @@ if TYPE_CHECKING:
     serve = _default.serving.deploy
 else:
     _MEDIA = ("Audio", "Figure", "Histogram", "Html", "Image", "Json", "Table", "Text", "Video")
+    _CONDITIONS = ("absent", "all_of", "any_of", "debounce", "on")
     _PLACES = {
         **dict.fromkeys(_MEDIA, "mainspring.tracking.media"),
         **dict.fromkeys(("ask", "sleep", "wait_for"), "mainspring.pipelines.waits"),
+        **dict.fromkeys(_CONDITIONS, "mainspring.pipelines.types_triggers"),
         "autolog": "mainspring.autologging.switch",
         "Client": "mainspring.client.client",
         "connect": "mainspring.client.client",
