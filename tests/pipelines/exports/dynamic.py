@@ -125,6 +125,23 @@ def asks_the_store(n: int = 1):
     return score([n, ms.connect("/nowhere")])
 
 
+@ms.flow
+def sleeps(n: int = 1):
+    ms.sleep(5)
+    return score(n)
+
+
+@ms.flow
+def asks_a_person(n: int = 1):
+    ms.ask("may it?")
+    return score(n)
+
+
+@ms.flow
+async def is_async(n: int = 1):
+    return score(n)
+
+
 REASONS = {
     "branches": "branches on the result of score",
     "asks_is": "asks with `is`",
@@ -143,5 +160,8 @@ REASONS = {
     "hides_a_look": "handles errors, or uses `with`",
     "never_ends": "more than 5000 times",
     "maps_what_may_be_a_list": "score.map is given the result of score, which may be a list or not",
+    "sleeps": "which only a run of ours knows",
+    "asks_a_person": "which only a run of ours knows",
+    "is_async": "it is an async function",
     "asks_the_store": "whose answer may be another in each run",
 }

@@ -111,6 +111,18 @@ def sub(value: float) -> float:
 
 
 @ms.flow
+def gathered(value: float = 1.0) -> str:
+    """A map over a list whose items are made by steps, and over a parameter."""
+    index = double.submit(value)
+    return join(shout.map(["a", shout("b", "?"), name(index)], "!"))
+
+
+@ms.step
+def name(value: float) -> str:
+    return f"{value:g}"
+
+
+@ms.flow
 def nested(value: float = 1.5) -> float:
     return weigh(sub(value), sub(2.0))
 

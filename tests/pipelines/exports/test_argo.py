@@ -55,6 +55,11 @@ def test_parameters_that_are_mapped_over_are_listed_by_a_step(tmp_path):
     assert unpack(result.read_bytes()) == "{{X}}!"
 
 
+def test_lists_of_results_are_mapped_over(tmp_path):
+    _, result = run(shop.gathered, tmp_path)
+    assert unpack(result.read_bytes()) == shop.gathered() == "A! B?! 2!"
+
+
 def test_steps_called_for_their_effect_keep_their_place(tmp_path):
     argo, _ = run(shop.ordered, tmp_path)
     assert argo.order[0] == "effect"

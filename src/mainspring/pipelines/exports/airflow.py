@@ -7,6 +7,7 @@ files there, and XCom names them.
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -277,7 +278,8 @@ def _python(value: Any) -> str:
 
 def _name(name: str) -> str:
     made = name.replace("-", "_")
-    return f"{made}_" if made in ("json", "pendulum", "k8s", "timedelta") or not made.isidentifier() else made
+    taken = keyword.iskeyword(made) or made in ("json", "pendulum", "k8s", "timedelta")
+    return f"{made}_" if taken else made
 
 
 def _dag_id(name: str) -> str:

@@ -257,7 +257,7 @@ def _retries(node: Node) -> dict[str, Any]:
     how = node.how
     made: dict[str, Any] = {"limit": how.retries, "retryPolicy": "Always"}
     if how.picks_errors:
-        made["expression"] = "lastRetry.exitCode == '' || asInt(lastRetry.exitCode) != 42"
+        made["expression"] = "asInt(lastRetry.exitCode) != 42"
     return made | {"backoff": {"duration": f"{how.delay:g}s", "factor": 2, "cap": "5m"}}
 
 
@@ -276,4 +276,4 @@ def _about(graph: Graph) -> dict[str, Any]:
 def _item_name(node: Node, place: int) -> str:
     """The argument that the items of an iterable are given as."""
     name = next((name for name, tree in node.arguments.items() if tree == {"$": "item", "of": place}), "")
-    return name if name and name != "index" else f"item-{place}"
+    return name if name and name not in ("index", "lengths") else f"item-{place}"

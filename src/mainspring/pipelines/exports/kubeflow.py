@@ -91,7 +91,10 @@ class _Maker:
         parameters, artifacts = self._inputs(node)
         definitions = _inputs_of(
             {name: _definition(each) for name, each in parameters.items()},
-            {name: _ARTIFACT | ({"isArtifactList": True} if listed else {}) for name, listed in artifacts.items()},
+            {
+                f"{name}-result": _ARTIFACT | ({"isArtifactList": True} if listed else {})
+                for name, listed in artifacts.items()
+            },
         )
         task = _task(node.name, node, self._given(parameters, artifacts))
         if not node.mapped:
@@ -100,7 +103,7 @@ class _Maker:
             return
         item = f"pipelinechannel--{node.name}-loop-item"  # as kfp's own compiler names it: its local runner knows it
         index = {"parameterType": "NUMBER_INTEGER"}
-        inner_inputs = definitions.get("parameters", {}) | {"index": index}
+        inner_inputs = definitions.get("parameters", {}) | {"item-index": index}
         self._component(node, definitions | {"parameters": inner_inputs})
         loop_inputs = definitions.get("parameters", {}) | {item: index}
         indexes, given = self._indexes(node)
@@ -149,15 +152,15 @@ class _Maker:
 
     def result(self, node: Node) -> str:
         if node.mapped:
-            return f"artifacts:{node.name}"
-        return f"file:{{{{$.inputs.artifacts['{node.name}'].path}}}}"
+            return f"artifacts:{node.name}-result"
+        return f"file:{{{{$.inputs.artifacts['{node.name}-result'].path}}}}"
 
     def item(self, place: int) -> str:
         source = self._node.items[place]
         found = (
             self.result(self._graph.node(source["node"])) if isinstance(source, dict) else f"json:{constant(source)}"
         )
-        return f"item:{{{{$.inputs.parameters['index']}}}}:{found}"
+        return f"item:{{{{$.inputs.parameters['item-index']}}}}:{found}"
 
     def _component(self, node: Node, definitions: dict[str, Any]) -> None:
         outputs: dict[str, Any] = {"artifacts": {"result": _ARTIFACT}}
@@ -175,7 +178,7 @@ class _Maker:
         words = ["step", node.step, *argument_words(self._graph, node, self), *how_words(self._graph, node)]
         words.append("--run-id={{$.pipeline_job_uuid}}")
         if node.mapped:
-            words.append("--item={{$.inputs.parameters['index']}}")
+            words.append("--item={{$.inputs.parameters['item-index']}}")
         if any(self._graph.parameter(tag["name"]).fires for tag in used_by(node.arguments, "parameter")):
             words.append(f"--fired={_FIRED}")
         if node.how.timeout:
@@ -197,7 +200,7 @@ class _Maker:
     def _given(self, parameters: dict[str, Parameter], artifacts: dict[str, bool]) -> dict[str, Any]:
         return _inputs_of(
             {name: {"componentInputParameter": name} for name in parameters},
-            {name: {"taskOutputArtifact": self._output(self._graph.node(name))} for name in artifacts},
+            {f"{name}-result": {"taskOutputArtifact": self._output(self._graph.node(name))} for name in artifacts},
         )
 
     def _output(self, node: Node) -> dict[str, str]:
@@ -239,8 +242,8 @@ def _task(name: str, node: Node, inputs: dict[str, Any], *, inside: bool = False
 def _passed_on(parameters: dict[str, Parameter], artifacts: dict[str, bool], item: str) -> dict[str, Any]:
     passed = {name: {"componentInputParameter": name} for name in parameters}
     return _inputs_of(
-        passed | {"index": {"componentInputParameter": item}},
-        {name: {"componentInputArtifact": name} for name in artifacts},
+        passed | {"item-index": {"componentInputParameter": item}},
+        {f"{name}-result": {"componentInputArtifact": f"{name}-result"} for name in artifacts},
     )
 
 

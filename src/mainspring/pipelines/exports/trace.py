@@ -42,10 +42,6 @@ def trace(flow: Flow[..., Any], *, cron: str = "", tz: str = "") -> Graph:
 
     Raises:
         InvalidInput: The flow, or a step that it calls, cannot be run by a container of its own.
-
-    Example:
-        >>> from mainspring.pipelines.exports.graph import Graph
-        >>> trace(load("examples.exported:nightly")).nodes  # doctest: +SKIP
     """
     graph = Graph(
         flow=flow.name,
@@ -150,16 +146,25 @@ class _Tracer:
         while isinstance(inner, Handle):
             inner = inner.result()
         if type(inner) is not Symbol:
-            return _spread_alone(value)
+            found = _spread_alone(value)
+            written = self._written(found)
+            later = any(used_by(written, "result")) or any(used_by(written, "parameter"))
+            return self._listed(found, step.name) if later else found
         if isinstance(value, _EACH):
-            return self._listed(inner)
+            return self._listed(inner, step.name)
         tag = object.__getattribute__(inner, "_tag")
         if tag["$"] == "result":
             made = next(each for each in self.nodes if each.name == tag["node"])
             is_list = True if made.mapped else self._lists[made.name]
             return inner if is_list else self._undecided(step, inner) if is_list is None else None
         kind = next(each.kind for each in self._parameters if each.name == tag["name"])
-        return self._listed(inner) if kind == "list" else self._undecided(step, inner) if kind == "json" else None
+        return (
+            self._listed(inner, tag["name"])
+            if kind == "list"
+            else self._undecided(step, inner)
+            if kind == "json"
+            else None
+        )
 
     def _undecided(self, step: Step[..., Any], symbol: Symbol) -> NoReturn:
         words = object.__getattribute__(symbol, "_words")
@@ -170,12 +175,12 @@ class _Tracer:
             )
         )
 
-    def _listed(self, symbol: Symbol) -> Symbol:
+    def _listed(self, value: Any, name: str) -> Symbol:
         """The parts of something that is no result of a step, or no list: a node of its own makes them."""
-        tag = object.__getattribute__(symbol, "_tag")
-        name = self._name(f"{tag.get('name') or tag.get('node')}-items")
-        self.nodes.append(Node(name=name, step=_EACH_OF, arguments={"value": tag}))
-        return Symbol({"$": "result", "node": name}, f"the parts of {tag.get('name')}", self._watch.guard)
+        name = self._name(f"{name}-items")
+        self.nodes.append(Node(name=name, step=_EACH_OF, arguments={"value": self._written(value)}))
+        self._lists[name] = True
+        return Symbol({"$": "result", "node": name}, f"the parts of {name}", self._watch.guard)
 
     def nested(self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if flow.is_async:
