@@ -79,7 +79,7 @@ class Moments:
         self._at = sorted({_utc(each) for each in timing.at})
         self._start = None if timing.start is None else _utc(timing.start)
         self._end = None if timing.end is None else _utc(timing.end)
-        known = calendars or {}
+        known = {} if calendars is None else calendars
         if len(timing.exclude) + len(timing.only) > _MOST_WORDS:
             raise InvalidInput(f"a schedule leaves out or keeps to at most {_MOST_WORDS} things")
         self._exclude = [_rule(word, known) for word in timing.exclude]
