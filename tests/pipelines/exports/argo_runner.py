@@ -80,7 +80,8 @@ class Argo:
             given = self._filled(arguments, scope)
             parameters = {each["name"]: each["value"] for each in given.get("parameters", [])}
             artifacts = {
-                each["name"]: self._artifacts[each["from"]] for each in task.get("arguments", {}).get("artifacts", [])
+                each["name"]: self._repository / each["s3"]["key"] if "s3" in each else self._artifacts[each["from"]]
+                for each in given.get("artifacts", [])
             }
             fan = "withItems" in task or "withSequence" in task
             self._pod(

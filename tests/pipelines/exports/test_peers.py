@@ -49,11 +49,11 @@ def facts(text):
 
 
 def test_kubeflow_loads_and_computes_it(tmp_path):
-    files = {"everything": shop.everything, "options": shop.options, "nested": shop.nested}
+    files = {"everything": shop.everything, "options": shop.options, "nested": shop.nested, "gathered": shop.gathered}
     for name, flow in files.items():
         (tmp_path / f"{name}.yaml").write_text(export(flow, to="kubeflow", image="shop:1").text)
     script = HERE / "peers" / "ask_kubeflow.py"
-    for name in ("options", "nested"):
+    for name in ("options", "nested", "gathered"):
         assert facts(ask("kfp", script, f"{tmp_path}/{name}.yaml", "", folder=tmp_path))["inputs"]
     for name in golden.FILES:
         if "kubeflow" in name:

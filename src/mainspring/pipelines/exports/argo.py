@@ -123,11 +123,12 @@ class _Maker:
         if node.after:
             task["depends"] = " && ".join(node.after)
         parameters = [{"name": name, "value": value} for name, value in self._passed(node).items()]
-        artifacts = [
+        artifacts: list[dict[str, Any]] = [
             {"name": each.name, "from": f"{{{{tasks.{each.name}.outputs.artifacts.result}}}}"}
             for each in self._results(node)
             if not each.mapped
         ]
+        artifacts += [{"name": name, "s3": {"key": key}} for name, key in self._items(node).items()]
         passed = {"parameters": parameters, "artifacts": artifacts}
         if given := {kind: some for kind, some in passed.items() if some}:
             task["arguments"] = given
@@ -164,7 +165,10 @@ class _Maker:
         template: dict[str, Any] = {"name": node.name}
         inputs: dict[str, Any] = {
             "parameters": [{"name": name} for name in self._passed(node)],
-            "artifacts": [self._input(each) for each in self._results(node)] + self._items(node),
+            "artifacts": [
+                *(self._input(each) for each in self._results(node)),
+                *({"name": name, "path": f"{_IN}/{name}"} for name in self._items(node)),
+            ],
         }
         if inputs := {kind: some for kind, some in inputs.items() if some}:
             template["inputs"] = inputs
@@ -211,16 +215,10 @@ class _Maker:
         made: dict[str, Any] = {"name": node.name, "path": f"{_IN}/{node.name}"}
         return made | ({"optional": True, "s3": {"key": f"{_UID}/{node.name}"}} if node.mapped else {})
 
-    def _items(self, node: Node) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": f"item-{place}",
-                "path": f"{_IN}/item-{place}",
-                "s3": {"key": f"{_UID}/{each['node']}/{{{{inputs.parameters.index}}}}"},
-            }
-            for place, each in enumerate(node.items)
-            if isinstance(each, dict)
-        ]
+    def _items(self, node: Node) -> dict[str, str]:
+        """The inputs that bring items made by other nodes, and the keys under which these lie."""
+        sources = {place: each["node"] for place, each in enumerate(node.items) if isinstance(each, dict)}
+        return {f"item-{place}": f"{_UID}/{name}/{{{{item}}}}" for place, name in sources.items()}
 
     def _results(self, node: Node) -> list[Node]:
         names = dict.fromkeys(tag["node"] for tag in used_by(node.arguments, "result"))
