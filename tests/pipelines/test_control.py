@@ -230,6 +230,18 @@ def test_cancelling_ends_whole_families_of_processes(
     until(lambda: not any(alive(pid) for pid in pids))
     assert client.pipelines.get(run_id).state == "cancelled"
 
+    def here() -> None:
+        with pytest.raises(LostLease):
+            steered.families.run(client)
+
+    thread = threading.Thread(target=here)
+    thread.start()
+    seen(oracle, "family", 4)
+    pids = [int(word) for line in oracle.read_text().splitlines()[2:] for word in line.split()[1:]]
+    client.pipelines.cancel_all(flow="families")
+    thread.join()  # what runs in this process cannot be killed; the processes of its steps are
+    until(lambda: not any(alive(pid) for pid in pids))
+
 
 def test_of_a_cancellation_and_an_end_one_wins(steered: ModuleType, client: Client) -> None:
     service = client.pipelines

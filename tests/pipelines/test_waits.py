@@ -109,6 +109,20 @@ def listens() -> list:
     wanted = {{"report.rows": 2}}
     return [ms.wait_for("thing.*", subject="thing/*", where=wanted, timeout=60).data["n"] for _ in range(2)]
 
+@ms.flow
+def greedy() -> int:
+    try:
+        ms.ask("Sure?")
+    except:  # it catches what leaves the body, too
+        note("caught")
+    finally:
+        note("finally")
+    return one(1)
+
+@ms.flow
+async def awaits() -> int:
+    return one(1) if ms.ask("Async?") else 0
+
 @ms.step
 def wrong() -> bool:
     return ms.ask("Inside a step?")
@@ -380,6 +394,39 @@ def test_where_nothing_can_wait_it_says_so(waiting: ModuleType, client: Client, 
     work(client)
     with pytest.raises(Diverged, match="One"):
         client.pipelines.result(run_id)
+
+
+def test_nothing_that_a_body_catches_keeps_it_from_being_left(
+    waiting: ModuleType, client: Client, oracle: Path
+) -> None:
+    runs = [client.pipelines.start(waiting.greedy), client.pipelines.start(waiting.awaits)]
+    work(client)
+    assert [client.pipelines.get(each).state for each in runs] == ["waiting", "waiting"]
+    assert oracle.read_text().split() == ["caught", "finally"]
+    client.pipelines.pause_run(runs[1])
+    for question in ("Sure?", "Async?"):
+        client.pipelines.answer(open_wait(client, question).id, True)
+    work(client)
+    assert [client.pipelines.get(each).state for each in runs] == ["finished", "paused"]
+    client.pipelines.resume_run(runs[1])
+    work(client)
+    assert [client.pipelines.result(each) for each in runs] == [2, 2]
+
+
+@pytest.mark.databases("sqlite")
+def test_an_answer_that_comes_while_the_body_is_left_is_not_lost(waiting: ModuleType, client: Client) -> None:
+    runs = {client.pipelines.start(waiting.awaits) for _ in range(8)}
+    worker = Worker(client, concurrency=4, lease=30)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    answered: set[str] = set()
+    while len(answered) < 8:  # at once, while its process is still there
+        for each in client.pipelines.waits():
+            client.pipelines.answer(each.id, True)
+            answered.add(each.id)
+    assert [client.pipelines.result(each, timeout=60) for each in runs] == [2] * 8
+    worker.stop()
+    thread.join()
 
 
 class _Named(msgspec.Struct, tag="named"):

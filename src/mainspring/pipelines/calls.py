@@ -65,7 +65,8 @@ class Calls:
         self._lock = threading.Lock()
         self._fresh: dict[str, dict[str, str]] = {}
         self.paused = False
-        """Whether a person paused the run, as far as the last record told."""
+        """Whether nothing more may begin: a person paused the run, as far as the last record told, or the body was left."""
+        self.left = False
         self.at_boundary: Callable[[], None] = lambda: None
         """Called before a call of a run that is paused."""
 
@@ -286,7 +287,8 @@ class Calls:
             "behind": behind,
             "lags": lags,
         }
-        self.paused = self._backend.invoke(self._service, self._operation, arguments) == "paused"
+        state = self._backend.invoke(self._service, self._operation, arguments)
+        self.paused = self.left or state == "paused"
 
     def _run_outside(self, step: Step[..., Any], call: Call, started: datetime, attempt: int) -> Tried:
         future = self.outside.send(step, call, self.context(call, attempt))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from mainspring.kernel.clock import to_micros
 from mainspring.kernel.errors import DeadlineExceeded
 from mainspring.pipelines.starting import task_kind
 from mainspring.pipelines.tables_waits import ENDINGS
@@ -40,7 +41,7 @@ def expect_end(tx: Transaction, run: FlowRun, *, timeout: float, on_success: boo
             tx,
             task_kind(run.pool),
             {"run_id": run.id, "wake": True},
-            key=f"deadline:{run.id}:{run.attempt}",
+            key=_timer_key(made),
             priority=URGENT,
             not_before=due,
             max_attempts=100,
@@ -64,6 +65,8 @@ def announce_end(tx: Transaction, run: FlowRun) -> None:
     ending = tx.fetch_one(ENDINGS, "WHERE run_id = ?", (run.id,))
     if ending is None:
         return
+    if ending.due_at is not None and (timer := find_task(tx, task_kind(run.pool), _timer_key(ending))) is not None:
+        tx.execute("DELETE FROM queue_tasks WHERE id = ? AND state IN ('waiting', 'ready')", (timer.id,))
     wanted = ending.on_success if run.state == "finished" else ending.on_failure and run.state in ("failed", "crashed")
     if wanted:
         enqueue(
@@ -93,6 +96,10 @@ def claim_callback(tx: Transaction, run: FlowRun, worker: str) -> bool:
         ("running" if known else "done", worker if known else "", tx.now_micros, task.id),
     )
     return bool(claimed)
+
+
+def _timer_key(ending: Ending) -> str:
+    return f"deadline:{ending.run_id}:{to_micros(ending.due_at) if ending.due_at else 0}"
 
 
 def _key(run: FlowRun) -> str:

@@ -14,11 +14,13 @@ from mainspring.pipelines.remote import failure_of
 
 if TYPE_CHECKING:
     from mainspring.pipelines.decorators import Flow
+    from mainspring.pipelines.outside import Outside
     from mainspring.pipelines.service import Pipelines
-    from mainspring.pipelines.types import FlowRun
+    from mainspring.pipelines.types import FlowRun, FlowState
 
-__all__ = ["call_at_end", "ended_here", "expected", "is_given_back", "record_failure", "why_lost"]
+__all__ = ["call_at_end", "ended_here", "expected", "heeding", "is_given_back", "record_failure", "why_lost"]
 
+_HEED_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +45,32 @@ def expected(service: Pipelines, flow: Flow[..., Any], run: FlowRun) -> Iterator
         timer.cancel()
 
 
+@contextmanager
+def heeding(service: Pipelines, run: FlowRun, outside: Outside) -> Iterator[None]:
+    """While the block lasts, end the processes of a run's steps when somebody ends the run: of a run in this process.
+
+    What runs in the process itself ends at what it records next.
+    """
+    over = threading.Event()
+
+    def heed() -> None:
+        while not over.wait(_HEED_SECONDS):
+            if not outside.used:
+                continue
+            with suppress(MainspringError):  # a store that is away now
+                found = service.get(run.id)
+                if found.attempt != run.attempt or found.state in ("cancelled", "failed", "crashed", "finished"):
+                    outside.close()
+                    return
+
+    thread = threading.Thread(target=heed, name="mainspring-heed", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
 def is_given_back(error: BaseException, *, tries_left: bool) -> bool:
     """Whether an attempt that failed so is followed by another; one that diverged would diverge again."""
     return tries_left and isinstance(error, Exception) and not isinstance(error, Conflict)
@@ -53,11 +81,14 @@ def record_failure(
 ) -> FlowRun | None:
     """Record that an attempt failed; the run as it ended, or None when another attempt follows."""
     payload = failure_of(error).payload
-    if is_given_back(error, tries_left=tries_left):
-        service.give_back(run.id, attempt=run.attempt, error=payload, log=log)
-        return None
-    state = "failed" if isinstance(error, Exception) else "cancelled"
-    return service.finish(run.id, attempt=run.attempt, state=state, error=payload, log=log)  # type: ignore[arg-type]  # one of FlowState
+    try:
+        if is_given_back(error, tries_left=tries_left):
+            service.give_back(run.id, attempt=run.attempt, error=payload, log=log)
+            return None
+        state: FlowState = "failed" if isinstance(error, Exception) else "cancelled"
+        return service.finish(run.id, attempt=run.attempt, state=state, error=payload, log=log)
+    except LostLease as lost:  # it was ended by somebody else, which may be why it failed
+        raise why_lost(service, run, lost) from error
 
 
 def why_lost(service: Pipelines, run: FlowRun, error: LostLease) -> MainspringError:

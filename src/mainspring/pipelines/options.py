@@ -80,12 +80,11 @@ class FlowOptions(msgspec.Struct, frozen=True):
     overlap: Overlap = "skip"
     """What becomes of a start by a schedule or a trigger while a run is not over."""
     timeout: float = 0.0
-    """Seconds after which an attempt is ended as failed; 0 for no limit."""
+    """Seconds from when a run first began after which it is ended as failed, waits included; 0 for no limit."""
     on_failure: Callable[[FlowRun], Any] | None = None
-    """Called with the run when it has failed, in the process that executed it. What is to happen when that process is
-    lost listens to the events `flow.run.failed` and `flow.run.crashed`."""
+    """Called with the run once it has failed or crashed: here when it was run here, by a worker otherwise."""
     on_success: Callable[[FlowRun], Any] | None = None
-    """Called with the run when it has finished."""
+    """Called with the run once it has finished."""
     retries: int = 0
     """How often a worker tries it again after an error."""
     max_attempts: int = 5

@@ -120,6 +120,11 @@ class Outside:
                 self._engines[kind] = open_tasks(kind, preload=preload, main=main_script())
             return self._engines[kind]
 
+    @property
+    def used(self) -> bool:
+        """Whether there are any."""
+        return bool(self._engines)
+
     def close(self) -> None:
         """End the processes."""
         for engine in self._engines.values():

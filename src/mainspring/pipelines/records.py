@@ -10,7 +10,7 @@ import msgspec
 from mainspring.events.outbox import emit, last_number
 from mainspring.kernel.clock import to_micros
 from mainspring.kernel.context import caller
-from mainspring.kernel.errors import Conflict, LostLease, MainspringError, NotFound
+from mainspring.kernel.errors import Conflict, InvalidInput, LostLease, MainspringError, NotFound
 from mainspring.lineage.graph import (
     add_artifact,
     crash_runs,
@@ -329,4 +329,7 @@ def _bury_running_steps(tx: Transaction, run_id: str, message: str, *, waiting: 
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
+    try:
+        return None if value is None else msgspec.json.encode(value).decode()
+    except RecursionError:
+        raise InvalidInput("this value is nested too deep to be stored") from None

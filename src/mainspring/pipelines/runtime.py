@@ -23,7 +23,7 @@ from mainspring.pipelines.calls_awaited import run_awaited
 from mainspring.pipelines.context import is_inside_step
 from mainspring.pipelines.coroutines import run_coroutine
 from mainspring.pipelines.environment import current_environment
-from mainspring.pipelines.finishing import ended_here, expected, record_failure, why_lost
+from mainspring.pipelines.finishing import ended_here, expected, heeding, record_failure, why_lost
 from mainspring.pipelines.handles import Handle, resolved
 from mainspring.pipelines.logs import caught
 from mainspring.pipelines.mapping import run_map
@@ -76,6 +76,8 @@ class Session:
     def __init__(self, service: Pipelines, opened: Opened, *, leaves: bool = False) -> None:
         self.run = opened.run
         self.leaves = leaves
+        self.left: Suspended | None = None
+        """Set when the body was left: nothing more of it is done, whatever it catches."""
         self.fire_at = opened.run.cause.fire_at or opened.run.created_at
         self.blobs = blob_port(service)
         self.origins = Origins()
@@ -127,11 +129,18 @@ class Session:
         placed = msgspec.structs.replace(asked, path=self._next())
         return Pending(self, placed, self.replay.recall(placed))
 
+    def leave(self, wait_id: str = "") -> Suspended:
+        """What leaves the body, to be raised there."""
+        if self.left is None:
+            self.left = Suspended(wait_id)
+            self.calls.left = self.calls.paused = True
+        return self.left
+
     def stop_at_boundary(self) -> None:
         """When the run was paused, leave the body, or wait here until the run is resumed."""
         while self.calls.paused:
-            if self.leaves:
-                raise Suspended
+            if self.leaves or self.left is not None:
+                raise self.leave()
             now = self.calls.service.watch(self.run.id, state="paused", attempt=self.run.attempt, patience=20.0)
             self.calls.paused = now.state == "paused" and now.attempt == self.run.attempt
 
@@ -281,7 +290,8 @@ def execute_flow(
     if run.state == "finished":
         return decode(run.result, blobs)
     session = Session(service, opened, leaves=leaves)
-    with nullcontext() if quiet else caught() as tail, expected(service, flow, run):
+    heeded = nullcontext() if leaves else heeding(service, run, session.calls.outside)
+    with nullcontext() if quiet else caught() as tail, expected(service, flow, run), heeded:
         try:
             if arguments is None:
                 arguments = flow.bind_run(run, {name: decode(value, blobs) for name, value in run.params.items()})
@@ -289,6 +299,8 @@ def execute_flow(
                 result = flow.function(**arguments)
                 if flow.is_async:
                     result = run_coroutine(result)
+            if session.left is not None:
+                raise session.left  # the body caught it, and went on without what it waits for
             output = encode(result, blobs, known=session.origins.written)
         except LostLease as lost:  # somebody else executes it, or it was ended: nothing may be recorded
             raise why_lost(service, run, lost) from lost

@@ -131,7 +131,7 @@ class Pending(Generic[T]):
         wait = self._wait if self._wait is not None else self._open(session)
         while wait.state == "open":
             if session.leaves:
-                raise Suspended(wait.id)
+                raise session.leave(wait.id)
             try:
                 session.calls.service.get_wait(wait.id, patience=_patience(wait))
                 session.stop_at_boundary()
@@ -139,6 +139,9 @@ class Pending(Generic[T]):
             except KeyboardInterrupt:
                 session.calls.service.suspend(session.run.id, attempt=session.run.attempt, wait_id=wait.id)
                 raise Interrupted(session.run.id) from None
+        if not session.leaves and self._wait is not wait:  # it may have been paused while nothing was recorded
+            now_is = session.calls.service.get(session.run.id)
+            session.calls.paused = now_is.state == "paused"
         self._wait = wait
         if wait.state == "expired":
             raise DeadlineExceeded(
