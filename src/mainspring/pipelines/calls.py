@@ -65,7 +65,7 @@ class Calls:
         self._lock = threading.Lock()
         self._fresh: dict[str, dict[str, str]] = {}
         self.paused = False
-        """Whether nothing more may begin: a person paused the run, as far as the last record told, or the body was left."""
+        """Whether nothing more may begin: the run was paused, as far as the last record told, or the body was left."""
         self.left = False
         self.at_boundary: Callable[[], None] = lambda: None
         """Called before a call of a run that is paused."""
