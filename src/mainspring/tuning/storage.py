@@ -239,16 +239,17 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         with view.lock:
             if not known:
                 view.check_distribution(param_name, distribution)
-            view.say_param(link.unfinished(view, place), param_name, value, distribution)
+            link.unfinished(view, place)
+            view.say_param(place, param_name, value, distribution)
         link.said(view, place)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        view, place = self.link.locate(trial_id)
+        link = self.link
+        view, place = link.locate(trial_id)
         with view.lock:
-            trial = self.link.unfinished(view, place)
+            link.unfinished(view, place)
             view.say(place).reports[step] = intermediate_value
-            view.replace(trial, intermediate_values={**trial.intermediate_values, step: intermediate_value})
-        self.link.said(view, place)
+        link.said(view, place)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._say_attr(trial_id, "user_attrs", key, value)
@@ -258,12 +259,12 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
 
     def _say_attr(self, trial_id: int, kind: str, key: str, value: Any) -> None:
         kept = marked(value)
-        view, place = self.link.locate(trial_id)
+        link = self.link
+        view, place = link.locate(trial_id)
         with view.lock:
-            trial = self.link.unfinished(view, place)
+            link.unfinished(view, place)
             getattr(view.say(place), kind)[key] = kept
-            view.replace(trial, **{kind: {**getattr(trial, kind), key: plain(kept)}})
-        self.link.said(view, place)
+        link.said(view, place)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         link = self.link

@@ -124,7 +124,7 @@ class Link:
     def locate(self, trial_id: int) -> tuple[View, int]:
         """The study of a trial and its number there; `KeyError` when there is none."""
         view, place = self.view(trial_id >> SHIFT), trial_id & (1 << SHIFT) - 1
-        if view.trial(place) is None:
+        if view.peek(place) is None:
             self.refresh(view)
             self.known(view, place)
         return view, place
@@ -138,8 +138,8 @@ class Link:
         return trial
 
     def unfinished(self, view: View, place: int) -> FrozenTrial:
-        """A trial that is not over; `UpdateFinishedTrialError` otherwise."""
-        trial = self.known(view, place)
+        """A trial that is not over, as `peek` has it; `UpdateFinishedTrialError` otherwise."""
+        trial = view.peek(place) or self.known(view, place)
         if trial.state.is_finished():
             raise UpdateFinishedTrialError(f"Trial#{place} has already finished and can not be updated.")
         return trial

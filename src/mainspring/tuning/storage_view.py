@@ -73,6 +73,7 @@ class View:
         self.revision = -1
         """Everything up to this change is known."""
         self.said: dict[int, Said] = {}
+        self._unfolded: set[int] = set()
         self.sending: dict[int, Said] = {}
         self.own: dict[int, float] = {}
         """The running trials that this process took up, and when it last said that they live, by its own clock."""
@@ -89,12 +90,20 @@ class View:
 
     # What is known
 
+    def peek(self, place: int) -> FrozenTrial | None:
+        """The trial with this number, perhaps without what this process said of it last: for its state."""
+        return self._trials[place] if 0 <= place < len(self._trials) else None
+
     def trial(self, place: int) -> FrozenTrial | None:
         """The trial with this number, where it is known."""
-        return self._trials[place] if 0 <= place < len(self._trials) else None
+        if place in self._unfolded:
+            self._fold(place)
+        return self.peek(place)
 
     def trials(self, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
         """All trials by their numbers, of these states only where they are given. The list is the caller's."""
+        for place in list(self._unfolded):
+            self._fold(place)
         if states is not None:
             numbers: list[int] = []
             wanted = [state for state in TrialState if state in states]
@@ -139,15 +148,10 @@ class View:
         made = frozen(trial, self.study.number << SHIFT | trial.number, self._distributions(trial))
         if made.state.is_finished():
             self.said.pop(trial.number, None)
+            self._unfolded.discard(trial.number)
             self.own.pop(trial.number, None)
         else:
-            for unsent in (self.sending.get(trial.number), self.said.get(trial.number)):
-                if unsent is not None:
-                    made.params = {**made.params, **unsent.params}
-                    made.distributions = {**made.distributions, **unsent.distributions}
-                    made.intermediate_values = {**made.intermediate_values, **unsent.reports}
-                    made.user_attrs = {**made.user_attrs, **plain(unsent.user_attrs)}
-                    made.system_attrs = {**made.system_attrs, **plain(unsent.system_attrs)}
+            self._add_unsent(made)
         self.put(made, trial.revision)
 
     def put(self, trial: FrozenTrial, revision: int) -> None:
@@ -179,34 +183,30 @@ class View:
         return known is not None
 
     def say(self, place: int) -> Said:
-        """What is said of a trial and waits to be sent."""
+        """What is said of a trial that is not over, and waits to be sent; it may be added to."""
+        self._unfolded.add(place)
         found = self.said.get(place)
         if found is None:
             found = self.said[place] = Said(monotonic())
         return found
 
-    def say_param(self, trial: FrozenTrial, name: str, value: Any, distribution: BaseDistribution) -> None:
-        """A parameter of a running trial."""
-        said = self.say(trial.number)
+    def say_param(self, place: int, name: str, value: Any, distribution: BaseDistribution) -> None:
+        """A parameter of a trial that is not over."""
+        said = self.say(place)
         said.params[name], said.distributions[name] = value, distribution
         self._first_distribution.setdefault(name, distribution)
-        self.replace(
-            trial,
-            params={**trial.params, name: value},
-            distributions={**trial.distributions, name: distribution},
-        )
-
-    def replace(self, trial: FrozenTrial, **news: Any) -> None:
-        """Put a copy of a trial in its place, in the same state; who has the old one keeps it as it was."""
-        self._trials[trial.number] = _copied(trial, news)
-        self._snapshot = None
 
     def end(self, trial: FrozenTrial, revision: int, **news: Any) -> None:
         """A trial has ended by this change, which was ours."""
-        self.put(_copied(trial, news), revision)
+        made = FrozenTrial.__new__(FrozenTrial)
+        made.__dict__.update(trial.__dict__)
+        for name, value in news.items():
+            setattr(made, name, value)
+        self.put(made, revision)
 
     def unsent(self, place: int) -> Said | None:
         """Take what was said of a trial, also what is being sent, to send it with the trial's end."""
+        self.trial(place)
         sending, said = self.sending.get(place), self.said.pop(place, None)
         return sending.before(said) if sending and said else sending or said
 
@@ -215,9 +215,30 @@ class View:
         candidates = self.said.items() if only is None else [(only, self.said[only])] if only in self.said else []
         due = {place: each for place, each in candidates if each.since <= before and place not in self.sending}
         for place, each in due.items():
+            self.trial(place)
             del self.said[place]
             self.sending[place] = each
         return due
+
+    def _fold(self, place: int) -> None:
+        """Put a copy of a trial in its place that has what was said of it; who has the old one keeps it as it was."""
+        trial = self._trials[place]
+        if trial is not None:
+            made = FrozenTrial.__new__(FrozenTrial)
+            made.__dict__.update(trial.__dict__)
+            self._trials[place] = made
+            self._add_unsent(made)
+            self._snapshot = None
+
+    def _add_unsent(self, made: FrozenTrial) -> None:
+        self._unfolded.discard(made.number)
+        for unsent in (self.sending.get(made.number), self.said.get(made.number)):
+            if unsent is not None:
+                made.params = {**made.params, **unsent.params}
+                made.distributions = {**made.distributions, **unsent.distributions}
+                made.intermediate_values = {**made.intermediate_values, **unsent.reports}
+                made.user_attrs = {**made.user_attrs, **plain(unsent.user_attrs)}
+                made.system_attrs = {**made.system_attrs, **plain(unsent.system_attrs)}
 
     def _settle(self) -> None:
         while self.revision + 1 in self._ahead:
@@ -246,11 +267,3 @@ class View:
             found = {name: distribution_of(each) for name, each in space.items() if each is not None}
             self._spaces[key] = found
         return found
-
-
-def _copied(trial: FrozenTrial, news: dict[str, Any]) -> FrozenTrial:
-    made = FrozenTrial.__new__(FrozenTrial)
-    made.__dict__.update(trial.__dict__)
-    for name, value in news.items():
-        setattr(made, name, value)
-    return made

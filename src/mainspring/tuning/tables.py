@@ -67,7 +67,6 @@ CREATE TABLE study_trial (
   heartbeat_at BIGINT,
   PRIMARY KEY (study, number)
 );
-CREATE UNIQUE INDEX study_trial_by_id ON study_trial (id);
 CREATE INDEX study_trial_by_revision ON study_trial (study, revision);
 CREATE INDEX study_trial_by_heartbeat ON study_trial (study, heartbeat_at) WHERE heartbeat_at IS NOT NULL;
 """,
