@@ -17,6 +17,7 @@ import demand
 import golden
 import pytest
 import shop
+import wines
 import yaml
 
 import mainspring as ms
@@ -68,6 +69,19 @@ def test_kubeflow_refuses_what_it_does_not_know(tmp_path):
     (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(spec))
     with pytest.raises(AssertionError, match="tries"):
         ask("kfp", HERE / "peers" / "ask_kubeflow.py", f"{tmp_path}/wrong.yaml", "", folder=tmp_path)
+
+
+def test_kubeflow_chooses_the_same(tmp_path):
+    """The example of the guide: theirs is compiled and run by Kubeflow Pipelines, ours by its own export too."""
+    ask("kfp", COMING_FROM / "wines_kubeflow.py", folder=tmp_path)
+    (tmp_path / "ours.yaml").write_text(export(wines.wines, to="kubeflow", image="wines:1").text)
+    script = HERE / "peers" / "ask_kubeflow.py"
+    theirs = facts(ask("kfp", script, "wines.yaml", f"{tmp_path}/theirs", "bottles=24", folder=tmp_path))
+    folder = {"MAINSPRING_FOLDER": str(COMING_FROM)}
+    ours = facts(ask("kfp", script, "ours.yaml", f"{tmp_path}/ours", "bottles=24", folder=tmp_path, **folder))
+    best = unpack(Path(ours["outputs"]["result"]).read_bytes())
+    assert theirs["outputs"] == {"Output": best}
+    assert best == wines.wines(24)
 
 
 def test_airflow_imports_and_computes_it(tmp_path):

@@ -4,8 +4,8 @@
 
 Run by the Python that has kfp; containers run with MAINSPRING_PYTHON. What `kfp.local` lacks is put in here, and
 nothing else: its subprocess runner takes Python components only, and pulls images for others; a loop runs after
-all other tasks, which whoever waits for the loop does not survive; a list of artifacts is not written into the
-executor's input.
+all other tasks, which whoever waits for the loop does not survive, and what it takes from a task becomes the item; a
+list of artifacts is not written into the executor's input.
 """
 
 from __future__ import annotations
@@ -20,22 +20,27 @@ from pathlib import Path
 import yaml
 from google.protobuf import json_format
 from kfp import components, dsl, local
+from kfp.compiler import pipeline_spec_builder
 from kfp.local import executor_input_utils, status, subprocess_task_handler
 from kfp.local.orchestrator import enhanced_dag_orchestrator as orchestrator
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 
-def run_container(handler):
-    words = [os.environ["MAINSPRING_PYTHON"], *handler.full_command[1:]]
-    ended = subprocess.run(words, check=False, cwd=os.environ["MAINSPRING_FOLDER"])
-    return status.Status.SUCCESS if ended.returncode == 0 else status.Status.FAILURE
-
-
 class Handler(subprocess_task_handler.SubprocessTaskHandler):
-    validate_image = validate_not_container_component = validate_not_containerized_python_component = lambda self, *_: (
-        None
-    )
-    run = run_container
+    """Runs Python components as ever, and containers of ours too."""
+
+    def validate_image(self, image):
+        pass
+
+    def validate_not_container_component(self, full_command):
+        pass
+
+    def run(self):
+        if "mainspring.pipelines.entry" not in self.full_command:
+            return super().run()
+        words = [os.environ["MAINSPRING_PYTHON"], *self.full_command[1:]]
+        ended = subprocess.run(words, check=False, cwd=os.environ["MAINSPRING_FOLDER"])
+        return status.Status.SUCCESS if ended.returncode == 0 else status.Status.FAILURE
 
 
 def with_loops_in_their_place():
@@ -51,18 +56,22 @@ def with_loops_in_their_place():
         else:
             source = task.inputs.parameters[items.input_parameter].task_output_parameter
             found = store.get_task_output(source.producer_task, source.output_parameter_key)
-        gathered: dict[str, list] = {"pipelinechannel--" + given["task_name"] + "-result": []}
+        made = given["components"][task.component_ref.name].output_definitions
+        gathered: dict[str, list] = {name: [] for name in (*made.artifacts, *made.parameters)}
         for number, item in enumerate(found):
             name = f"{given['task_name']}-iteration-{number}"
-            spec = orchestrator._create_loop_iteration_task_spec(task, item, number, given["task_name"])
-            if items.input_parameter:
-                del spec.inputs.parameters[items.input_parameter]
+            spec = pipeline_spec_pb2.PipelineTaskSpec()
+            spec.CopyFrom(task)
+            spec.ClearField("parameter_iterator")
+            constant = pipeline_spec_builder.to_protobuf_value(item)
+            spec.inputs.parameters[task.parameter_iterator.item_input].runtime_value.constant.CopyFrom(constant)
             outputs, ended = one(**{**given, "task_name": name, "task_spec": spec})
             if ended == status.Status.FAILURE:
                 return {}, ended
             for key, value in outputs.items():
                 gathered[key].append(value)
-        return {key: Several(found) for key, found in gathered.items()}, status.Status.SUCCESS
+        outputs = {key: Several(found) if key in made.artifacts else found for key, found in gathered.items()}
+        return outputs, status.Status.SUCCESS
 
     orchestrator._has_valid_iterator = lambda task: False
     orchestrator.execute_task = execute
@@ -106,7 +115,7 @@ def main(file, folder, *given):
                 module.subprocess_task_handler.SubprocessTaskHandler = Handler
         local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=folder, raise_on_error=True)
         task = pipeline(**{name: json.loads(text) for name, _, text in (each.partition("=") for each in given)})
-        facts["outputs"] = {name: found.uri for name, found in task.outputs.items()}
+        facts["outputs"] = {name: getattr(found, "uri", found) for name, found in task.outputs.items()}
     print(json.dumps(facts))
 
 
