@@ -114,6 +114,12 @@ def limited(n: int = 0) -> bool:
 """
 
 
+@pytest.fixture(autouse=True)
+def impatient_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that has nothing to do says so at once."""
+    monkeypatch.setattr("mainspring.pipelines.worker._LOOK_SECONDS", 0.03, raising=False)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def processes() -> Iterator[None]:
     """The zygote of flow processes lives as long as this module's tests."""
@@ -276,6 +282,7 @@ def test_of_a_cancellation_and_an_end_one_wins(steered: ModuleType, client: Clie
     assert outcomes
 
 
+@pytest.mark.databases("sqlite")
 def test_a_paused_run_finishes_its_step_and_begins_no_other(
     steered: ModuleType, client: Client, oracle: Path, worker: Worker
 ) -> None:
@@ -387,6 +394,7 @@ def test_a_flow_is_told_once_how_it_ended(
     assert (told.count("told tells finished"), told.count("told tells failed")) == (4, 2)
 
 
+@pytest.mark.databases("sqlite")
 def test_a_run_is_ended_at_its_deadline_wherever_it_is(
     steered: ModuleType, client: Client, oracle: Path, worker: Worker
 ) -> None:
@@ -418,6 +426,7 @@ def test_what_a_process_has_imported_is_never_older_than_its_files(
     assert results == [21, 21, 21, 15, 15, 7]
 
 
+@pytest.mark.databases("sqlite")
 def test_waiting_for_a_run_that_another_process_ends(
     steered: ModuleType, any_client: Client, store_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

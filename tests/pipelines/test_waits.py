@@ -151,6 +151,12 @@ def waiting(tmp_path: Path, oracle: Path, monkeypatch: pytest.MonkeyPatch) -> It
     sys.modules.pop("flows_that_wait", None)
 
 
+@pytest.fixture(autouse=True)
+def impatient_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that has nothing to do says so at once."""
+    monkeypatch.setattr("mainspring.pipelines.worker._LOOK_SECONDS", 0.03, raising=False)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def processes() -> Iterator[None]:
     """The zygote of flow processes lives as long as this module's tests."""
@@ -217,6 +223,7 @@ def test_a_run_that_waits_holds_no_process_and_goes_on_when_it_is_answered(
     assert kinds.count("flow.run.waiting") == kinds.count("flow.ask.opened") == kinds.count("flow.ask.answered") == 1
 
 
+@pytest.mark.databases("sqlite")
 def test_answers_come_back_as_the_types_that_were_asked_for(waiting: ModuleType, client: Client) -> None:
     thread, results = here(waiting.typed, client)
     answers: dict[str, tuple[Any, Any]] = {
@@ -292,6 +299,7 @@ def test_a_sleep_is_a_row_that_outlives_workers(waiting: ModuleType, client: Cli
     assert client.backend.store.queue.tasks(state="waiting") == []  # type: ignore[attr-defined]
 
 
+@pytest.mark.databases("sqlite")
 def test_a_deadline_gives_the_default_or_an_error_that_the_body_may_catch(
     waiting: ModuleType, client: Client, oracle: Path
 ) -> None:
@@ -396,6 +404,7 @@ def test_where_nothing_can_wait_it_says_so(waiting: ModuleType, client: Client, 
         client.pipelines.result(run_id)
 
 
+@pytest.mark.databases("sqlite")
 def test_nothing_that_a_body_catches_keeps_it_from_being_left(
     waiting: ModuleType, client: Client, oracle: Path
 ) -> None:
@@ -468,6 +477,7 @@ def test_answers_are_checked_as_jsonschema_checks_them(number: int, value: Any) 
         assert (mismatch(schema, value) == "") == jsonschema.Draft202012Validator(schema).is_valid(value), value
 
 
+@pytest.mark.databases("sqlite")
 def test_a_run_that_no_worker_can_import_waits_for_who_resumes_it(client: Client, oracle: Path) -> None:
     from mainspring.pipelines import flow
 

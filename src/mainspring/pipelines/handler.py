@@ -78,7 +78,7 @@ def _carry_out(client: Any, run: FlowRun, order: Order, what: str) -> Outcome:
 def _answer(client: Any, run: FlowRun, engine: ProcessEngine, future: Future[bytes], what: str) -> bytes:
     """What the process answers. It is killed, with all it started, when the worker leaves or the run is ended."""
     commits = client.backend.store.database.commits
-    seen, looked = commits.number, monotonic()
+    seen, looked = commits.number, float("-inf")
     ended: float | None = None
     while True:
         try:

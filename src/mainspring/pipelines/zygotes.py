@@ -54,7 +54,8 @@ class Forge:
         self._plain = ProcessEngine(_WIDTH, recycle=1, preload=_ours())
         self._plain.warm()
         self._kept: OrderedDict[_Key, _Zygote] = OrderedDict()
-        self._unfit: dict[_Key, str] = {}
+        self.refused: dict[_Key, str] = {}
+        """Why processes with these flows are not forked: each run imports them itself."""
         self._lock = threading.Lock()
 
     @contextmanager
@@ -85,7 +86,7 @@ class Forge:
         with self._lock:
             late = monotonic() - MOST_SECONDS
             closing = [self._drop(each) for each, held in list(self._kept.items()) if held.used < late]
-            if location.address and key not in self._kept and key not in self._unfit:
+            if location.address and key not in self._kept and key not in self.refused:
                 closing += [self._drop(next(iter(self._kept)))] if len(self._kept) >= _MOST else []
                 self._kept[key] = made = _Zygote(_engine_at(location))
                 made.engine.warm()
@@ -98,7 +99,7 @@ class Forge:
         key = _key(location)
         with self._lock:
             if reason != "stale":
-                self._unfit[key] = reason
+                self.refused[key] = reason
             dropped = self._drop(key) if key in self._kept else None
         if dropped is not None and dropped.users == 0:
             dropped.engine.close()
