@@ -21,7 +21,7 @@ _IDLE_MS = 15_000
 """An entry that a scheduler took and did not acknowledge for so long is given to another."""
 
 
-def listen(store: Store, source: StreamSource, ending: threading.Event, *, idle_ms: int = _IDLE_MS) -> None:
+def listen(store: Store, source: StreamSource, ending: threading.Event) -> None:
     """Read entries until told to end; each is acknowledged when its event is recorded."""
     try:
         import redis
@@ -39,7 +39,7 @@ def listen(store: Store, source: StreamSource, ending: threading.Event, *, idle_
                 raise
         note_error(store, source, "")
         while not ending.is_set():
-            _, taken, _ = _claimed(server, source.topic, group, consumer, idle_ms)
+            _, taken, _ = _claimed(server, source.topic, group, consumer)
             given = server.xreadgroup(group, consumer, {source.topic: ">"}, count=_AT_ONCE, block=_BLOCK_MS)
             entries = [*taken, *(entry for _, entries in _streams(given) for entry in entries)]
             # An entry that was deleted from the stream while somebody held it comes without fields.
@@ -48,8 +48,8 @@ def listen(store: Store, source: StreamSource, ending: threading.Event, *, idle_
                 server.xack(source.topic, group, *(entry for entry, _ in entries))
 
 
-def _claimed(server: Any, key: str, group: str, consumer: str, idle_ms: int) -> tuple[Any, list[Any], list[Any]]:
-    found = server.xautoclaim(key, group, consumer, min_idle_time=idle_ms, count=_AT_ONCE)
+def _claimed(server: Any, key: str, group: str, consumer: str) -> tuple[Any, list[Any], list[Any]]:
+    found = server.xautoclaim(key, group, consumer, min_idle_time=_IDLE_MS, count=_AT_ONCE)
     return found[0], list(found[1]), list(found[2]) if len(found) > 2 else []
 
 
