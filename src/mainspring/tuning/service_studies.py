@@ -23,6 +23,7 @@ from mainspring.tuning.types import Dimension, Direction, Study, Trial
 __all__ = ["StudyOperations", "advance", "place_of", "study_of"]
 
 _LONGEST_NAME = 500
+_PLACE = "study_id, number, name, workspace, directions, trials, revision, study_revision"
 
 
 class StudyOperations(RoomService):
@@ -209,7 +210,7 @@ def study_of(tx: Transaction, study_id: str) -> Study:
 
 def place_of(tx: Transaction, study_id: str) -> Place:
     """What trials need to know of the study with this id, or else of this name."""
-    return _place(tx, study_id, "SELECT {columns} FROM study_progress WHERE study_id = ? AND workspace = ?")
+    return _place(tx, study_id, f"SELECT {_PLACE} FROM study_progress WHERE study_id = ? AND workspace = ?")  # noqa: S608 -- texts of our own
 
 
 def advance(tx: Transaction, study_id: str, *, trials: int = 0, study: bool = False) -> Place:
@@ -219,14 +220,11 @@ def advance(tx: Transaction, study_id: str, *, trials: int = 0, study: bool = Fa
         tx,
         study_id,
         f"UPDATE study_progress SET revision = revision + 1, trials = trials + {int(trials)}{own}"  # noqa: S608 -- texts of our own
-        " WHERE study_id = ? AND workspace = ? RETURNING {columns}",
+        f" WHERE study_id = ? AND workspace = ? RETURNING {_PLACE}",
     )
 
 
 def _place(tx: Transaction, study_id: str, statement: str) -> Place:
-    statement = statement.format(
-        columns="study_id, number, name, workspace, directions, trials, revision, study_revision"
-    )
     row = tx.row(statement, (study_id, caller().workspace))
     if row is None:
         study = study_of(tx, study_id)
