@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import zipfile
@@ -181,10 +182,16 @@ def test_what_takes_too_long_is_ended():
 
 
 def test_the_coordinator_goes_on_with_the_run_of_its_key(tmp_path, monkeypatch):
-    """A pod that is started again for the same run does not do again what the first has done."""
+    """A pod that is started again for a run whose pod was killed does not do again what that one has done."""
     monkeypatch.setenv("MAINSPRING_STORE", str(tmp_path / "store"))
     words = ["flow", "shop:breaks_once", f"--argument=marker=text:{tmp_path}/marker", "--key=uid-1"]
-    assert entry.main(words) == 1
+    killed = subprocess.run(
+        [sys.executable, "-m", "mainspring.pipelines.entry", *words],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        timeout=60,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert entry.main(words) == 0
     client = ms.connect(str(tmp_path / "store"))
     (run,) = client.pipelines.runs()

@@ -143,6 +143,21 @@ def test_a_schedule_needs_defaults(target):
         export(must_be_given, to=target, image="image:1", cron="@daily")
 
 
+@ms.flow
+def long_chain(value: float = 1.0) -> float:
+    for _ in range(1_400):
+        value = shop.double(value)
+    return value
+
+
+def test_what_a_cluster_would_not_take_is_refused():
+    assert len(trace(long_chain).nodes) == 1_400
+    assert trace(long_chain).nodes[-1].after == ("double-1399",)
+    with pytest.raises(InvalidInput, match="Kubernetes takes 1000000") as caught:
+        export(long_chain, to="argo", image="image:1")
+    assert ".map over a list" in caught.value.hint
+
+
 def test_an_image_is_needed():
     with pytest.raises(InvalidInput, match="needs the image"):
         export(shop.nested, to="argo", image=" ")

@@ -64,7 +64,7 @@ def export(
     notes = (*_notes(flow, graph, to, store), *graph.notes)
     head = [f"Made by `mainspring flow export {graph.address} --to {to}`; changes belong there.", *notes]
     text = _head(head) + _write(graph, to, image=image, store=store, share=share)
-    if len(text) > _LARGEST:
+    if to != "airflow" and len(text) > _LARGEST:
         raise InvalidInput(
             f"the export has {len(text)} bytes, and Kubernetes takes {_LARGEST}",
             hint="call the step with .map over a list, which is one step however long it is",
