@@ -5,6 +5,8 @@ from __future__ import annotations
 from mainspring.pipelines.service_backfills import BackfillOperations
 from mainspring.pipelines.service_control import ControlOperations
 from mainspring.pipelines.service_deployments import DeploymentOperations
+from mainspring.pipelines.service_limits import LimitOperations
+from mainspring.pipelines.service_overview import OverviewOperations
 from mainspring.pipelines.service_runs import RunOperations
 from mainspring.pipelines.service_schedules import ScheduleOperations
 from mainspring.pipelines.service_triggers import TriggerOperations
@@ -21,6 +23,8 @@ class Pipelines(
     BackfillOperations,
     DeploymentOperations,
     WaitOperations,
+    LimitOperations,
+    OverviewOperations,
     room="pipelines",
 ):
     """Flows, steps, and when flows start."""
