@@ -26,7 +26,8 @@ from mainspring.client.client import connect
 from mainspring.tuning import NewTrial, TrialChange
 from mainspring.tuning.storage import MainspringStorage
 
-TRIALS = 150
+TRIALS = 120
+ROUNDS = 3
 THREADS = 8
 MANY = 10_000
 LATE = 30
@@ -66,16 +67,14 @@ def rows() -> Iterator[Row]:
             slow: dict[str, float] = {}
             for threads in (1, THREADS):
                 how = "one thread" if threads == 1 else f"{threads} threads"
-                us, *them = (
-                    max(rate(each, threads=threads) for _ in range(times))
-                    for each, times in ((ours, 8), (cached, 2), (journal, 4))
-                )
+                rounds = [[rate(each, threads=threads) for each in (ours, cached, journal)] for _ in range(ROUNDS)]
+                us, *them = (max(each) for each in zip(*rounds, strict=True))
                 for name, each, target in zip(PEERS, them, (50, 5), strict=True):
                     yield _row(f"durable trials, {how}", us, each, name, target if threads == 1 else 0)
                     slow.setdefault(name, each)
         sqlite.engine.dispose()
         with MainspringStorage(f"{folder}/soon", sync=False) as soon:
-            us = max(rate(soon, trials=TRIALS * 8) for _ in range(2))
+            us = max(rate(soon) for _ in range(ROUNDS))
             for name, target in zip(PEERS, (50, 5), strict=True):
                 yield _row("trials on the disk 40 ms later, one thread", us, slow[name], name, target)
         yield from _asked_and_told(folder)
