@@ -35,6 +35,7 @@ GROUPS: dict[str, str] = {
     "gc": "mainspring.cli.gc:gc",
     "impact": "mainspring.cli.lineage:impact",
     "import": "mainspring.cli.imports:imports",
+    "limit": "mainspring.cli.limit:limit",
     "loop": "mainspring.cli.loop:loop",
     "model": "mainspring.cli.model:model",
     "profile": "mainspring.cli.check_data:profile",

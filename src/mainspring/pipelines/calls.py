@@ -64,6 +64,7 @@ class Calls:
         self._plans: dict[Any, Plan] = {}
         self._lock = threading.Lock()
         self._fresh: dict[str, dict[str, str]] = {}
+        self._gates: Any = None
         self.paused = False
         """Whether nothing more may begin: the run was paused, as far as the last record told, or the body was left."""
         self.left = False
@@ -162,8 +163,10 @@ class Calls:
         """What holds a call up until the limits that its step names let it in."""
         if not options.limits:
             return nullcontext()
-        held: Any = load("mainspring.pipelines.limits:held")
-        return held(self._service, call)  # type: ignore[no-any-return]
+        with self._lock:
+            if self._gates is None:
+                self._gates = load("mainspring.pipelines.limits:Gates")(self._service, self.run_record)
+        return self._gates.held(call)  # type: ignore[no-any-return]
 
     def begun(self, call: Call, started: datetime) -> None:
         """A call has begun: it is recorded as running when it takes more than a moment."""
@@ -239,6 +242,8 @@ class Calls:
         """End the processes."""
         self._starts.close()
         self.outside.close()
+        if self._gates is not None:
+            self._gates.close()
 
     def identify(self, call: Call) -> dict[str, Any]:
         """What is recorded of a call whatever becomes of it."""
