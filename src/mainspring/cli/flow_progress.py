@@ -92,9 +92,9 @@ def shown(client: Client, *, quiet: bool = False) -> Iterator[Callable[[FlowRun]
 def _in_lines(client: Client, run: FlowRun, ending: threading.Event) -> None:
     click.echo(f"{now():%H:%M:%S} {run.flow} {run.id}", err=True)
     follower, waiting = Follower(client, run.id), set[str]()
-    last = False
-    while not last:
-        last = ending.wait(_LOOK_SECONDS)
+    over = False
+    while not over:
+        over = ending.wait(_LOOK_SECONDS)
         with suppress(MainspringError):  # the run goes on, whether it can be looked at or not
             for each in follower.changes():
                 if each.state in _ENDS:
@@ -118,9 +118,9 @@ def _on_terminal(client: Client, run: FlowRun, ending: threading.Event) -> None:
     follower, counts, waits = Follower(client, run.id), Counts(), dict[str, str]()
     expected = _expected(client, run)
     with Live(console=Console(stderr=True), refresh_per_second=8, redirect_stderr=False) as live:
-        last = False
-        while not last:
-            last = ending.wait(_LOOK_SECONDS)
+        over = False
+        while not over:
+            over = ending.is_set()  # after the end it is looked at once more
             with suppress(MainspringError):
                 changes = follower.changes()
                 counts.take(changes)
@@ -128,16 +128,19 @@ def _on_terminal(client: Client, run: FlowRun, ending: threading.Event) -> None:
                     waits.pop(each.id, None)
                     if each.state == "waiting":
                         waits[each.id] = _waits(each)
-            live.update(_table(run, counts, list(waits.values()), expected, last=last))
+            live.update(_table(run, counts, list(waits.values()), expected, last=over), refresh=True)
+            ending.wait(_LOOK_SECONDS)
     _say_end(client, run)
 
 
 def _table(run: FlowRun, counts: Counts, waits: list[str], expected: float, *, last: bool) -> Any:
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     passed = (now() - (run.started_at or run.created_at)).total_seconds()
     left = f", about {seconds_text(expected - passed)} left" if expected > passed and not last else ""
-    table = Table(box=None, header_style="dim", pad_edge=False, title_justify="left", caption_justify="left")
+    table = Table(box=None, header_style="dim", pad_edge=False, title_justify="left")
     table.title = f"{run.flow}  {seconds_text(passed)}{left}"
     for column in ("step", "done", "running", "failed", "time"):
         table.add_column(column, justify="left" if column == "step" else "right")
@@ -150,9 +153,7 @@ def _table(run: FlowRun, counts: Counts, waits: list[str], expected: float, *, l
             str(states.get("failed", 0) or ""),
             seconds_text(counts.seconds.get(name, 0.0)),
         )
-    if waits:
-        table.caption = "\n".join(waits)
-    return table
+    return Group(table, *(Text(each, style="yellow", overflow="fold") for each in waits))
 
 
 def _expected(client: Client, run: FlowRun) -> float:

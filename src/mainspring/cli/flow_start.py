@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
 
@@ -88,7 +89,8 @@ def _run(flow: Flow[..., Any], values: dict[str, Any], store: str, url: str, *, 
     from mainspring.pipelines.runtime import run_here
 
     arguments = flow.bind(values)
-    with use_client(store, url, create=True) as client, shown(client, quiet=quiet) as began:
+    talk = contextlib.redirect_stdout(sys.stderr)  # what steps print; what the flow returns is data
+    with use_client(store, url, create=True) as client, talk, shown(client, quiet=quiet) as began:
         result = run_here(client.pipelines, flow, arguments, began=began)
     try:
         echo_json(result)

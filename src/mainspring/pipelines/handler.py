@@ -27,7 +27,7 @@ __all__ = ["engine_kept", "run_flow"]
 
 _ASK_SECONDS = 0.05
 _LOOK_SECONDS = 1.0
-_LEAVE_SECONDS = 2.0
+_LEAVE_SECONDS = 1.0
 
 
 def run_flow(client: Any, task: Task) -> Any:
