@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import types
 import typing
 from typing import Any
 
@@ -125,11 +126,17 @@ def _anything(declared: Operation) -> dict[str, Any]:
 def _value(hint: Any) -> Any:
     if typing.get_origin(hint) is typing.Literal:
         return typing.get_args(hint)[0]
-    for text in (b'"x"', b"1", b"{}", b"[]", b"1.5", b"true", b'"2026-01-01T00:00:00Z"', b"null"):
+    if typing.get_origin(hint) is types.UnionType and all(_is_struct(each) for each in typing.get_args(hint)):
+        return _value(typing.get_args(hint)[0])
+    for text in (b'"x"', b"1", b"{}", b"[]", b"1.5", b"true", b'"2026-01-01T00:00:00Z"', b'"2026-01-01"', b"null"):
         try:
             return msgspec.json.decode(text, type=hint)
         except msgspec.ValidationError:
             continue
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+    if _is_struct(hint):
         return hint(**{field.name: _value(field.type) for field in msgspec.structs.fields(hint) if field.required})
     raise AssertionError(f"no made-up value for {hint}")
+
+
+def _is_struct(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
