@@ -1,4 +1,4 @@
-"""Where a piece of work runs: here, in threads, in warm processes, on a Ray cluster. One narrow port for all of them.
+"""Where a piece of work runs: here, in threads, in warm processes, on Ray, as Kubernetes Jobs. One port for all.
 
 Work is the address of a function, `module:name`, that takes bytes and gives bytes. What the bytes mean is the business
 of who calls; so the same port reaches a process on this machine, a Ray task or a Kubernetes Job.
@@ -60,6 +60,14 @@ class Limits(msgspec.Struct, frozen=True):
     """Bytes of data that its process may hold; beyond it the work gets a `MemoryError`. Processes on Linux only."""
     result: int = 64 << 20
     """Bytes that an answer may have; `TooLarge`. Bigger things travel through the blob store, by digest."""
+    cpu: float = 0.0
+    """Cores that it is given, where an engine can choose."""
+    gpu: float = 0.0
+    """Graphics processors that it is given, where an engine can choose."""
+    image: str = ""
+    """The container image that it runs in, where there are any; that of the engine by default."""
+    label: str = ""
+    """What people are shown it by."""
 
 
 NO_LIMITS = Limits()
@@ -188,14 +196,24 @@ def resolve(address: str) -> Work:
     return cast("Work", found)
 
 
-def open_tasks(kind: str = "process", *, width: int = 0, preload: Sequence[str] = (), main: str = "") -> TaskEngine:
-    """An engine by its name: `process`, `thread`, `inline` or `ray`.
+def open_tasks(
+    kind: str = "process",
+    *,
+    width: int = 0,
+    preload: Sequence[str] = (),
+    main: str = "",
+    store: str = "",
+    owner: str = "",
+) -> TaskEngine:
+    """An engine by its name: `process`, `thread`, `inline`, `ray` or `kubernetes`.
 
     Args:
         kind: Its name.
         width: How many at the same time; 0 for one per core.
         preload: Modules that its processes import once, before any work comes.
         main: Path of the script whose functions the work needs, when they live in `__main__`.
+        store: Address of the store that large things travel through, where machines share no memory.
+        owner: For whom it works: what an earlier engine of the same owner left running elsewhere is ended.
     """
     import os
 
@@ -212,5 +230,9 @@ def open_tasks(kind: str = "process", *, width: int = 0, preload: Sequence[str] 
         from mainspring.engines.tasks_ray import RayEngine
 
         return RayEngine(width, preload=preload, main=main)
-    known = nearest(kind, ["inline", "process", "ray", "thread"])
+    if kind == "kubernetes":
+        from mainspring.engines.tasks_kubernetes import KubernetesEngine
+
+        return KubernetesEngine(width, store=store, owner=owner)
+    known = nearest(kind, ["inline", "kubernetes", "process", "ray", "thread"])
     raise NotFound(f"there is no task engine {kind!r}", known=known)

@@ -90,7 +90,14 @@ class Outside:
             allow_pickle=step.options.allow_pickle,
             shared=msgspec.Raw(shared) if shared else msgspec.Raw(b"\xc0"),
         )
-        limits = Limits(timeout=step.options.timeout, memory=step.options.memory)
+        limits = Limits(
+            timeout=step.options.timeout,
+            memory=step.options.memory,
+            cpu=step.options.cpu,
+            gpu=step.options.gpu,
+            image=step.options.image,
+            label=f"{self._run.flow}/{step.name}",
+        )
         return self.engine(step).submit("mainspring.pipelines.remote:execute", _requests.encode(request), limits=limits)
 
     def received(self, call: Call, future: Future[bytes], started: datetime, attempt: int) -> Tried:
@@ -117,7 +124,9 @@ class Outside:
                 module = self._run.location.address.partition(":")[0]
                 preload = ["mainspring.pipelines.remote", "mainspring.client.client", "mainspring.store.local"]
                 preload += [module] if module and module != "__main__" else []
-                self._engines[kind] = open_tasks(kind, preload=preload, main=main_script())
+                self._engines[kind] = open_tasks(
+                    kind, preload=preload, main=main_script(), store=self._store, owner=self._run.id
+                )
             return self._engines[kind]
 
     @property
