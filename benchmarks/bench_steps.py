@@ -1,7 +1,8 @@
-"""Durable steps: in the process, spread over processes, replayed; and how soon a queued task is picked up."""
+"""Durable steps: in the process, in a warm one, spread over processes, replayed; beside those of other products."""
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from row import Row
 from mainspring.client.client import Client, connect
 from mainspring.pipelines import flow, step
 
-STEPS = 300
-WIDE = 1000
+STEPS = 1000
+SIZES = (100, 1_000, 10_000)
+CHAIN = 2_000
+WIDE = 10_000
 TASKS = 40
 
 _DBOS = """
@@ -42,8 +45,105 @@ DBOS.launch()
 chain(20)
 start = time.perf_counter()
 chain(100)
-print(json.dumps({"seconds": (time.perf_counter() - start) / 100}))
+print(json.dumps({"seconds": (time.perf_counter() - start) / 100}), flush=True)
 os._exit(0)
+"""
+
+_PREFECT = """
+import json, os, tempfile, time
+os.environ.update(PREFECT_HOME=tempfile.mkdtemp(), PREFECT_LOGGING_LEVEL="ERROR", PREFECT_SERVER_LOGGING_LEVEL="ERROR",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false", PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120", DO_NOT_TRACK="1")
+from prefect import flow, task
+
+@task(persist_result=True)
+def add(a, b):
+    return a + b
+
+@flow(persist_result=True)
+def chain(n):
+    total = 0
+    for number in range(n):
+        total = add(total, number)
+    return total
+
+chain(5)
+start = time.perf_counter()
+chain(50)
+print(json.dumps({"seconds": (time.perf_counter() - start) / 50}))
+"""
+
+_DAGSTER = """
+import json, logging, os, tempfile, time, warnings
+warnings.simplefilter("ignore")
+os.environ.update(DAGSTER_HOME=tempfile.mkdtemp(), DAGSTER_DISABLE_TELEMETRY="1")
+from dagster import DagsterInstance, job, op
+
+@op
+def zero():
+    return 0
+
+@op
+def add(total):
+    return total + 1
+
+@job(logger_defs={})
+def chain():
+    total = zero()
+    for number in range(20):
+        total = add.alias(f"add_{number}")(total)
+
+with DagsterInstance.get() as instance:
+    logging.disable(logging.CRITICAL)
+    chain.execute_in_process(instance=instance)
+    start = time.perf_counter()
+    chain.execute_in_process(instance=instance)
+    print(json.dumps({"seconds": (time.perf_counter() - start) / 21}), flush=True)
+os._exit(0)
+"""
+
+_METAFLOW = """
+import json, os, subprocess, sys, tempfile, time
+from pathlib import Path
+folder = Path(tempfile.mkdtemp())
+names = [f"s{number}" for number in range(4)]
+steps = ["    @step\\n    def start(self):\\n        self.total = 0\\n        self.next(self.s0)"]
+for name, following in zip(names, [*names[1:], "end"]):
+    steps.append(f"    @step\\n    def {name}(self):\\n        self.total += 1\\n        self.next(self.{following})")
+steps.append("    @step\\n    def end(self):\\n        pass")
+(folder / "chain.py").write_text("from metaflow import FlowSpec, step\\nclass Chain(FlowSpec):\\n" + "\\n".join(steps)
+    + "\\nif __name__ == '__main__':\\n    Chain()\\n")
+env = {**os.environ, "USERNAME": "bench", "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(folder)}
+command = [sys.executable, str(folder / "chain.py"), "--quiet", "--no-pylint", "run"]
+start = time.perf_counter()
+subprocess.run(command, cwd=folder, env=env, capture_output=True, check=True)
+print(json.dumps({"seconds": (time.perf_counter() - start) / 6}))
+"""
+
+_PEERS = (
+    ("dbos", ("dbos",), _DBOS, "ratio >= 10"),
+    ("prefect", ("prefect==3.8.8", "fastapi==0.149.0"), _PREFECT, "ratio >= 40"),
+    ("dagster", ("dagster",), _DAGSTER, "ratio >= 100"),
+    ("metaflow", ("metaflow",), _METAFLOW, "ratio >= 100"),
+)
+"""What each of them calls a step, with its result kept, one after another; of Airflow a task is a process, as of
+Metaflow."""
+
+_COLD = """
+import os, sys, time
+import mainspring as ms
+
+@ms.step
+def hello(x: int) -> int:
+    print(time.time() - float(os.environ["STARTED"]))
+    return x
+
+@ms.flow
+def main(x: int) -> int:
+    return hello(x)
+
+if __name__ == "__main__":
+    with ms.connect(sys.argv[1]) as client:
+        main.run(client, 1)
 """
 
 _WORKER = """
@@ -77,6 +177,15 @@ def chain(n: int) -> int:
 
 
 @flow
+def outside(n: int) -> int:
+    """Steps one after another, each in a warm process."""
+    total, elsewhere = 0, add.using(where="process")
+    for number in range(n):
+        total = elsewhere(total, number)
+    return total
+
+
+@flow
 def spread(n: int) -> int:
     """Steps beside one another."""
     return sum(add.map(range(n), b=1))
@@ -87,15 +196,34 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="mainspring-bench-") as folder, connect(Path(folder) / "store") as client:
         chain.run(client, 20)
         by_hand = _commits(Path(folder) / "plain.db")
-        seconds = _timed(lambda: chain.run(client, STEPS)) / STEPS
-        yield _row("durable step", seconds, by_hand, "apsw, one commit a step", "ratio >= 0.2")
-        if peer := find_peer("dbos"):
-            theirs = run_peer(peer[0], _DBOS)["seconds"]
-            yield _row("durable step beside a peer", seconds, theirs, peer[1], "ratio >= 3")
-        yield _row(
-            "finished step, replayed", _replay(client), note="the body runs again, its steps answer from the record"
+        costs = {size: _timed(lambda size=size: chain.run(client, size)) / size for size in SIZES}
+        seconds = costs[STEPS]
+        yield _row("durable step", seconds, by_hand, "apsw, one commit a step", "ours <= 300")
+        for name, requirements, program, limit in _PEERS:
+            if peer := find_peer(name, *requirements):
+                yield _row(
+                    f"durable step beside {name}", seconds, run_peer(peer[0], program)["seconds"], peer[1], limit
+                )
+        for size in SIZES:
+            note = "cost of a step, and how it was in a chain of a hundred"
+            yield _row(
+                f"durable step, chain of {size:,}", costs[size], costs[SIZES[0]], limit="ratio >= 0.7", note=note
+            )
+        yield Row("chain of 2,000 steps", _timed(lambda: chain.run(client, CHAIN)), unit="s")
+        yield Row(
+            "10,000 finished steps, replayed",
+            _replay(client) * 1e3,
+            limit="ours < 200",
+            unit="ms",
+            note="the body runs again, its steps answer from the record",
         )
-        yield _row("step of a map over processes", _timed(lambda: spread.run(client, WIDE)) / WIDE)
+        outside.run(client, 20)
+        yield _row(
+            "durable step in a warm process", _timed(lambda: outside.run(client, 200)) / 200, limit="ours <= 1500"
+        )
+        wide = _timed(lambda: spread.run(client, WIDE))
+        yield Row("map of 10,000 over processes", WIDE / wide, limit="ours >= 2000", unit="steps/s")
+        yield Row("cold start to the first line of a step", _cold(Path(folder)), limit="ours < 400", unit="ms")
         yield _pick_up(client, Path(folder) / "store")
 
 
@@ -130,12 +258,25 @@ def _commits(path: Path) -> float:
 
 
 def _replay(client: Client) -> float:
+    chain.run(client, SIZES[-1])
     run = client.pipelines.runs(flow="chain", limit=1)[0]
     store = client.backend.store  # type: ignore[attr-defined]
     with store.bookkeeping() as tx:  # as if the process had been killed just before its end
         tx.execute("UPDATE flow_run SET state = 'crashed' WHERE id = ?", (run.id,))
         tx.execute("UPDATE run SET status = 'crashed' WHERE id = ?", (run.id,))
-    return _timed(lambda: chain.resume(client, run.id)) / STEPS
+    return _timed(lambda: chain.resume(client, run.id))
+
+
+def _cold(folder: Path) -> float:
+    script = folder / "cold.py"
+    script.write_text(_COLD)
+    taken = []
+    for _ in range(5):
+        environment = {**os.environ, "STARTED": repr(time.time())}
+        command = [sys.executable, str(script), str(folder / "cold")]
+        answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        taken.append(float(answer.stdout.splitlines()[-1]))
+    return statistics.median(taken) * 1e3
 
 
 def _pick_up(client: Client, folder: Path) -> Row:

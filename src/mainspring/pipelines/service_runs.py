@@ -190,6 +190,8 @@ class RunOperations(RoomService):
         quiet = not codes and not any(step.uses or nodes_in(step.output) for step in steps)
         with self.store.bookkeeping() if quiet else self.store.write() as tx:
             run = fence_steps(tx, run_id, attempt)
+            if any(step.run_id != run.id for step in (*steps, *behind)):
+                raise InvalidInput(f"a step that is recorded with flow run {run.id} is of another run")
             if steps:
                 save_steps(tx, run, steps, logs, codes, lags=lags)
             if attempts:
