@@ -183,7 +183,8 @@ class DeploymentOperations(RoomService):
         lines: list[str] = []
         for path in sorted(was.keys() ^ now.keys() | set(changed)):
             one, two = self._text(was.get(path, "")), self._text(now.get(path, ""))
-            lines += difflib.unified_diff(one, two, f"{old.ref}/{path}", f"{new.ref}/{path}")
+            found = difflib.unified_diff(one, two, f"{old.ref}/{path}", f"{new.ref}/{path}")
+            lines += [line if line.endswith("\n") else f"{line}\n" for line in found]
         return DeploymentDiff(
             added=sorted(now.keys() - was.keys()),
             removed=sorted(was.keys() - now.keys()),
