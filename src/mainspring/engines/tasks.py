@@ -68,6 +68,10 @@ class Limits(msgspec.Struct, frozen=True):
     """The container image that it runs in, where there are any; that of the engine by default."""
     label: str = ""
     """What people are shown it by."""
+    priority: int = 0
+    """Of work that waits for room the higher begins first, where an engine can choose."""
+    environ: dict[str, str] = {}
+    """Environment variables while it runs, in a process of this machine that is ended afterwards."""
 
 
 NO_LIMITS = Limits()

@@ -62,6 +62,8 @@ class WorkFrame(msgspec.Struct, array_like=True):
     address: str
     payload: bytes
     memory: int = 0
+    environ: dict[str, str] = {}
+    """Set before it runs; the process is not used for other work afterwards."""
 
 
 def inside_task_process() -> bool:
@@ -187,6 +189,7 @@ def _serve(channel: socket.socket) -> None:
 
 
 def _run(work: WorkFrame) -> tuple[int, bytes]:
+    os.environ.update(work.environ)
     try:
         with _memory_cap(work.memory):
             return OK, resolve(work.address)(work.payload)

@@ -202,7 +202,7 @@ class ProcessEngine:
         answer: tuple[int, bytes] | None = None
         try:
             child.channel.settimeout(limits.timeout or None)
-            send(child.channel, OK, msgspec.msgpack.encode(WorkFrame(address, payload, limits.memory)))
+            send(child.channel, OK, msgspec.msgpack.encode(WorkFrame(address, payload, limits.memory, limits.environ)))
             if deadline is not None:
                 child.channel.settimeout(max(0.001, deadline - monotonic()))
             answer = receive(child.channel, limit=limits.result)
@@ -219,7 +219,10 @@ class ProcessEngine:
             answer = None
         if answer is None:
             raise self._death(child, self._drop(outcome, child), address)
-        self._give_back(outcome, child)
+        if limits.environ:
+            self._drop(outcome, child)  # a device that it has opened is held until it ends
+        else:
+            self._give_back(outcome, child)
         kind, body = answer
         if kind == OK:
             return body

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mainspring.engines.tasks import Limits, ProcessDied, TaskEngine, open_tasks
+from mainspring.engines.tasks_packing import PackedEngine, Packing
 from mainspring.kernel.clock import now
 from mainspring.kernel.errors import DeadlineExceeded, InvalidInput, MainspringError
 from mainspring.pipelines.context import StepContext
@@ -42,6 +43,7 @@ class Outside:
         self._origins = origins
         self._store = address_of(service)
         self._engines: dict[str, TaskEngine] = {}
+        self._packing = Packing()
         self._addresses: dict[Any, str] = {}
         self._lock = threading.Lock()
 
@@ -97,6 +99,7 @@ class Outside:
             gpu=step.options.gpu,
             image=step.options.image,
             label=f"{self._run.flow}/{step.name}",
+            priority=step.options.priority,
         )
         return self.engine(step).submit("mainspring.pipelines.remote:execute", _requests.encode(request), limits=limits)
 
@@ -124,9 +127,8 @@ class Outside:
                 module = self._run.location.address.partition(":")[0]
                 preload = ["mainspring.pipelines.remote", "mainspring.client.client", "mainspring.store.local"]
                 preload += [module] if module and module != "__main__" else []
-                self._engines[kind] = open_tasks(
-                    kind, preload=preload, main=main_script(), store=self._store, owner=self._run.id
-                )
+                opened = open_tasks(kind, preload=preload, main=main_script(), store=self._store, owner=self._run.id)
+                self._engines[kind] = PackedEngine(opened, self._packing) if kind == "process" else opened
             return self._engines[kind]
 
     @property
