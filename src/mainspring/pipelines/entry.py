@@ -187,7 +187,7 @@ def _xcom(value: Any, options: argparse.Namespace) -> bytes:
     if options.share:
         write_file(options.share, pack(value, allow_pickle=options.allow_pickle))
         tree: Any = {"$": "shared", "file": options.share}
-        if isinstance(value, list | tuple):  # a list that its reader can map over
+        if isinstance(value, list):  # a list that its reader can map over
             tree = [tree | {"item": place} for place in range(len(value))]
         return msgspec.json.encode(tree)
     if value is None:

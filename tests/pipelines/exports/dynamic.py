@@ -58,6 +58,17 @@ def repeats(n: int = 1):
     return [score(each) for each in score(n)]
 
 
+@ms.step
+def couple(value) -> tuple[int, ...]:
+    return value, value
+
+
+@ms.flow
+def unpacks_what_may_be_longer(n: int = 1):
+    first, second = couple(n)
+    return score([first, second])
+
+
 @ms.flow
 def computes(n: int = 1):
     return score(n + 1)
@@ -149,6 +160,7 @@ REASONS = {
     "asks_deep_in_a_helper": "asks with `is`, and is given the parameter n",
     "asks_the_type": "looks at the type of the parameter n",
     "repeats": "repeats something for each part of the result of score",
+    "unpacks_what_may_be_longer": "repeats something for each part of the result of couple",
     "computes": "computes with the parameter n",
     "writes": "writes out the parameter n",
     "looks_into": "looks into the result of score",

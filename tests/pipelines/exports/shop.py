@@ -112,6 +112,19 @@ def sub(value: float) -> float:
     return double(double(value))
 
 
+@ms.step
+def halve(value: float) -> tuple[float, list[float]]:
+    return value / 2, [value / 4, value / 8]
+
+
+@ms.flow
+def unpacked(value: float = 8.0) -> dict:
+    """A tuple that is taken apart, a part of it mapped over, and one that is mapped over as it is."""
+    half, rest = halve(value)
+    again = halve(half)
+    return add(double.map(rest), {"one": again[0]}, half, beside=double(again[0]))
+
+
 @ms.flow
 def gathered(value: float = 1.0) -> str:
     """A map over a list whose items are made by steps, and over a parameter."""

@@ -60,6 +60,11 @@ def test_lists_of_results_are_mapped_over(tmp_path):
     assert unpack(result.read_bytes()) == shop.gathered() == "A! B?! 2!"
 
 
+def test_tuples_are_taken_apart(tmp_path):
+    _, result = run(shop.unpacked, tmp_path)
+    assert unpack(result.read_bytes()) == shop.unpacked() == {"sum": 6.0, "named": 2.0, "more": 4.0, "extra": 4.0}
+
+
 def test_steps_called_for_their_effect_keep_their_place(tmp_path):
     argo, _ = run(shop.ordered, tmp_path)
     assert argo.order[0] == "effect"

@@ -96,7 +96,8 @@ def test_airflow_imports_and_computes_it(tmp_path):
     (dags / "options.py").write_text(export(shop.options, to="airflow", image="shop:1", share=share).text)
     shutil.copy(COMING_FROM / "bills_airflow.py", dags)
     home = str(tmp_path / "airflow")
-    runs = ["everything", "parts_of", "bills"]
+    (dags / "unpacked.py").write_text(export(shop.unpacked, to="airflow", image="shop:1", share=share).text)
+    runs = ["everything", "parts_of", "unpacked", "bills"]
     found = facts(ask("airflow", HERE / "peers" / "ask_airflow.py", dags, *runs, folder=tmp_path, AIRFLOW_HOME=home))
     assert found["errors"] == {}
     assert found["timetables"]["nightly"] == "CronTriggerTimetable"
@@ -109,6 +110,7 @@ def test_airflow_imports_and_computes_it(tmp_path):
 
     assert value("everything", "add") == shop.everything()
     assert value("parts_of", "join") == shop.parts_of()
+    assert value("unpacked", "add") == shop.unpacked()
     assert [path.name for path in (tmp_path / "share").glob("*/shout/*")]
 
     theirs = found["runs"]["bills"]

@@ -1,8 +1,8 @@
 """What a flow looks like to an orchestrator that is not ours: steps, what they are given, in which order.
 
 Arguments are written as `pipelines.values` writes values, with three tags more for what is known only later:
-`{"$": "result", "node": "train"}`, `{"$": "parameter", "name": "day"}`, and inside of a map `{"$": "item", "of": 0}`,
-the item of its first iterable.
+`{"$": "result", "node": "train"}`, or with `"part": 0` the first part of a tuple; `{"$": "parameter", "name": "day"}`;
+and inside of a map `{"$": "item", "of": 0}`, the item of its first iterable.
 """
 
 from __future__ import annotations

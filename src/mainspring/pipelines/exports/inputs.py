@@ -1,12 +1,13 @@
 """What a container is given, read from its command line: `NAME=KIND:VALUE`.
 
-json:[1, 2]            JSON in the form of `pipelines.values`; `{"$": "input", "name": "a"}` in it is an `--input`
-text:, integer:, number:, boolean:, list:, object:, date:, datetime:
-a parameter, as people write it; an empty date is that of the run
-file:PATH              the value in a file of `exports.portable`
-files:COUNT:FOLDER     a list of the values in files named 0, 1, 2, ...
-artifacts:NAME         a list of the values of an input of Kubeflow Pipelines
-item:INDEX:KIND:VALUE  one item of a list
+- `json:[1, 2]`: JSON in the form of `pipelines.values`; `{"$": "input", "name": "a"}` in it is an `--input`
+- `text:`, `integer:`, `number:`, `boolean:`, `list:`, `object:`, `date:`, `datetime:`: a parameter, as people write it;
+  an empty date is that of the run
+- `file:PATH`: the value in a file of `exports.portable`
+- `files:COUNT:FOLDER`: a list of the values in files named 0, 1, 2, ...
+- `artifacts:NAME`: a list of the values of an input of Kubeflow Pipelines
+- `item:INDEX:KIND:VALUE`: one item of a list that is mapped over; all lists that are given must be equally long
+- `part:INDEX:KIND:VALUE`: one part of a tuple
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Inputs:
             "files": self._files,
             "artifacts": self._artifacts,
             "item": self._item,
+            "part": self._part,
         }
         self._parts: dict[str, Any] = {}
         self._parts = self._trees(declared)
@@ -146,6 +148,10 @@ class Inputs:
         items = self._items(self._tree(rest, "the list"))
         self._lengths.add(len(items))
         return items[_integer(index)]
+
+    def _part(self, text: str) -> Any:
+        index, _, rest = text.partition(":")
+        return self._items(self._tree(rest, "the tuple"))[_integer(index)]
 
     def _items(self, tree: Any) -> list[Any]:
         if isinstance(tree, dict) and tree.get("$") == "json":

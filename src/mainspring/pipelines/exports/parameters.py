@@ -17,7 +17,7 @@ from mainspring.pipelines.exports.graph import Kind, Parameter
 from mainspring.pipelines.parameters import fire_date
 from mainspring.pipelines.values import encode
 
-__all__ = ["address_of", "as_text", "crons_of", "parameters_of", "returns_list"]
+__all__ = ["address_of", "as_text", "crons_of", "is_spread", "parameters_of", "result_type"]
 
 _KINDS: dict[Any, Kind] = {
     str: "text",
@@ -95,12 +95,16 @@ def crons_of(flow: Flow[..., Any], cron: str = "") -> tuple[str, ...]:
     return tuple(_cron(flow.name, each.strip()) for each in given)
 
 
-def returns_list(step: Step[..., Any]) -> bool | None:
-    """Whether a map spreads what the step returns, by its annotation; None when that does not say it."""
+def result_type(step: Step[..., Any]) -> Any:
+    """The type that a step says it returns; `Any` when it does not say it."""
     try:
-        hint = typing.get_type_hints(step.function).get("return", Any)
+        return typing.get_type_hints(step.function).get("return", Any)
     except Exception:  # noqa: BLE001 -- an annotation may name what is imported for type checkers only
-        return None
+        return Any
+
+
+def is_spread(hint: Any) -> bool | None:
+    """Whether a map spreads values of a type over its calls; None when the type does not say it."""
     kind = get_origin(hint) or hint
     if kind in (list, tuple, range):
         return True

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_origin
 
 from mainspring import pipelines
 
@@ -56,11 +56,19 @@ class DynamicBody(BaseException):  # so that no `except Exception` of the body t
 
 
 class Symbol:
-    """What a step will return, or a parameter will be. `tag` is how it is written in an argument."""
+    """What a step will return, or a parameter will be.
 
-    __slots__ = ("_guard", "_tag", "_words")
+    Args:
+        tag: How it is written in an argument.
+        words: What it is called in messages.
+        guard: Whether it may be looked at.
+        hint: Its type, as far as annotations say it. A tuple of known length can be unpacked.
+    """
 
-    def __init__(self, tag: dict[str, Any], words: str, guard: Guard) -> None:
+    __slots__ = ("_guard", "_hint", "_tag", "_words")
+
+    def __init__(self, tag: dict[str, Any], words: str, guard: Guard, hint: Any = Any) -> None:
+        object.__setattr__(self, "_hint", hint)
         object.__setattr__(self, "_tag", tag)
         object.__setattr__(self, "_words", words)
         object.__setattr__(self, "_guard", guard)
@@ -71,6 +79,16 @@ class Symbol:
         if object.__getattribute__(self, "_guard").raised:
             _look(self, "looks at the type of")
         return Symbol
+
+    def __iter__(self) -> Iterator[Symbol]:
+        found = _parts(self)
+        return iter(_look(self, "repeats something for each part of") if found is None else found)
+
+    def __getitem__(self, place: Any) -> Symbol:
+        found = _parts(self)
+        if found is None or type(place) is not int or not -len(found) <= place < len(found):
+            _look(self, "looks into")
+        return found[place]
 
     def __getattr__(self, name: str) -> Any:
         if object.__getattribute__(self, "_guard").raised:
@@ -100,8 +118,8 @@ def _method(verb: str) -> Callable[..., Any]:
 
 _VERBS = {
     "branches on": "bool",
-    "repeats something for each part of": "iter next len length_hint reversed",
-    "looks into": "getitem contains setitem delitem setattr delattr call enter exit await aiter",
+    "repeats something for each part of": "next len length_hint reversed",
+    "looks into": "contains setitem delitem setattr delattr call enter exit await aiter",
     "compares": "eq ne lt le gt ge hash",
     "writes out": "str repr format bytes fspath",
     "computes with": "int float complex index add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor"
@@ -112,6 +130,17 @@ _VERBS = {
 for _verb, _names in _VERBS.items():
     for _name in _names.split():
         setattr(Symbol, f"__{_name}__", _method(_verb))
+
+
+def _parts(symbol: Symbol) -> list[Symbol] | None:
+    """The parts of a tuple whose length its annotation says; None for anything else."""
+    tag, words, guard, hint = (object.__getattribute__(symbol, name) for name in ("_tag", "_words", "_guard", "_hint"))
+    kinds = get_args(hint) if get_origin(hint) is tuple else ()
+    if not kinds or kinds[-1] is Ellipsis or "part" in tag:
+        return None
+    return [Symbol({**tag, "part": place}, f"a part of {words}", guard, kind) for place, kind in enumerate(kinds)]
+
+
 Symbol.__repr__ = lambda self: f"<{object.__getattribute__(self, '_words')}>"  # type: ignore[method-assign]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_origin
 
 import msgspec
 
@@ -18,7 +18,7 @@ from mainspring.kernel.errors import InvalidInput
 from mainspring.pipelines import runtime
 from mainspring.pipelines.decorators import Flow, Step
 from mainspring.pipelines.exports.graph import Graph, How, Node, Parameter, used_by
-from mainspring.pipelines.exports.parameters import address_of, crons_of, parameters_of, returns_list
+from mainspring.pipelines.exports.parameters import address_of, crons_of, is_spread, parameters_of, result_type
 from mainspring.pipelines.exports.symbols import DynamicBody, Symbol, Watch
 from mainspring.pipelines.handles import Handle
 from mainspring.pipelines.spreading import each, spread, whole
@@ -85,7 +85,6 @@ class _Tracer:
 
     def __init__(self, parameters: tuple[Parameter, ...]) -> None:
         self._parameters = parameters
-        self._lists: dict[str, bool | None] = {}
         self.nodes: list[Node] = []
         self.beside: set[str] = set()
         self.notes: list[str] = []
@@ -154,9 +153,11 @@ class _Tracer:
             return self._listed(inner, step.name)
         tag = object.__getattribute__(inner, "_tag")
         if tag["$"] == "result":
-            made = next(each for each in self.nodes if each.name == tag["node"])
-            is_list = True if made.mapped else self._lists[made.name]
-            return inner if is_list else self._undecided(step, inner) if is_list is None else None
+            hint = object.__getattribute__(inner, "_hint")
+            spreads = is_spread(hint)
+            if not spreads:
+                return self._undecided(step, inner) if spreads is None else None
+            return inner if list in (hint, get_origin(hint)) and "part" not in tag else self._listed(inner, tag["node"])
         kind = next(each.kind for each in self._parameters if each.name == tag["name"])
         return (
             self._listed(inner, tag["name"])
@@ -179,8 +180,7 @@ class _Tracer:
         """The parts of something that is no result of a step, or no list: a node of its own makes them."""
         name = self._name(f"{name}-items")
         self.nodes.append(Node(name=name, step=_EACH_OF, arguments={"value": self._written(value)}))
-        self._lists[name] = True
-        return Symbol({"$": "result", "node": name}, f"the parts of {name}", self._watch.guard)
+        return Symbol({"$": "result", "node": name}, f"the parts of {name}", self._watch.guard, list)
 
     def nested(self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if flow.is_async:
@@ -198,7 +198,7 @@ class _Tracer:
         if type(value) is not Symbol:
             return ""
         tag = object.__getattribute__(value, "_tag")
-        return str(tag["node"]) if tag["$"] == "result" else ""
+        return str(tag["node"]) if tag["$"] == "result" and "part" not in tag else ""
 
     def _add(
         self,
@@ -227,9 +227,10 @@ class _Tracer:
             how = msgspec.structs.replace(how, cache=False)
         node = Node(name=self._name(step.name), step=address, arguments=arguments, items=mapped, how=how, code=code)
         self.nodes.append(node)
-        self._lists[node.name] = returns_list(step)
         words = f"the results of {node.name}" if items else f"the result of {node.name}"
-        return Symbol({"$": "result", "node": node.name}, words, self._watch.guard)
+        return Symbol(
+            {"$": "result", "node": node.name}, words, self._watch.guard, list if items else result_type(step)
+        )
 
     def _written(self, value: Any) -> Any:
         def known(part: Any) -> Any:

@@ -40,7 +40,10 @@ def argument_words(graph: Graph, node: Node, places: Places) -> list[str]:
     def found(tag: dict[str, Any]) -> str:
         if tag["$"] == "parameter":
             return places.parameter(graph.parameter(tag["name"]))
-        return places.item(tag["of"]) if tag["$"] == "item" else places.result(graph.node(tag["node"]))
+        if tag["$"] == "item":
+            return places.item(tag["of"])
+        result = places.result(graph.node(tag["node"]))
+        return f"part:{tag['part']}:{result}" if "part" in tag else result
 
     def named(tree: Any) -> Any:
         if isinstance(tree, list):
@@ -49,6 +52,7 @@ def argument_words(graph: Graph, node: Node, places: Places) -> list[str]:
             return tree
         if tree.get("$") in ("parameter", "result", "item"):
             name = str(tree.get("name") or tree.get("node") or f"item-{tree.get('of')}")
+            name += f"-part-{tree['part']}" if "part" in tree else ""
             parts[name] = found(tree)
             return {"$": "input", "name": name}
         return {key: named(each) for key, each in tree.items()}
