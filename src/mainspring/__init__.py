@@ -46,6 +46,7 @@ __all__ = [
     "run",
     "serve",
     "sleep",
+    "spark",
     "step",
     "tune",
     "wait_for",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from mainspring.pipelines.decorators import flow, step
     from mainspring.pipelines.handles import Handle
     from mainspring.pipelines.parameters import fire_date, fire_time
+    from mainspring.pipelines.spark import spark
     from mainspring.pipelines.spreading import each, whole
     from mainspring.pipelines.types_triggers import absent, all_of, any_of, debounce, on
     from mainspring.pipelines.waits import ask, sleep, wait_for
@@ -94,6 +96,7 @@ else:
         "Handle": "mainspring.pipelines.handles",
         "log": "mainspring.tracking.run",
         "MainspringError": "mainspring.kernel.errors",
+        "spark": "mainspring.pipelines.spark",
         "step": "mainspring.pipelines.decorators",
         "tune": "mainspring.tuning.search",
         "whole": "mainspring.pipelines.spreading",

@@ -212,6 +212,7 @@ CODECS: dict[str, str] = {
     "bytes": "mainspring.pipelines.codecs:BytesCodec",
     "frame": "mainspring.pipelines.codecs:FrameCodec",
     "model": "mainspring.pipelines.codecs:ModelCodec",
+    "spark": "mainspring.pipelines.spark:SparkFrameCodec",
 }
 """How results of steps that are not JSON become bytes: classes with the methods of `pipelines.codecs.Codec`."""
 
