@@ -24,8 +24,8 @@ def spark(**config: Any) -> Any:
     """The Spark session of the step that runs here.
 
     It is the one that is active, that of Spark Connect where `SPARK_REMOTE` names one (`sc://host:15002`), the cluster
-    of `SPARK_MASTER`, or one on this machine. What Spark does from now on carries the step's name, so that Spark's pages
-    and logs say which step asked for it.
+    of `SPARK_MASTER`, or one on this machine. What Spark does from now on carries the step's name, so that
+    Spark's pages and logs say which step asked for it.
 
     Args:
         config: Settings of a session that is made here, with `_` for `.`: `spark_sql_shuffle_partitions=8`.
