@@ -81,9 +81,10 @@ class RunOperations(RoomService):
             params=encoded,
             code=flow.code().fingerprint,
             key=key,
-            priority=priority,
+            priority=priority or flow.options.priority,
             not_before=not_before,
             max_attempts=flow.max_attempts,
+            pool=flow.options.pool,
         )
         return run.id
 
@@ -99,9 +100,15 @@ class RunOperations(RoomService):
         priority: int = 0,
         not_before: datetime | None = None,
         max_attempts: int = 5,
+        pool: str = "",
     ) -> FlowRun:
-        """Have a worker run the flow at `location`. A `key` that was used before gives the run that it started."""
+        """Have a worker run the flow at `location`, one of `pool` if it is named.
+
+        A `key` that was used before gives the run that it started.
+        """
         check_name(flow, what="flow")
+        if pool:
+            check_name(pool, what="pool")
         if not location.address:
             raise InvalidInput(
                 f"the flow {flow} is defined where no other process can import it",
@@ -113,7 +120,7 @@ class RunOperations(RoomService):
             return queue_flow(
                 self.store.queue,
                 tx,
-                _new_run(tx, flow, location, params, code, key),
+                msgspec.structs.replace(_new_run(tx, flow, location, params, code, key), pool=pool, priority=priority),
                 priority=priority,
                 not_before=not_before,
                 max_attempts=max_attempts,
@@ -188,7 +195,8 @@ class RunOperations(RoomService):
             lags: Write the lineage of these steps later, with `behind`, or when the run ends or is taken over.
         """
         quiet = not codes and not any(step.uses or nodes_in(step.output) for step in steps)
-        with self.store.bookkeeping() if quiet else self.store.write() as tx:
+        derived = not steps and not attempts  # what can be made of the rows again need not wait for the disk
+        with self.store.bookkeeping(durable=not derived) if quiet else self.store.write() as tx:
             run = fence_steps(tx, run_id, attempt)
             if any(step.run_id != run.id for step in (*steps, *behind)):
                 raise InvalidInput(f"a step that is recorded with flow run {run.id} is of another run")
