@@ -95,6 +95,11 @@ def gives_much():
 
 
 @ms.flow
+def is_broken():
+    return here({"known": 1}["unknown"])
+
+
+@ms.flow
 def takes_anything(*values: int):
     return here(1)
 
@@ -128,6 +133,7 @@ def half_a_processor():
         (odd_interval, "argo-cron", "every 7m, which no cron expression means"),
         (templated, "argo", "marks of templates"),
         (half_a_processor, "argo", "gives graphics processors whole"),
+        (is_broken, "argo", "the body of the flow is_broken raised KeyError: 'unknown'"),
         (shop.nested, "nomad", "there is no export to 'nomad'"),
     ],
 )

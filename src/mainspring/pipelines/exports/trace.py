@@ -14,7 +14,7 @@ from typing import Any, NoReturn, get_origin
 
 import msgspec
 
-from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.errors import InvalidInput, MainspringError
 from mainspring.pipelines import runtime
 from mainspring.pipelines.decorators import Flow, Step
 from mainspring.pipelines.exports.graph import Graph, How, Node, Parameter, used_by
@@ -60,6 +60,14 @@ def trace(flow: Flow[..., Any], *, cron: str = "", tz: str = "") -> Graph:
         returned = tracer.run(flow)
     except DynamicBody as stopped:
         tracer.stopped = tracer.stopped or str(stopped)
+    except MainspringError:
+        raise
+    except Exception as error:
+        if not tracer.stopped:
+            raise InvalidInput(
+                f"the body of the flow {flow.name} raised {type(error).__name__}: {error}",
+                hint="the export calls it once, with values that are not known: does it run?",
+            ) from error
     if tracer.stopped:
         return msgspec.structs.replace(graph, dynamic=tracer.stopped)
     result = tracer.node_of(returned)
