@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mainspring.kernel.clock import turned
@@ -223,3 +225,16 @@ def _until(true) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+@pytest.mark.databases("sqlite")
+def test_workers_of_a_pool_execute_its_flows_and_no_others(flows, client, oracle, start_worker):
+    pooled = copy.copy(flows.simple)
+    pooled.options = msgspec.structs.replace(flows.simple.options, pool="gpu")
+    run_id = client.pipelines.start(pooled, {"n": 5})
+    other = client.pipelines.start(flows.simple, {"n": 7})
+    assert start_worker("--until-idle", "--pool", "other").wait(60) == 0
+    assert client.pipelines.get(run_id).state == "queued"
+    assert start_worker("--until-idle", "--pool", "gpu").wait(60) == 0
+    assert (client.pipelines.get(run_id).state, client.pipelines.get(other).state) == ("finished", "queued")
+    assert oracle.read_text().split() == ["one", "5", "one", "6"]

@@ -26,7 +26,10 @@ __all__ = ["up"]
 )
 @click.option("--serve-port", default=None, type=int, help="Port of the endpoints.  [default: the next one]")
 @click.option("--workers", default=None, type=click.IntRange(0, 256), help="Worker processes.  [default: 1]")
-def up(store: str, host: str | None, port: int | None, serve_port: int | None, workers: int | None) -> int:
+@click.option("--pool", "pools", multiple=True, help="A pool whose flows they execute, besides those without a pool.")
+def up(
+    store: str, host: str | None, port: int | None, serve_port: int | None, workers: int | None, pools: tuple[str, ...]
+) -> int:
     """Start the API, the console, the scheduler, the workers and the endpoints.
 
     \b
@@ -38,5 +41,5 @@ def up(store: str, host: str | None, port: int | None, serve_port: int | None, w
     from mainspring.server.up import up as run
 
     folder = Path(store).expanduser().resolve() if store else find_store()
-    flags = {"host": host, "port": port, "serve_port": serve_port, "workers": workers}
+    flags = {"host": host, "port": port, "serve_port": serve_port, "workers": workers, "pools": list(pools) or None}
     return run(folder, read_settings(folder, flags=flags))

@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Port on loopback on which `mainspring up` serves Optuna's gRPC storage protocol; 0 for not at all."""
     workers: int = 1
     """How many worker processes `mainspring up` starts."""
+    pools: tuple[str, ...] = ()
+    """Pools whose flows these workers execute, besides flows without a pool."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names, besides loopback, under which browsers may reach the server."""
     monitor_seconds: float = 2.0

@@ -22,8 +22,10 @@ from typing import Any
 from mainspring.kernel.clock import monotonic
 from mainspring.kernel.errors import LostLease, MainspringError
 from mainspring.kernel.hooks import HANDLERS, load, registered
+from mainspring.kernel.names import check_name
 from mainspring.pipelines.handler import engine_kept
 from mainspring.pipelines.remote import failure_of
+from mainspring.pipelines.starting import task_kind
 from mainspring.pipelines.tick import tick
 from mainspring.pipelines.working import working
 from mainspring.store.queue_tables import Task
@@ -41,16 +43,26 @@ class Worker:
 
     Args:
         client: An embedded client: a worker needs the database itself.
-        kinds: Which kinds of tasks; all that are registered by default.
+        kinds: Which kinds of tasks; all that are registered by default, and none where `pools` are given.
+        pools: Pools whose flows it executes: `@flow(pool="gpu")`.
         concurrency: How many at the same time; one for each core by default.
         lease: Seconds of silence after which others take its tasks; the setting `lease_seconds` by default.
     """
 
-    def __init__(self, client: Any, *, kinds: Iterable[str] = (), concurrency: int = 0, lease: float = 0.0) -> None:
+    def __init__(
+        self,
+        client: Any,
+        *,
+        kinds: Iterable[str] = (),
+        pools: Iterable[str] = (),
+        concurrency: int = 0,
+        lease: float = 0.0,
+    ) -> None:
         self._client = client
         self._store = client.backend.store
         self._queue = self._store.queue
-        self._kinds = sorted(kinds or HANDLERS)
+        pooled = [task_kind(check_name(each, what="pool")) for each in pools]
+        self._kinds = sorted({*(kinds or (() if pooled else HANDLERS)), *pooled})
         self._width = concurrency or os.cpu_count() or 1
         self._lease = lease or self._store.settings.lease_seconds
         self._ending = threading.Event()
@@ -119,7 +131,7 @@ class Worker:
     def _handle(self, task: Task, stop: threading.Event) -> None:
         try:
             with working(stop):
-                result = registered("handlers", HANDLERS, task.kind)(self._client, task)
+                result = registered("handlers", HANDLERS, task.kind.partition(":")[0])(self._client, task)
             self._queue.complete(task, result)
         except LostLease as lost:
             _log.info("task %s: %s", task.id, lost)
@@ -180,13 +192,14 @@ def run_worker(
     store: str | os.PathLike[str] = "",
     *,
     kinds: Iterable[str] = (),
+    pools: Iterable[str] = (),
     concurrency: int = 0,
     lease: float = 0.0,
     until_idle: bool = False,
 ) -> int:
     """Work on the store in a folder until SIGTERM or SIGINT; how many tasks were claimed. Runs in the main thread."""
     with load("mainspring.client.client:connect")(Path(store) if store else "") as client:
-        worker = Worker(client, kinds=kinds, concurrency=concurrency, lease=lease)
+        worker = Worker(client, kinds=kinds, pools=pools, concurrency=concurrency, lease=lease)
         before = {each: signal.signal(each, lambda *_: worker.stop()) for each in (signal.SIGTERM, signal.SIGINT)}
         try:
             return worker.run(until_idle=until_idle)
@@ -200,6 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mainspring.pipelines.worker", description=__doc__)
     parser.add_argument("--store", default="", help="the store's folder; found upward from here by default")
     parser.add_argument("--kind", action="append", default=[], help="a kind of task; all kinds by default")
+    parser.add_argument("--pool", action="append", default=[], help="a pool whose flows it executes, and no others")
     parser.add_argument("--concurrency", type=int, default=0, help="how many tasks at once; one per core by default")
     parser.add_argument("--lease", type=float, default=0.0, help="seconds of silence after which others take over")
     parser.add_argument("--until-idle", action="store_true", help="end when nothing is left to do")
@@ -208,6 +222,7 @@ def main() -> None:
     run_worker(
         options.store,
         kinds=options.kind,
+        pools=options.pool,
         concurrency=options.concurrency,
         lease=options.lease,
         until_idle=options.until_idle,

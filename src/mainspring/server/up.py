@@ -19,7 +19,7 @@ from mainspring.client.client import connect
 from mainspring.client.statuses import status_of
 from mainspring.kernel.addresses import is_loopback
 from mainspring.kernel.errors import InvalidInput, MissingDependency, Unauthenticated, Unavailable
-from mainspring.kernel.hooks import ROOMS, load
+from mainspring.kernel.hooks import HANDLERS, ROOMS, load
 from mainspring.kernel.settings import Settings
 from mainspring.server.app import make_app
 from mainspring.server.gatekeeper import Gatekeeper
@@ -58,7 +58,10 @@ def up(folder: Path, settings: Settings) -> int:
         Part("endpoints", functools.partial(_run_endpoints, folder, settings, endpoints)),
         Part("scheduler", functools.partial(run_scheduler, folder)),
         *_optuna(folder, settings),
-        *(Part(f"worker-{n + 1}", functools.partial(_run_worker, folder)) for n in range(settings.workers)),
+        *(
+            Part(f"worker-{n + 1}", functools.partial(_run_worker, folder, settings.pools))
+            for n in range(settings.workers)
+        ),
     ]
     return supervise(parts)
 
@@ -140,10 +143,10 @@ def _run_optuna(folder: Path, port: int) -> None:
     serve_optuna(connect(folder), port=port)
 
 
-def _run_worker(folder: Path) -> None:
+def _run_worker(folder: Path, pools: tuple[str, ...]) -> None:
     from mainspring.pipelines.worker import run_worker
 
-    run_worker(folder)
+    run_worker(folder, kinds=HANDLERS, pools=pools)
 
 
 def _require_tokens(folder: Path, host: str) -> None:
