@@ -10,7 +10,8 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +44,7 @@ from mainspring.tracking.types import (
 if TYPE_CHECKING:
     from mainspring.tracking.service import Tracking
 
-__all__ = ["ActiveRun", "current_run", "log"]
+__all__ = ["ActiveRun", "current_run", "log", "offering"]
 
 _log = logging.getLogger("mainspring.tracking")
 
@@ -51,6 +52,7 @@ _PATIENCE = 30.0
 _STEPS = 1 << 62
 _ENDS = ("finished", "failed", "cancelled")
 _current: ContextVar[ActiveRun | None] = ContextVar("mainspring.run", default=None)
+_offered: ContextVar[Callable[[], ActiveRun] | None] = ContextVar("mainspring.run.offered", default=None)
 _active: list[ActiveRun] = []
 _living: weakref.WeakSet[ActiveRun] = weakref.WeakSet()
 
@@ -333,15 +335,30 @@ def current_run() -> ActiveRun:
     found = _current.get()
     if found is not None:
         return found
+    offered = _offered.get()
+    if offered is not None:
+        return offered()
     if len(_active) == 1:
         return _active[0]
     many = f"{len(_active)} runs go on in this process" if _active else "no run goes on"
     raise Conflict(f"{many}, so that it is not clear where to log", hint='with ms.run("name") as run: run.log(...)')
 
 
+@contextmanager
+def offering(opener: Callable[[], ActiveRun] | None) -> Iterator[None]:
+    """Inside the block `opener` gives the run that goes on, when somebody first logs into it; None for no run."""
+    tokens = _offered.set(opener), _current.set(None)
+    try:
+        yield
+    finally:
+        _offered.reset(tokens[0])
+        _current.reset(tokens[1])
+
+
 def current_id(backend: object) -> str:
     """The run of this context where it goes on at the same place, or an empty text."""
-    found = _current.get()
+    offered = _offered.get()
+    found = _current.get() or (offered() if offered else None)
     if found is None or found._ended or found._tracking._backend is not backend:  # noqa: SLF001 -- ours
         return ""
     return found.id

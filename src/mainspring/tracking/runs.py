@@ -73,7 +73,7 @@ def begin_run(tx: Transaction, start: RunStart) -> Run:
         raise InvalidInput("a fork has a run and a step: forked_from and fork_step")
     began = start.started_at or tx.now
     parent = graph.get_run(tx, bare_id(start.parent_id)).id if start.parent_id else ""
-    run = graph.start_run(
+    run = _begun_elsewhere(tx, start) or graph.start_run(
         tx,
         start.kind,
         start.experiment,
@@ -106,6 +106,17 @@ def begin_run(tx: Transaction, start: RunStart) -> Run:
     if start.tags:
         set_tags(tx, row, start.tags)
     return run
+
+
+def _begun_elsewhere(tx: Transaction, start: RunStart) -> Run | None:
+    """A trial that logs into itself: its run is in the lineage already."""
+    if start.kind != "trial":
+        return None
+    try:
+        run = graph.get_run(tx, start.run_id)
+    except NotFound:
+        return None
+    return run if run.kind == start.kind else None
 
 
 def end_run(

@@ -1,255 +1,210 @@
 """`tune`: search for the best parameters with Optuna, every trial a run of the lineage, and nothing lost when killed.
 
-Optuna samples and prunes in memory; the truth is in the store. A study that is taken up again is rebuilt from its
-recorded trials. The randomness of a trial depends on the study's seed and the trial's number alone, so a study that was
-interrupted makes the trials that it would have made.
+Optuna samples and prunes on the store's own record. A study that is taken up again goes on from there: trials that
+ended are never repeated, those whose process died are tried again under their numbers. The chance in a trial depends
+on the study's seed and the trial's number alone, so a search that was interrupted makes the trials that it would have.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
-import msgspec
-
-from mainspring.kernel.clock import now
-from mainspring.kernel.errors import CheckFailed, InvalidInput, MissingDependency, nearest
+from mainspring.kernel.errors import CheckFailed, InvalidInput, nearest
 from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.hooks import load
-from mainspring.kernel.ids import new_id
 from mainspring.pipelines.context import current_client, current_step
-from mainspring.tuning.types import Choice, Dimension, Direction, Int, Real, Study, Trial, Tuned
+from mainspring.tuning.asking import OpenStudy, best_of, open_study
+from mainspring.tuning.budgets import Budget
+from mainspring.tuning.driving import Driver, Plan, calls_of_flow
+from mainspring.tuning.fronts import front_of
+from mainspring.tuning.spaces import Space, flat
+from mainspring.tuning.trying import Pruned, TrialHandle, form_of
+from mainspring.tuning.types import Direction, Tuned
+from mainspring.tuning.warm_start import enqueue_points, warm_up
 
 __all__ = ["Pruned", "TrialHandle", "tune"]
 
-SAMPLERS = ("random", "tpe")
-PRUNERS = ("hyperband", "median", "none")
+_DEFAULT_CLIENT = "mainspring.client.default:default_client"
+ENGINES = ("inline", "process", "ray", "thread")
 
-Objective = Callable[..., float]
-
-
-class Pruned(Exception):
-    """Raised out of an objective whose trial is not worth finishing."""
-
-
-class TrialHandle:
-    """What an objective that takes a second argument gets: its trial, for reports on the way."""
-
-    def __init__(self, trial: Trial, asked: Any) -> None:
-        self.id = trial.id
-        """Its run in the lineage: give it to what records artifacts."""
-        self.number = trial.number
-        self.params = trial.params
-        self.reports: dict[int, Real] = {}
-        self._asked = asked
-
-    def report(self, value: float, *, step: int) -> None:
-        """Say how good it is after `step` steps; raises `Pruned` when others were so much better that it may stop."""
-        if not math.isfinite(value):
-            raise InvalidInput(f"trial {self.number}, step {step}: {value} cannot be compared")
-        self._asked.report(value, step)
-        self.reports[step] = float(value)
-        if self._asked.should_prune():
-            raise Pruned
+Objective = Callable[..., Any]
 
 
 def tune(
     objective: Objective,
-    space: Mapping[str, Dimension],
+    space: Space | None = None,
     *,
-    trials: int,
-    direction: Direction = "minimize",
-    sampler: str = "tpe",
-    pruner: str = "none",
+    trials: int = 0,
+    direction: Direction | Sequence[Direction] = "minimize",
+    sampler: Any = "tpe",
+    sampler_options: Mapping[str, Any] | None = None,
+    pruner: Any = "none",
+    pruner_options: Mapping[str, Any] | None = None,
+    method: Literal["", "population"] = "",
+    method_options: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    enqueue: Sequence[Mapping[str, Any]] = (),
+    warm_start: str | Sequence[str] = (),
+    warm: Literal["best", "all"] = "best",
+    metrics: Sequence[str] = (),
+    timeout: float = 0.0,
+    max_cost: float = 0.0,
+    patience: int = 0,
+    target: float | None = None,
+    parallel: int = 1,
+    where: str = "",
+    retries: int = 0,
+    catch: type[Exception] | tuple[type[Exception], ...] = Exception,
     seed: int = 0,
     name: str = "",
     key: str = "",
+    progress: bool | None = None,
     client: Any = None,
 ) -> Tuned:
-    """Search `space` for the parameters with the best value of `objective`.
+    """Search for the parameters with the best value of `objective`.
 
     Args:
-        objective: `objective(params) -> float`, or `objective(params, trial) -> float` to report on the way. An error
-            of its own fails the trial, not the study.
-        space: The parameters: `{"depth": Int(2, 8), "rate": Float(1e-3, 0.3, log=True), "kind": Choice(("a", "b"))}`.
-        trials: How many trials the study has in the end, those of an earlier, interrupted call included.
-        direction: `minimize` or `maximize`.
-        sampler: `tpe` (Bergstra et al., "Algorithms for Hyper-Parameter Optimization", 2011) or `random`.
-        pruner: `none`, `median` (stop what is worse than the median at the same step) or `hyperband`.
+        objective: One of `objective(params)`, `objective(params, trial)`, `objective(depth, rate)` with the names of
+            the space, `objective(depth, rate, trial)`, or `objective(trial)` without a space, which asks
+            `trial.suggest_float(...)` as in Optuna. It returns its value, one for each direction, or a mapping with
+            those of `metrics`. An error of its own fails the trial, not the study.
+        space: The parameters: `{"depth": Int(2, 8), "rate": Float(1e-3, 0.3, log=True), "kind": Choice(("a", "b"))}`,
+            `Branches` for those that depend on a choice.
+        trials: How many trials the study has in the end, those of an earlier, interrupted call included. Several
+            searches with one key share them; each may begin one too many.
+        direction: `minimize` or `maximize`, one for each objective.
+        sampler: `tpe`, `random`, `grid`, `gp`, `cmaes`, `nsgaii`, `nsgaiii`, `qmc`, `bruteforce`, `partialfixed`, or a
+            sampler of Optuna's.
+        sampler_options: What Optuna's class takes: `{"multivariate": True}`.
+        pruner: `none`, `median`, `percentile`, `hyperband`, `asha`, `patient`, `threshold`, `wilcoxon`, or a pruner of
+            Optuna's.
+        pruner_options: What Optuna's class takes.
+        method: `population` for population-based training; see `mainspring.tuning.population`.
+        method_options: Of the method.
+        fixed: Parameters that are not searched, with their values.
+        enqueue: Parameters that a new study tries first; what they leave out is sampled.
+        warm_start: Studies that were made before, by name or id.
+        warm: What is taken from them: `best` enqueues their best parameters, `all` adds their finished trials, as far
+            as they lie in this space. These are not counted by `trials`.
+        metrics: What the objectives are called.
+        timeout: Seconds after which no trial begins.
+        max_cost: No trial begins when what trials `trial.spend(...)` sums up to it.
+        patience: It stops after so many trials without a better value.
+        target: It stops when a value is this good.
+        parallel: How many trials at a time.
+        where: `inline`, `thread`, `process` or `ray`; threads for more than one at a time when left out. In the body of
+            a flow a step as objective is called as one, wherever steps run.
+        retries: How often a trial that failed is tried anew, with the same parameters.
+        catch: Errors that fail their trial; any other ends the search and is raised.
         seed: Of all randomness in the search.
         name: The study's name; that of the objective by default.
         key: Calls with the same key go on with the same study. Inside a step of a flow it is made from the place of the
             step, so that a step that lost its process goes on with its study.
+        progress: Whether to show how far it is; on a terminal when left out.
         client: Where it is recorded; by default the store of the step that runs, or the one found upward from here.
 
     Raises:
-        InvalidInput: A space, sampler or pruner that cannot be.
+        InvalidInput: A space, sampler, pruner or budget that cannot be.
         CheckFailed: Every trial failed.
-        MissingDependency: Optuna is not installed.
+        MissingDependency: Optuna, or what the sampler needs, is not installed.
 
     Example:
         >>> import tempfile
         >>> from mainspring.client.client import connect
         >>> from mainspring.tuning import Float, tune
         >>> with connect(tempfile.mkdtemp()) as client:
-        ...     found = tune(lambda p: (p["x"] - 2) ** 2, {"x": Float(-10, 10)}, trials=40, client=client)
+        ...     found = tune(lambda x: (x - 2) ** 2, {"x": Float(-10, 10)}, trials=40, name="bowl", client=client)
         >>> abs(found.params["x"] - 2) < 2
         True
     """
-    if trials < 1:
-        raise InvalidInput(f"trials={trials}: a study has at least one trial")
-    if not space:
-        raise InvalidInput("a search space has at least one parameter")
-    for what, value, known in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
-        if value not in known:
-            raise InvalidInput(f"there is no {what} {value!r}", known=nearest(value, known))
+    budget = Budget(trials or (sys.maxsize if method else 0), timeout, max_cost, patience, target)
+    directions: list[Direction] = [direction] if isinstance(direction, str) else list(direction)
+    budget.check(len(directions))
+    if method not in ("", "population"):
+        raise InvalidInput(f"there is no method {method!r}", known=["population"])
+    if method and (enqueue or warm_start):
+        raise InvalidInput(f"method={method!r} begins with its own parameters: no enqueue, no warm_start")
+    _check(objective, space, where=where, parallel=parallel, retries=retries)
     step = current_step()
-    client = client or (current_client() if step else load("mainspring.client.default:default_client")())
-    name = name or (f"{step.flow}/{step.name}" if step else getattr(objective, "__name__", "").strip("<>") or "study")
-    if step and not key:
-        key = digest_value("study", [step.idempotency_key, name])
-    study = client.tuning.create(
+    flow = None if step else calls_of_flow(objective)
+    if client is None:
+        client = flow.client if flow else current_client() if step else load(_DEFAULT_CLIENT)()
+    name = name or (f"{step.flow}/{step.name}" if step else _name_of(objective))
+    if not key and (step or flow):
+        key = digest_value("study", [step.idempotency_key if step else flow.run_id, name])  # type: ignore[union-attr]  # one of both is there
+    study = open_study(
+        client,
         name,
-        space=dict(space),
-        directions=[direction],
+        space=space,
+        direction=directions,
         sampler=sampler,
+        sampler_options=sampler_options,
         pruner=pruner,
+        pruner_options=pruner_options,
+        fixed=fixed,
+        metrics=metrics,
         seed=seed,
         key=key,
-        parent_id=step.step_id if step else "",
+        parent_id=step.step_id if step else flow.run_id if flow else "",
     )
-    _Search(client, study, objective).run(trials)
-    return _outcome(client, study)
+    if enqueue:
+        enqueue_points(study, enqueue)
+    added = warm_up(study, [warm_start] if isinstance(warm_start, str) else warm_start, how=warm)
+    plan = Plan(
+        objective=objective,
+        form=form_of(objective, space),
+        budget=Budget(trials + added if trials else 0, timeout, max_cost, patience, target),
+        parallel=parallel,
+        where=where or ("thread" if parallel > 1 else "inline"),
+        retries=retries,
+        catch=catch,
+        keyed=bool(key),
+        progress=progress,
+        sampler=(sampler, dict(sampler_options or {}), dict(fixed or {})),
+        pruner=(pruner, dict(pruner_options or {})),
+        added=added,
+    )
+    if method == "population":
+        from mainspring.tuning.population import evolve
+
+        stopped = evolve(study, plan, dict(method_options or {}))
+    else:
+        stopped = Driver(study, plan, flow).run()
+    return outcome_of(study, stopped)
 
 
-class _Search:
-    """One call of `tune`: Optuna's study in memory, beside the record."""
-
-    def __init__(self, client: Any, study: Study, objective: Objective) -> None:
-        self._optuna = _import_optuna()
-        self._client = client
-        self._study = study
-        self._objective = objective
-        self._two = _takes_trial(objective)
-        self._space = {name: self._distribution(each) for name, each in study.space.items()}
-        self._memory = self._optuna.create_study(direction=study.direction, pruner=self._pruner())
-        self._pending: list[Trial] = []
-
-    def run(self, total: int) -> None:
-        done = self._restore()
-        for number in range(done, total):
-            asked = self._ask(number)
-            trial = Trial(
-                id=new_id(),
-                study_id=self._study.id,
-                number=number,
-                state="running",
-                params=dict(asked.params),
-                started_at=now(),
-            )
-            # The end of the last trial and the beginning of this one commit together.
-            self._flush(trial)
-            self._pending.append(self._try(trial, asked))
-        self._flush()
-        self._client.tuning.finish(self._study.id)
-
-    def _restore(self) -> int:
-        """Tell Optuna what is recorded; how many trials there are. A lost one is tried again under its number."""
-        states = self._optuna.trial.TrialState
-        recorded: list[Trial] = self._client.tuning.trials(self._study.id, limit=100_000)
-        while recorded and recorded[-1].state == "running":
-            lost = recorded.pop()
-            self._client.tuning.discard(self._study.id, trial_id=lost.id)
-        for trial in recorded:
-            kind = {"finished": states.COMPLETE, "pruned": states.PRUNED}.get(trial.state, states.FAIL)
-            self._memory.add_trial(
-                self._optuna.trial.create_trial(
-                    state=kind,
-                    params=trial.params,
-                    distributions=self._space,
-                    value=trial.value if kind == states.COMPLETE else None,
-                    intermediate_values={step: float(value) for step, value in trial.reports.items()},
-                )
-            )
-        return len(recorded)
-
-    def _ask(self, number: int) -> Any:
-        seed = int(digest_value("trial-seed", [self._study.seed, number])[:8], 16)
-        samplers = self._optuna.samplers
-        kind = samplers.TPESampler if self._study.sampler == "tpe" else samplers.RandomSampler
-        self._memory.sampler = kind(seed=seed)
-        return self._memory.ask(self._space)
-
-    def _try(self, trial: Trial, asked: Any) -> Trial:
-        handle = TrialHandle(trial, asked)
-        states = self._optuna.trial.TrialState
-        value, error, state, told = None, "", "finished", states.COMPLETE
-        try:
-            value = float(
-                self._objective(dict(trial.params), handle) if self._two else self._objective(dict(trial.params))
-            )
-            if not math.isfinite(value):
-                value, error, state, told = None, f"the value is {value}", "failed", states.FAIL
-        except (Pruned, self._optuna.TrialPruned):
-            state, told = "pruned", states.PRUNED
-        except Exception as raised:  # noqa: BLE001 -- the boundary of the trial: it failed, the study goes on
-            error, state, told = f"{type(raised).__name__}: {raised}", "failed", states.FAIL
-        self._memory.tell(asked, value if told == states.COMPLETE else None, state=told)
-        return msgspec.structs.replace(
-            trial,
-            state=state,
-            values=[] if value is None else [value],
-            finished_at=now(),
-            reports=handle.reports,
-            error=error[:2000],
-        )
-
-    def _flush(self, *more: Trial) -> None:
-        trials, self._pending = [*self._pending, *more], []
-        if trials:
-            self._client.tuning.record(self._study.id, trials=trials)
-
-    def _distribution(self, dimension: Dimension) -> Any:
-        kinds = self._optuna.distributions
-        if isinstance(dimension, Choice):
-            return kinds.CategoricalDistribution(dimension.values)
-        kind = kinds.IntDistribution if isinstance(dimension, Int) else kinds.FloatDistribution
-        return kind(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
-
-    def _pruner(self) -> Any:
-        pruners = self._optuna.pruners
-        kinds = {"none": pruners.NopPruner, "median": pruners.MedianPruner, "hyperband": pruners.HyperbandPruner}
-        return kinds[self._study.pruner]()
-
-
-def _outcome(client: Any, study: Study) -> Tuned:
-    best = client.tuning.best(study.id)
-    recorded = client.tuning.trials(study.id, limit=100_000)
+def outcome_of(study: OpenStudy, stopped: str) -> Tuned:
+    """What came out; `CheckFailed` when nothing did."""
+    recorded = study.trials()
+    best = best_of(recorded, study.record.directions)
     if best is None:
         errors = [trial.error for trial in recorded if trial.error]
+        broken = any(trial.state == "finished" for trial in recorded)
         raise CheckFailed(
-            f"study {study.name}: none of {len(recorded)} trials has a value",
+            f"study {study.record.name}: none of {len(recorded)} trials has a value"
+            + (" that breaks no constraint" if broken else ""),
             hint=f"the last error was: {errors[-1]}" if errors else "",
             details={"study": study.id},
         )
-    return Tuned(study=client.tuning.get(study.id), best=best, trials=recorded)
+    record = study.client.tuning.get(study.id)
+    return Tuned(record, best, recorded, front_of(recorded, record.directions), stopped)
 
 
-def _takes_trial(objective: Objective) -> bool:
-    try:
-        parameters = inspect.signature(objective).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    places = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    return len([each for each in places if each.default is each.empty]) >= 2
+def _check(objective: Any, space: Space | None, *, where: str, parallel: int, retries: int) -> None:
+    if not callable(objective):
+        raise InvalidInput(f"an objective is a function, not {type(objective).__name__}")
+    if space is not None and not space:
+        raise InvalidInput("a search space has at least one parameter")
+    if space:
+        flat(space)
+    if parallel < 1 or retries < 0:
+        raise InvalidInput(f"parallel={parallel}, retries={retries}: too few")
+    if where and where not in ENGINES:
+        raise InvalidInput(f"trials cannot run in {where!r}", known=nearest(where, ENGINES))
 
 
-def _import_optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingDependency("optuna", extra="tune") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
+def _name_of(objective: Any) -> str:
+    name = str(getattr(objective, "name", "") or getattr(objective, "__name__", ""))
+    return name.strip("<>") or "study"

@@ -14,6 +14,7 @@ __all__ = [
     "Dimension",
     "Direction",
     "Float",
+    "Importances",
     "Int",
     "NewTrial",
     "Real",
@@ -211,12 +212,26 @@ class Changes(msgspec.Struct, frozen=True):
     """Whether there is more than the limit allowed: ask again."""
 
 
+class Importances(msgspec.Struct, frozen=True):
+    """What the parameters of a study are worth."""
+
+    trials: int
+    """Of how many finished trials."""
+    parameters: dict[str, float]
+    """The share of each, the greatest first; they sum to 1. Empty where too few trials differ."""
+
+
 class Tuned(msgspec.Struct, frozen=True):
     """What came out of a study."""
 
     study: Study
     best: Trial
+    """The finished trial with the best value that breaks no constraint; of several objectives the first one counts."""
     trials: list[Trial]
+    front: list[Trial] = []
+    """Those finished trials than which no other is better in one objective and as good in all others."""
+    stopped: str = ""
+    """Why no more trials began: `trials`, `timeout`, `cost`, `target`, `patience` or `exhausted`."""
 
     @property
     def params(self) -> dict[str, Any]:
