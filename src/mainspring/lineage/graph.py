@@ -28,6 +28,7 @@ __all__ = [
     "add_artifact",
     "aliases",
     "crash_runs",
+    "end_runs",
     "files_of",
     "find_artifact",
     "finish_run",
@@ -207,6 +208,18 @@ def crash_runs(tx: Transaction, run_ids: Sequence[str]) -> None:
     tx.many(
         "UPDATE run SET status = 'crashed', finished_at = ? WHERE id = ? AND workspace = ?",
         [(tx.now_micros, each, caller().workspace) for each in run_ids],
+    )
+
+
+def end_runs(tx: Transaction, ended: Sequence[tuple[str, RunStatus, Mapping[str, Any]]]) -> None:
+    """Record how runs of the caller's workspace ended, each with its id, and all that is said of it, in few steps."""
+    workspace = caller().workspace
+    tx.many(
+        "UPDATE run SET status = ?, finished_at = ?, metadata = ? WHERE id = ? AND workspace = ?",
+        [
+            (status, tx.now_micros, msgspec.json.encode(metadata).decode(), run_id, workspace)
+            for run_id, status, metadata in ended
+        ],
     )
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from mainspring.kernel.clock import from_micros, to_micros
+from mainspring.lineage.graph import end_runs
 from mainspring.lineage.types import Run, RunStatus
 from mainspring.store.transaction import Transaction
 from mainspring.tuning.types import Dimension, Direction, Real, Trial, TrialChange, number
 
-__all__ = ["Place", "best_of", "changed", "fetch_trials", "lineage_run", "put_trials"]
+__all__ = ["Place", "best_of", "changed", "end_quickly", "fetch_trials", "lineage_run", "put_trials"]
 
 _COLUMNS = (
     "study, number, id, state, revision, value, params, distributions, outcome, reports, user_attrs, system_attrs,"
@@ -24,6 +25,12 @@ _PUT = (
     f"INSERT INTO study_trial ({_COLUMNS}) VALUES ({', '.join('?' * len(_COLUMNS.split(',')))})"  # noqa: S608 -- names of our own
     " ON CONFLICT (study, number) DO UPDATE SET "
     + ", ".join(f"{each} = excluded.{each}" for each in _COLUMNS.split(", ") if each not in _KEPT)
+)
+_END_QUICKLY = (
+    "UPDATE study_trial SET state = ?, revision = ?, value = ?, params = ?, distributions = ?, outcome = ?,"
+    " reports = ?, user_attrs = ?, system_attrs = ?, error = ?, finished_at = ?, heartbeat_at = NULL"
+    " WHERE study = ? AND number = ? AND state = 'running' AND params = '{}' AND distributions = '{}'"
+    " AND reports = '{}' AND user_attrs = '{}' AND system_attrs = '{}' RETURNING id"
 )
 _STATUS: dict[str, RunStatus] = {
     "running": "running",
@@ -92,15 +99,39 @@ def changed(trial: Trial, change: TrialChange, now: datetime) -> Trial:
     return msgspec.structs.replace(trial, **news)
 
 
+def end_quickly(tx: Transaction, study: Place, change: TrialChange) -> bool:
+    """End a running trial of which nothing was said before: all there is of it is in the change, and nothing is read.
+
+    Most trials of a quick objective are such. False where this one is not, and nothing was written.
+    """
+    values = change.values or []
+    row = tx.row(
+        _END_QUICKLY,
+        (
+            change.state,
+            study.revision,
+            _first(values),
+            _json(change.params),
+            _json(change.distributions),
+            _json(values),
+            _json(change.reports),
+            _json(change.user_attrs),
+            _json(change.system_attrs),
+            change.error[:2000],
+            tx.now_micros,
+            study.number,
+            change.number,
+        ),
+    )
+    if row is None or change.state is None:
+        return False
+    said = _said(change.state, change.params, values, change.error[:2000])
+    end_runs(tx, [(row[0], _STATUS[change.state], said)])
+    return True
+
+
 def lineage_run(study: Place, trial: Trial, *, by: str, status: RunStatus | None = None) -> Run:
     """A trial that is not waiting, as the run that it is."""
-    ended: dict[str, Any] = {}
-    if trial.ended:
-        ended = {"params": trial.params, "value": trial.values[0] if trial.values else None, "state": trial.state}
-        if len(trial.values) > 1:
-            ended["values"] = trial.values
-        if trial.error:
-            ended["error"] = trial.error
     return Run(
         id=trial.id,
         workspace=study.workspace,
@@ -111,20 +142,19 @@ def lineage_run(study: Place, trial: Trial, *, by: str, status: RunStatus | None
         started_at=trial.started_at or trial.finished_at or from_micros(0),
         finished_at=trial.finished_at,
         heartbeat_at=trial.heartbeat_at,
-        metadata=ended,
+        metadata=_said(trial.state, trial.params, trial.values, trial.error) if trial.ended else {},
         created_by=by,
     )
 
 
 def _to_row(study: Place, trial: Trial) -> tuple[Any, ...]:
-    first = number(trial.values[0]) if trial.values else None
     return (
         study.number,
         trial.number,
         trial.id,
         trial.state,
         trial.revision,
-        None if first is None or first != first else first,  # noqa: PLR0124 -- NaN, which SQLite has not
+        _first(trial.values),
         _json(trial.params),
         _json(trial.distributions),
         _json(trial.values),
@@ -159,6 +189,21 @@ def _from_row(study: Place, row: Sequence[Any]) -> Trial:
         heartbeat_at=None if heartbeat is None else from_micros(heartbeat),
         revision=row[4],
     )
+
+
+def _first(values: Sequence[Real]) -> float | None:
+    first = number(values[0]) if values else None
+    return None if first is None or first != first else first  # noqa: PLR0124 -- NaN, which SQLite has not
+
+
+def _said(state: str, params: dict[str, Any], values: Sequence[Real], error: str) -> dict[str, Any]:
+    """What a run of the lineage says of a trial that is over."""
+    said: dict[str, Any] = {"params": params, "value": values[0] if values else None, "state": state}
+    if len(values) > 1:
+        said["values"] = values
+    if error:
+        said["error"] = error
+    return said
 
 
 def _json(value: Any) -> str:

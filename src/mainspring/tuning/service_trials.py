@@ -19,7 +19,7 @@ from mainspring.lineage.graph import finish_run, put_runs
 from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
 from mainspring.tuning.service_checks import check_change, check_new, check_recorded
-from mainspring.tuning.service_rows import Place, changed, fetch_trials, lineage_run, put_trials
+from mainspring.tuning.service_rows import Place, changed, end_quickly, fetch_trials, lineage_run, put_trials
 from mainspring.tuning.service_studies import advance, place_of, study_of
 from mainspring.tuning.types import Changed, Changes, NewTrial, Trial, TrialChange
 
@@ -27,6 +27,7 @@ __all__ = ["TrialOperations"]
 
 _MOST_TRIALS = 100_000
 _MOST_AT_ONCE = 10_000
+_ENDED = ("finished", "pruned", "failed")
 _LONGEST_SILENCE = timedelta(days=3650).total_seconds()
 
 
@@ -96,6 +97,10 @@ class TrialOperations(RoomService):
         ends = any(each.state not in (None, "running") for each in changes)
         with self.store.bookkeeping(durable=ends and sync) as tx:
             study = advance(tx, study_id)
+            if len(changes) == 1 and changes[0].state in _ENDED:
+                check_change(study.directions, changes[0])
+                if end_quickly(tx, study, changes[0]):
+                    return Changed(study.revision, tx.now)
             before: dict[int, Trial] = {}
             after: dict[int, Trial] = {}
             for each in changes:
