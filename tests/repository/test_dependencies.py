@@ -13,6 +13,7 @@ ROOTS = {
     "PIL": "pillow",
     "dateutil": "python-dateutil",
     "google": "protobuf",
+    "nats": "nats-py",
     "opentelemetry": "opentelemetry-api",
     "sklearn": "scikit-learn",
     "xgboost": "xgboost-cpu",

@@ -95,27 +95,8 @@ class BackfillOperations(RoomService):
     ) -> Backfill:
         """Run a flow for every moment of a range; `plan_backfill` shows which. Its runs begin with the next look.
 
-        Args:
-            name: Of the backfill.
-            first: The beginning of the range, included.
-            last: Its end, included.
-            schedule: Whose moments, flow, code and arguments; or else these are given.
-            flow: Which flow.
-            location: Where its code is found.
-            params: Its arguments, as `values.encode` writes them; those of the schedule when None.
-            cron: Five fields.
-            every: Seconds from `first`.
-            tz: The zone of the fields.
-            exclude: What is left out, as in `schedule`.
-            only: What everything else is left out of.
-            reprocess: Which moments are run: those without a run, also those whose run failed, all.
-            backward: The newest first.
-            max_parallel: How many of its runs are open at a time; 0 for all.
-            deployment: `active` or a number: run that version of the flow.
-            pool: Which workers may execute its runs.
-            priority: Of its runs the higher goes first.
-            labels: What its runs are marked with.
-            max_attempts: How often a run may lose its process.
+        The moments, the flow, its code and its arguments are those of a `schedule`, or are given; `Backfill` says what
+        the other words mean.
         """
         check_name(name, what="backfill")
         if not 0 <= max_parallel <= 100_000:
@@ -128,13 +109,6 @@ class BackfillOperations(RoomService):
             version = deployment or (found.deployment if found else "")
             check_start(tx, flow_name, place, version, pool, priority, max_attempts)
             items = divided(tx, flow_name, moments, first, last, schedule, reprocess)
-            runs = sum(1 for _, run in items if not run)
-            if not runs:
-                raise Conflict(
-                    f"there is nothing to run between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M}:"
-                    f" of {len(items)} moments all have a run",
-                    hint='reprocess="failed" or "all"',
-                )
             made = Backfill(
                 id=new_id(),
                 workspace=caller().workspace,
@@ -150,8 +124,8 @@ class BackfillOperations(RoomService):
                 backward=backward,
                 max_parallel=max_parallel,
                 state="running",
-                runs=runs,
-                kept=len(items) - runs,
+                runs=sum(1 for _, run in items if not run),
+                kept=sum(1 for _, run in items if run),
                 created_at=tx.now,
                 created_by=caller().principal,
                 deployment=version,
@@ -160,11 +134,7 @@ class BackfillOperations(RoomService):
                 labels=labels,
                 max_attempts=max_attempts,
             )
-            tx.insert(BACKFILLS, made)
-            tx.insert_many(BACKFILL_ITEMS, items_of(made, items))
-            tx.note(f"backfill/{name}", flow=flow_name, runs=runs, kept=made.kept)
-            tx.announce()
-        return made
+            return _recorded(tx, made, items)
 
     @operation(permission="pipelines:read")
     def backfills(self, *, limit: int = 100) -> list[BackfillProgress]:
@@ -212,6 +182,16 @@ class BackfillOperations(RoomService):
             if (found.state == "paused") == paused:
                 return found
             return resting(self.store.queue, tx, found, paused=paused)
+
+
+def _recorded(tx: Transaction, made: Backfill, items: list[tuple[datetime, str]]) -> Backfill:
+    if not made.runs:
+        raise Conflict(f"all {len(items)} moments have a run already", hint='reprocess="failed" or "all"')
+    tx.insert(BACKFILLS, made)
+    tx.insert_many(BACKFILL_ITEMS, items_of(made, items))
+    tx.note(f"backfill/{made.name}", flow=made.flow, runs=made.runs, kept=made.kept)
+    tx.announce()
+    return made
 
 
 def _what(

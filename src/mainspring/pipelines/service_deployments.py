@@ -100,19 +100,7 @@ class DeploymentOperations(RoomService):
         activate: bool = True,
     ) -> Deployment:
         """Record a version of a flow whose files are blobs that are here; the same code gives the version it had."""
-        check_name(flow, what="flow")
-        if pool:
-            check_name(pool, what="pool")
-        module, colon, name = address.partition(":")
-        if not (module and colon and name) or not 1 <= max_attempts <= 1000:
-            raise InvalidInput(f"{address!r} does not say where the flow is", hint="module:function")
-        kept = tuple(sorted(files, key=lambda each: each.path))
-        check_files(kept)
-        if main and main not in {each.path for each in kept}:
-            raise InvalidInput(f"the script {main!r} is not among the files")
-        digests = [check_digest(each.digest) for each in kept]
-        if absent := self.store.blobs.missing(digests):
-            raise InvalidInput(f"{len(absent)} files were not uploaded", hint="storage.put_blob takes them")
+        kept = self._checked(flow, address, files, main, pool, max_attempts)
         digest = digest_of(address, main, kept)
         with self.store.write() as tx:
             before = tx.fetch_one(
@@ -222,6 +210,24 @@ class DeploymentOperations(RoomService):
                 labels=found.labels,
             )
             return queue_flow(self.store.queue, tx, run, max_attempts=found.max_attempts)
+
+    def _checked(
+        self, flow: str, address: str, files: list[CodeFile], main: str, pool: str, max_attempts: int
+    ) -> tuple[CodeFile, ...]:
+        """The files by their paths; `InvalidInput` when no run could use them."""
+        check_name(flow, what="flow")
+        if pool:
+            check_name(pool, what="pool")
+        module, colon, name = address.partition(":")
+        if not (module and colon and name) or not 1 <= max_attempts <= 1000:
+            raise InvalidInput(f"{address!r} does not say where the flow is", hint="module:function")
+        kept = tuple(sorted(files, key=lambda each: each.path))
+        check_files(kept)
+        if main and main not in {each.path for each in kept}:
+            raise InvalidInput(f"the script {main!r} is not among the files")
+        if absent := self.store.blobs.missing([check_digest(each.digest) for each in kept]):
+            raise InvalidInput(f"{len(absent)} files were not uploaded", hint="storage.put_blob takes them")
+        return kept
 
     def _text(self, digest: str) -> list[str]:
         if not digest:

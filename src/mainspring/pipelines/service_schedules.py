@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mainspring.kernel.clock import to_micros
+from mainspring.kernel.clock import now, to_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput
 from mainspring.kernel.ids import new_id
@@ -66,51 +66,18 @@ class ScheduleOperations(RoomService):
     ) -> Schedule:
         """Start a flow at certain moments; a schedule of the same name is replaced, and keeps what it did.
 
-        Args:
-            name: Of the schedule.
-            flow: The flow's name.
-            location: Where its code is found; not needed with `deployment`.
-            params: Its arguments, as `values.encode` writes them.
-            cron: Five fields as in Debian's cron, or `@daily` and the like.
-            every: Seconds between two moments, from `start` or from now.
-            at: The moments themselves.
-            tz: The zone of the fields and of days.
-            exclude: Names of calendars, days, ranges of days `first..last`, cron fields: moments there are left out.
-            only: The same: moments elsewhere are left out.
-            start: No moment before it.
-            end: No moment after it.
-            jitter: Seconds by which a start is put off at most.
-            overlap: What happens while a run of this schedule has not ended.
-            catch_up: Seconds after which a moment that was missed is not made up for.
-            make_up: Which of the moments that were missed are made up for.
-            pause_after: So many failed runs in a row pause it; 0 for never.
-            deployment: `active` or a number: start that version of the flow.
-            pool: Which workers may execute its runs.
-            priority: Of its runs the higher goes first.
-            labels: What its runs are marked with.
-            max_attempts: How often a run may lose its process.
+        `Timing` says what the moments are told by, and `Schedule` what the other words mean; `params` are as
+        `values.encode` writes them. With a `deployment`, no `location` is needed.
         """
         check_name(name, what="schedule")
-        limits = {"catch_up": catch_up, "pause_after": pause_after}
-        for what, value in limits.items():
+        for what, value in {"catch_up": catch_up, "pause_after": pause_after}.items():
             if not 0 <= value <= 3660 * 86_400:
                 raise InvalidInput(f"{what}={value}: from 0 to ten years")
+        timing = _timing(cron, every, at, tz, exclude, only, start, end)
         with self.store.write() as tx:
             check_start(tx, flow, location, deployment, pool, priority, max_attempts)
-            before = tx.fetch_one(SCHEDULES, "WHERE workspace = ? AND name = ?", (caller().workspace, name))
-            begin = start or (tx.now.replace(microsecond=0) if every else None)
-            timing = Timing(
-                cron=cron,
-                every=every,
-                at=tuple(at),
-                tz=tz,
-                exclude=tuple(exclude),
-                only=tuple(only),
-                start=begin,
-                end=end,
-            )
             made = Schedule(
-                id=before.id if before else new_id(),
+                id=new_id(),
                 workspace=caller().workspace,
                 name=name,
                 flow=flow,
@@ -119,8 +86,8 @@ class ScheduleOperations(RoomService):
                 timing=timing,
                 paused=False,
                 next_at=None,
-                last_at=before.last_at if before else None,
-                created_at=before.created_at if before else tx.now,
+                last_at=None,
+                created_at=tx.now,
                 created_by=caller().principal,
                 jitter=jitter,
                 overlap=overlap,
@@ -133,14 +100,7 @@ class ScheduleOperations(RoomService):
                 labels=labels,
                 max_attempts=max_attempts,
             )
-            moments = moments_of(tx, made)
-            first = moments.after(tx.now if not every or start else begin or tx.now)
-            if first is None:
-                raise InvalidInput(f"the schedule {name} never comes", hint=moments.words())
-            made = reckoned(made, moments, first)
-            put_schedule(tx, made)
-            tx.note(f"schedule/{name}", flow=flow, moments=moments.words())
-        return made
+            return _begun(tx, made)
 
     @operation(permission="pipelines:write", writes=True, resource="name")
     def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
@@ -185,7 +145,7 @@ class ScheduleOperations(RoomService):
 
     @operation(permission="pipelines:read")
     def next_moments(
-        self, name: str, n: int = 10, *, after: datetime | None = None, until: datetime | None = None
+        self, name: str, n: int, *, after: datetime | None = None, until: datetime | None = None
     ) -> list[datetime]:
         """The next `n` moments of a schedule, in UTC, without its jitter; those of a range for a calendar's page."""
         with self.store.read() as tx:
@@ -209,17 +169,7 @@ class ScheduleOperations(RoomService):
     ) -> ScheduleWords:
         """What a schedule would mean, in words, and its next moments; nothing is recorded."""
         with self.store.read() as tx:
-            begin = start or (tx.now.replace(microsecond=0) if every else None)
-            timing = Timing(
-                cron=cron,
-                every=every,
-                at=tuple(at),
-                tz=tz,
-                exclude=tuple(exclude),
-                only=tuple(only),
-                start=begin,
-                end=end,
-            )
+            timing = _timing(cron, every, at, tz, exclude, only, start, end)
             moments = Moments(timing, known_days(tx))
             found = _listed(moments, after or tx.now, n)
         return ScheduleWords(
@@ -320,6 +270,44 @@ def check_start(
             f"the flow {flow} is defined where no other process can import it",
             hint="define it at the top of a module, or deploy it: mainspring flow deploy MODULE:FLOW",
         )
+
+
+def _timing(
+    cron: str,
+    every: float,
+    at: list[datetime],
+    tz: str,
+    exclude: list[str],
+    only: list[str],
+    start: datetime | None,
+    end: datetime | None,
+) -> Timing:
+    """What is meant; an interval that begins nowhere begins now."""
+    return Timing(
+        cron=cron,
+        every=every,
+        at=tuple(at),
+        tz=tz,
+        exclude=tuple(exclude),
+        only=tuple(only),
+        start=start or (now().replace(microsecond=0) if every else None),
+        end=end,
+    )
+
+
+def _begun(tx: Transaction, schedule: Schedule) -> Schedule:
+    """Record a schedule that waits for its first moment, in place of the one of its name, whose history it keeps."""
+    before = tx.fetch_one(SCHEDULES, "WHERE workspace = ? AND name = ?", (schedule.workspace, schedule.name))
+    if before is not None:
+        schedule = msgspec.structs.replace(schedule, id=before.id, last_at=before.last_at, created_at=before.created_at)
+    moments = moments_of(tx, schedule)
+    first = moments.after(tx.now)
+    if first is None:
+        raise InvalidInput(f"the schedule {schedule.name} never comes", hint=moments.words())
+    made = reckoned(schedule, moments, first)
+    put_schedule(tx, made)
+    tx.note(f"schedule/{made.name}", flow=made.flow, moments=moments.words())
+    return made
 
 
 def _listed(moments: Moments, after: datetime, n: int, until: datetime | None = None) -> list[datetime]:
