@@ -95,8 +95,7 @@ class BackfillOperations(RoomService):
     ) -> Backfill:
         """Run a flow for every moment of a range; `plan_backfill` shows which. Its runs begin with the next look.
 
-        The moments, the flow, its code and its arguments are those of a `schedule`, or are given; `Backfill` says what
-        the other words mean.
+        The moments, the flow, its code and its arguments are those of a `schedule`, or given; for the rest see `Backfill`.
         """
         check_name(name, what="backfill")
         if not 0 <= max_parallel <= 100_000:
