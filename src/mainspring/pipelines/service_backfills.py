@@ -93,10 +93,7 @@ class BackfillOperations(RoomService):
         labels: dict[str, str] = {},  # noqa: B006
         max_attempts: int = 5,
     ) -> Backfill:
-        """Run a flow for every moment of a range; `plan_backfill` shows which. Its runs begin with the next look.
-
-        The moments, the flow, its code and its arguments are those of a `schedule`, or given; for the rest see `Backfill`.
-        """
+        """Run a flow for every moment of a range; `plan_backfill` shows which, `Backfill` says what the words mean."""
         check_name(name, what="backfill")
         if not 0 <= max_parallel <= 100_000:
             raise InvalidInput(f"max_parallel={max_parallel}: 0 for all, to 100,000")
