@@ -63,9 +63,8 @@ class BackfillOperations(RoomService):
             backward: The newest first.
         """
         first, last = (from_micros(to_micros(each)) for each in (first, last))
-        timing = Timing(cron=cron, every=every, tz=tz, exclude=tuple(exclude), only=tuple(only))
         with self.store.read() as tx:
-            moments, _, name = _what(tx, schedule, flow, timing, first, last)
+            moments, _, name = _what(tx, schedule, flow, _timing(cron, every, tz, exclude, only), first, last)
             return planned(moments, divided(tx, name, moments, first, last, schedule, reprocess), backward=backward)
 
     @operation(permission="pipelines:write", writes=True, resource="name")
@@ -98,9 +97,8 @@ class BackfillOperations(RoomService):
         if not 0 <= max_parallel <= 100_000:
             raise InvalidInput(f"max_parallel={max_parallel}: 0 for all, to 100,000")
         first, last = (from_micros(to_micros(each)) for each in (first, last))
-        timing = Timing(cron=cron, every=every, tz=tz, exclude=tuple(exclude), only=tuple(only))
         with self.store.write() as tx:
-            moments, found, flow_name = _what(tx, schedule, flow, timing, first, last)
+            moments, found, flow_name = _what(tx, schedule, flow, _timing(cron, every, tz, exclude, only), first, last)
             place = found.location if found else location
             version = deployment or (found.deployment if found else "")
             check_start(tx, flow_name, place, version, pool, priority, max_attempts)
@@ -178,6 +176,10 @@ class BackfillOperations(RoomService):
             if (found.state == "paused") == paused:
                 return found
             return resting(self.store.queue, tx, found, paused=paused)
+
+
+def _timing(cron: str, every: float, tz: str, exclude: list[str], only: list[str]) -> Timing:
+    return Timing(cron=cron, every=every, tz=tz, exclude=tuple(exclude), only=tuple(only))
 
 
 def _recorded(tx: Transaction, made: Backfill, items: list[tuple[datetime, str]]) -> Backfill:
