@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from mainspring.client.client import Client, connect
-from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
+from mainspring.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
 from mainspring.tuning import Choice, Float, NewTrial, TrialChange
 from mainspring.tuning.storage import MainspringStorage
 
@@ -155,6 +155,44 @@ def test_trials_are_begun_changed_and_ended_by_operations(any_client: Client) ->
     assert [trial.number for trial in tuning.changes(study.id, since=taken.revision, limit=1).trials] == [0, 1]
     runs = {run.id: run for run in any_client.lineage.runs(kind="trial", limit=10)}
     assert (runs[one.id].metadata["values"], runs[one.id].parent_id) == ([1.0, "Infinity"], study.id)
+
+
+@pytest.mark.databases("sqlite")
+def test_what_cannot_be_kept_is_refused_where_it_is_said(store_folder: Path) -> None:
+    with MainspringStorage(store_folder) as storage:
+        trial = optuna.create_study(storage=storage).ask()
+        deep: list[Any] = []
+        for _ in range(10_000):
+            deep = [deep]
+        for wrong in (object(), {1, 2}, {"a": [object()]}, "\ud800", {("a",): 1}, deep):
+            with pytest.raises((TypeError, ValueError, RecursionError)):
+                trial.set_user_attr("x", wrong)
+        trial.set_user_attr("big", [2**70, {"$float": "mine"}, (1, 2), {3: None}])
+        storage.remove_session()
+        with MainspringStorage(store_folder) as other:
+            kept = other.get_trial(trial._trial_id).user_attrs
+        assert kept == {"big": [2**70, {"$float": "mine"}, [1, 2], {"3": None}]}
+
+
+@pytest.mark.databases("sqlite")
+def test_what_is_said_while_the_store_is_away_waits_for_it(store_folder: Path, monkeypatch) -> None:
+    with MainspringStorage(store_folder) as storage, MainspringStorage(store_folder) as other:
+        study = optuna.create_study(storage=storage, study_name="s")
+        trial = study.ask()
+        invoke = storage.client.backend.invoke
+
+        def away(service: Any, operation: Any, arguments: Any) -> Any:
+            if operation.verb == "change":
+                raise Unavailable("the store is away")
+            return invoke(service, operation, arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(storage.client.backend, "invoke", away)
+            x = trial.suggest_float("x", 0, 1)
+            with pytest.raises(Unavailable):
+                study.tell(trial, x)
+        study.tell(trial, x)
+        assert other.get_trial(trial._trial_id).params == {"x": x}
 
 
 @pytest.mark.databases("sqlite")

@@ -259,6 +259,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
 
     def _say_attr(self, trial_id: int, kind: str, key: str, value: Any) -> None:
         kept = marked(value)
+        msgspec.json.encode(kept)  # what cannot be kept is refused where it is said
         link = self.link
         view, place = link.locate(trial_id)
         with view.lock:

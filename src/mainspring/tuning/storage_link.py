@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -24,6 +25,8 @@ from mainspring.tuning.types import Study
 __all__ = ["Link"]
 
 _TRIALS = 10_000
+_PAUSE_SECONDS = 1.0
+_log = logging.getLogger(__name__)
 
 
 class Link:
@@ -37,6 +40,7 @@ class Link:
 
     def __init__(self, client: Any, address: str, connecting: dict[str, str], *, at_once: bool) -> None:
         self.opened = client is None
+        self.closed = False
         self.client = load(PEER)(address, **connecting) if client is None else client
         self.process = os.getpid()
         self.worker = f"{socket.gethostname()}:{self.process}"
@@ -53,11 +57,15 @@ class Link:
 
     def close(self) -> None:
         """Send what was said, and close the store if it was opened here."""
-        if os.getpid() != self.process:
+        if self.closed or os.getpid() != self.process:
             return
-        self.send_now()
-        if self.opened:
-            self.client.close()
+        self.closed = True
+        try:
+            self.send_now()
+        finally:
+            self._unsent.set()  # the sender looks up, and ends
+            if self.opened:
+                self.client.close()
 
     # Calling
 
@@ -154,7 +162,7 @@ class Link:
         with view.lock:
             due = view.to_send(before=float("inf"), only=place)
         if due:
-            self.send_of(view, due, patient=False)
+            self.send_of(view, due)
         else:  # another call is sending what was said of the same trial
             self._send_soon()
 
@@ -190,15 +198,20 @@ class Link:
                     self.send_of(view, due)
                 left = left or bool(view.said)
         while self._unsettled:
-            _, view = self._unsettled.popitem()
-            with contextlib.suppress(KeyError):
+            number, view = self._unsettled.popitem()
+            try:
                 self.of_study(view, "settle")
+            except KeyError:
+                continue  # the study was deleted
+            except MainspringError:
+                self._unsettled[number] = view
+                raise
         return left
 
-    def send_of(self, view: View, due: dict[int, Said], *, patient: bool = True) -> None:
+    def send_of(self, view: View, due: dict[int, Said]) -> None:
         """Send what was said of some trials of a study, which `view` knows to be on its way.
 
-        Where the store is away, it is kept to be sent later, and the failure raised unless the caller is patient.
+        Where the store is away, that is raised, and what was said is kept to be sent later.
         """
         try:
             changes = [said.change(place) for place, said in due.items()]
@@ -222,8 +235,7 @@ class Link:
                     if not self.known(view, place).state.is_finished():
                         later = view.said.get(place)
                         view.said[place] = said.before(later) if later else said
-            if not patient:
-                raise
+            raise
         finally:
             with view.lock:
                 for place in due:
@@ -235,13 +247,15 @@ def _keep_sending(link: weakref.ref[Link], unsent: threading.Event) -> None:
         time.sleep(FLUSH_SECONDS)
         unsent.clear()
         found = link()
-        if found is None:
+        if found is None or found.closed:
             return
         try:
             if found.send(before=monotonic() - FLUSH_SECONDS):
                 unsent.set()
-        except MainspringError:
-            unsent.set()  # the store is away; what was said waits for it
+        except Exception as error:  # noqa: BLE001 -- the boundary of the thread: what was said waits for the store
+            _log.warning("what was said of running trials waits to be sent: %s", error)
+            time.sleep(_PAUSE_SECONDS)
+            unsent.set()
         del found
 
 
@@ -251,5 +265,5 @@ _alive: weakref.WeakSet[Link] = weakref.WeakSet()
 @atexit.register
 def _close() -> None:
     for link in list(_alive):
-        with contextlib.suppress(MainspringError):
+        with contextlib.suppress(MainspringError, RuntimeError):  # whose client was closed by who opened it
             link.close()
