@@ -44,7 +44,7 @@ _reports = msgspec.json.Decoder(dict[int, Real])
 _attrs = msgspec.json.Decoder(dict[str, Any])
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """What a trial needs to know of its study."""
 
     id: str

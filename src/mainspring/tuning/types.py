@@ -106,7 +106,7 @@ class Study(msgspec.Struct, frozen=True):
         return list(self.system_attrs.get("study:metric_names") or [])
 
 
-class Trial(msgspec.Struct, frozen=True):
+class Trial(msgspec.Struct, frozen=True, gc=False):
     """One set of parameters that was tried. It is a run of the lineage with the same id, under the run of its study."""
 
     id: str
@@ -157,7 +157,7 @@ class Trial(msgspec.Struct, frozen=True):
         return self.state not in ("waiting", "running")
 
 
-class NewTrial(msgspec.Struct, frozen=True):
+class NewTrial(msgspec.Struct, frozen=True, gc=False):
     """What a trial is when it begins, where that is more than nothing: waits, was given parameters, is over already."""
 
     state: TrialState = "running"
@@ -175,7 +175,7 @@ class NewTrial(msgspec.Struct, frozen=True):
     """Whether its worker will say that it lives."""
 
 
-class TrialChange(msgspec.Struct, frozen=True):
+class TrialChange(msgspec.Struct, frozen=True, gc=False):
     """What is new of a trial; everything else of it stays as it is."""
 
     number: int
@@ -190,7 +190,7 @@ class TrialChange(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class Changed(msgspec.Struct, frozen=True):
+class Changed(msgspec.Struct, frozen=True, gc=False):
     """That trials were changed."""
 
     revision: int
