@@ -45,18 +45,13 @@ __all__ = [
 
 OVER: frozenset[FlowState] = frozenset({"finished", "failed", "cancelled", "crashed"})
 """The states that are ends."""
+_NOBODY = "-"
+"""The worker of a run that its process has left, while that process's task may not have ended yet."""
 OPEN: frozenset[FlowState] = frozenset({"queued", "running", "waiting", "paused"})
 
 
 def leave_run(tx: Transaction, queue: Queue, run: FlowRun, wait_id: str = "") -> FlowRun:
-    """Let go of a run that this process executed: it waits, is paused, or goes on at once when that is over.
-
-    Its task ends in the same transaction, so that there is no moment in which it waits and is held.
-    """
-    tx.execute(
-        "UPDATE queue_tasks SET state = 'done', worker = '', changed_at = ? WHERE id = ? AND state = 'running'",
-        (tx.now_micros, run.task_id),
-    )
+    """Let go of a run that this process executed: it waits, is paused, or goes on at once when that is over."""
     if run.state == "paused":
         return _become(tx, run, "paused")
     still = tx.value("SELECT state FROM flow_wait WHERE id = ?", (wait_id,))
@@ -186,10 +181,10 @@ def told(run: FlowRun) -> dict[str, Any]:
 
 
 def _become(tx: Transaction, run: FlowRun, state: FlowState) -> FlowRun:
-    tx.execute("UPDATE flow_run SET state = ?, worker = '' WHERE id = ?", (state, run.id))
+    tx.execute("UPDATE flow_run SET state = ?, worker = ? WHERE id = ?", (state, _NOBODY, run.id))
     tx.announce()
     tx.note(f"run/{run.id}", flow=run.flow, state=state)
-    return msgspec.structs.replace(run, state=state, worker="")
+    return msgspec.structs.replace(run, state=state, worker=_NOBODY)
 
 
 def _ask_anew(tx: Transaction, run: FlowRun) -> None:

@@ -44,8 +44,8 @@ def run_flow(client: Any, task: Task) -> Any:
         if task.payload.get("wake"):
             return {"state": client.pipelines.wake(run.id).state}
         calls_back = bool(task.payload.get("callback"))
-        if not calls_back and run.state not in ("queued", "running"):
-            return {"state": run.state}
+        if not calls_back and (run.state not in ("queued", "running") or run.task_id not in ("", task.id)):
+            return {"state": run.state}  # a task that was given back after its process had left the run
         location = location_of(client, run)
         order = Order(client.address, run.id, location, who, task.attempt, last=task.attempt >= task.max_attempts)
         try:
