@@ -77,10 +77,12 @@ def _threads_lost(parent: int) -> list[str]:
     """
     names = [_line(each / "comm") for each in Path(f"/proc/{parent}/task").iterdir()]
     main = _line(Path(f"/proc/{parent}/comm"))
-    libraries = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "openblas" in line}
-    expected = 1 + len(libraries) * max(0, (os.cpu_count() or 1) - 1)  # named like the process
     unknown = [name for name in names if name not in _SURVIVING and name != main]
-    return unknown + [main] * max(0, names.count(main) - expected)
+    more = names.count(main) - 1  # named like the process: threads of Python, and those of OpenBLAS
+    if more:
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        more -= len({line.split()[-1] for line in maps if "openblas" in line}) * max(0, (os.cpu_count() or 1) - 1)
+    return unknown + [main] * max(0, more)
 
 
 def _line(path: Path) -> str:

@@ -289,6 +289,9 @@ class RunOperations(RoomService):
     @operation(permission="pipelines:write", writes=True)
     def note_environment(self, environment: Environment) -> None:
         """Record what an environment's digest stands for, as an artifact."""
+        with self.store.read() as tx:
+            if with_digest(tx, environment.digest) is not None:
+                return  # every run says so
         with self.store.write() as tx:
             packages = {"packages": environment.packages}
             add_artifact(tx, "environment", "python", digest=environment.digest, metadata=packages, reuse=True)
