@@ -6,7 +6,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from mainspring.pipelines.tries import Tried, failed_try, is_light
 from mainspring.pipelines.types import Attempt, FlowRun, StepRecord
 from mainspring.pipelines.values import BlobPort, decode, digest, encode
 from mainspring.store.queue import backoff
+from mainspring.trust.redaction import redacted
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -180,9 +181,9 @@ class Calls:
         """A call has ended, and its end is about to be recorded."""
         self._starts.forget(call)
 
-    def announce(self, calls: Sequence[Call], started: datetime) -> None:
+    def announce(self, calls: Sequence[tuple[Call, datetime]]) -> None:
         """Record that calls run now: people see them, and what they make can name the step that made it."""
-        self.save([call.record("running", started, attempt=1) for call in calls], {})
+        self.save([call.record("running", started, attempt=1) for call, started in calls], {})
 
     def from_cache(self, call: Call) -> tuple[Any] | None:
         """The value of a call whose key is known, in a tuple; recorded as such."""
@@ -236,11 +237,24 @@ class Calls:
             item=call.item,
             attempt=attempt,
             store=self._address,
+            run_attempt=self.run_record.attempt,
+            secrets=call.step.options.secrets,
         )
+
+    def print_live(self, call: Call, text: str) -> None:
+        """Keep what a call prints while it runs."""
+        self._service.append_step_log(
+            self.run_record.id, attempt=self.run_record.attempt, step_id=call.id, text=redacted(text)
+        )
+
+    def _served(self) -> Pipelines:
+        return self._service
 
     def close(self) -> None:
         """End the processes."""
         self._starts.close()
+        with suppress(MainspringError):  # the run was taken over or ended, which made the lineage of its rows
+            self.catch_up()
         self.outside.close()
         if self._gates is not None:
             self._gates.close()
@@ -301,7 +315,8 @@ class Calls:
 
     def _run_inside(self, step: Step[..., Any], call: Call, started: datetime, attempt: int) -> Tried:
         show = functools.partial(self._starts.show, call)
-        with caught() as tail, inside_step(self.context(call, attempt), on_look=show):
+        here = inside_step(self.context(call, attempt), on_look=show, service=self._served)
+        with caught(functools.partial(self.print_live, call)) as tail, here:
             try:
                 value = step.function(*call.args, **call.kwargs)
                 output = self.encode(step, value)
