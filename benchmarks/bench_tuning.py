@@ -114,7 +114,6 @@ def _many(folder: str) -> Iterator[Row]:
             pace[0] / pace[-1],
             "ratio >= 0.5",
             "ms",
-            "the list of trials that Optuna asks for is copied with every trial",
         )
         memory = optuna.create_study(storage=InMemoryStorage(), sampler=RandomSampler(seed=1))
         memory.add_trials(study.get_trials(deepcopy=False))
