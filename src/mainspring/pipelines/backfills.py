@@ -12,7 +12,8 @@ from mainspring.kernel.clock import from_micros
 from mainspring.kernel.context import Caller, acting_as, caller
 from mainspring.kernel.errors import InvalidInput, MainspringError, NotFound
 from mainspring.pipelines.deployments import placed
-from mainspring.pipelines.firing import OPEN_STATES, stop_run
+from mainspring.pipelines.ends import OPEN_STATES, has_ended
+from mainspring.pipelines.firing import stop_run
 from mainspring.pipelines.schedules import key_of
 from mainspring.pipelines.schedules_moments import Moments
 from mainspring.pipelines.starting import known_run, new_run, queue_flow
@@ -35,6 +36,7 @@ __all__ = [
     "planned",
     "progress_of",
     "resting",
+    "settle_items",
 ]
 
 LONGEST = 100_000
@@ -107,7 +109,7 @@ def progress_of(tx: Transaction, backfill: Backfill) -> BackfillProgress:
     rows = tx.rows(
         "SELECT flow_run.state, COUNT(*) FROM flow_backfill_item"
         " JOIN flow_run ON flow_run.id = flow_backfill_item.run_id WHERE flow_backfill_item.backfill_id = ?"
-        " AND flow_backfill_item.state = 'started' GROUP BY flow_run.state",
+        " AND flow_backfill_item.state IN ('started', 'ended') GROUP BY flow_run.state",
         (backfill.id,),
     )
     states = {str(state): int(count) for state, count in rows}
@@ -165,30 +167,37 @@ def _running(tx: Transaction) -> list[Backfill]:
     return tx.fetch(BACKFILLS, "WHERE state = 'running' ORDER BY id")
 
 
+def _waits(tx: Transaction, backfill: Backfill) -> bool:
+    where = "SELECT 1 FROM flow_backfill_item WHERE backfill_id = ? AND state = 'waiting' LIMIT 1"
+    return tx.row(where, (backfill.id,)) is not None
+
+
 def _room(tx: Transaction, backfill: Backfill) -> int:
-    """How many runs may be queued now."""
-    waiting = tx.value(
-        "SELECT COUNT(*) FROM flow_backfill_item WHERE backfill_id = ? AND state = 'waiting'", (backfill.id,)
-    )
-    if not waiting or not backfill.max_parallel:
-        return int(waiting)
-    return min(int(waiting), backfill.max_parallel - _open_count(tx, backfill))
+    """How many runs may be queued now, as far as it is asked."""
+    if not _waits(tx, backfill):
+        return 0
+    return max(0, backfill.max_parallel - _open_count(tx, backfill)) if backfill.max_parallel else _AT_ONCE
 
 
 def _is_over(tx: Transaction, backfill: Backfill) -> bool:
-    left = tx.row(
-        "SELECT 1 FROM flow_backfill_item WHERE backfill_id = ? AND state = 'waiting' LIMIT 1", (backfill.id,)
-    )
-    return left is None and _open_count(tx, backfill) == 0
+    if _waits(tx, backfill):
+        return False
+    where = "SELECT 1 FROM flow_backfill_item WHERE backfill_id = ? AND state = 'started' LIMIT 1"
+    return tx.row(where, (backfill.id,)) is None
 
 
 def _open_count(tx: Transaction, backfill: Backfill) -> int:
-    return int(
-        tx.value(
-            "SELECT COUNT(*) FROM flow_backfill_item JOIN flow_run ON flow_run.id = flow_backfill_item.run_id"  # noqa: S608
-            f" WHERE {_OPEN_ITEMS}",
-            (backfill.id,),
-        )
+    """How many of its runs have not ended; never many, for those that have are marked."""
+    where = "SELECT COUNT(*) FROM flow_backfill_item WHERE backfill_id = ? AND state = 'started'"
+    return int(tx.value(where, (backfill.id,)))
+
+
+def settle_items(tx: Transaction, run_ids: list[str]) -> int:
+    """Mark the moments whose runs have ended."""
+    return sum(
+        tx.execute("UPDATE flow_backfill_item SET state = 'ended' WHERE run_id = ? AND state = 'started'", (run_id,))
+        for run_id in run_ids
+        if has_ended(tx, run_id)
     )
 
 

@@ -16,6 +16,7 @@ from mainspring.kernel.clock import to_micros
 from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.ids import new_id
 from mainspring.pipelines.deployments import placed
+from mainspring.pipelines.ends import OPEN_STATES, has_ended
 from mainspring.pipelines.records import end_flow
 from mainspring.pipelines.starting import known_run, new_run, queue_flow
 from mainspring.pipelines.tables_runs import FLOW_RUNS
@@ -26,11 +27,9 @@ from mainspring.store.queue import Queue
 from mainspring.store.transaction import Transaction
 
 __all__ = [
-    "OPEN_STATES",
     "Shot",
     "Source",
     "as_owner",
-    "ended_unnoticed",
     "fire",
     "note_missed",
     "released",
@@ -38,7 +37,6 @@ __all__ = [
     "stop_run",
 ]
 
-OPEN_STATES = ("queued", "running", "waiting", "paused")
 _MOST_BUFFERED = 1000
 _KEPT_MICROS = 90 * 86_400 * 1_000_000
 """How long what came of each moment is kept."""
@@ -120,34 +118,17 @@ def note_missed(tx: Transaction, source: Source, passed: tuple[datetime, datetim
     emit(tx, "flow.schedule.missed", subject=f"schedule/{source.name}", data=msgspec.to_builtins(data))
 
 
-def settled(tx: Transaction, *, limit: int = 500) -> list[tuple[Fire, str]]:
-    """Firings whose runs have ended meanwhile, now marked so, with how these ended."""
-    rows = tx.rows(
-        "SELECT flow_fire.source_id, flow_fire.number, flow_run.state FROM flow_fire"  # noqa: S608 -- constant names
-        " LEFT JOIN flow_run ON flow_run.id = flow_fire.run_id WHERE flow_fire.outcome = 'started'"
-        f" AND (flow_run.state IS NULL OR flow_run.state NOT IN {OPEN_STATES})"
-        " ORDER BY flow_fire.source_id, flow_fire.number LIMIT ?",
-        (limit,),
-    )
+def settled(tx: Transaction, run_ids: list[str]) -> list[tuple[Fire, str]]:
+    """Firings whose runs have ended, now marked so, with how these ended."""
     found: list[tuple[Fire, str]] = []
-    for source_id, number, state in rows:
-        tx.execute("UPDATE flow_fire SET outcome = 'ended' WHERE source_id = ? AND number = ?", (source_id, number))
-        fired = tx.fetch_one(FIRES, "WHERE source_id = ? AND number = ?", (source_id, number))
-        if fired is not None:
-            found.append((fired, str(state or "gone")))
-    return found
-
-
-def ended_unnoticed(tx: Transaction) -> bool:
-    """Whether `settled` would find something."""
-    return (
-        tx.row(
-            "SELECT 1 FROM flow_fire LEFT JOIN flow_run ON flow_run.id = flow_fire.run_id"  # noqa: S608 -- constant
-            f" WHERE flow_fire.outcome = 'started' AND (flow_run.state IS NULL OR flow_run.state NOT IN {OPEN_STATES})"
-            " LIMIT 1"
-        )
-        is not None
-    )
+    for run_id in run_ids:
+        fired = tx.fetch_one(FIRES, "WHERE run_id = ? AND outcome = 'started'", (run_id,))
+        state = tx.value("SELECT state FROM flow_run WHERE id = ?", (run_id,))
+        if fired is None or not has_ended(tx, run_id):
+            continue
+        tx.execute("UPDATE flow_fire SET outcome = 'ended' WHERE id = ?", (fired.id,))
+        found.append((fired, str(state or "gone")))
+    return sorted(found, key=lambda each: each[0].number)
 
 
 def released(queue: Queue, tx: Transaction, source: Source) -> Fire | None:

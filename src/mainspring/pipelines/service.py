@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mainspring.pipelines.service_backfills import BackfillOperations
+from mainspring.pipelines.service_cards import CardOperations
 from mainspring.pipelines.service_control import ControlOperations
 from mainspring.pipelines.service_deployments import DeploymentOperations
 from mainspring.pipelines.service_limits import LimitOperations
@@ -24,6 +25,7 @@ class Pipelines(
     DeploymentOperations,
     WaitOperations,
     LimitOperations,
+    CardOperations,
     OverviewOperations,
     room="pipelines",
 ):

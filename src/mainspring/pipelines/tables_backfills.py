@@ -46,5 +46,6 @@ CREATE TABLE flow_backfill_item (
   run_id TEXT NOT NULL,
   PRIMARY KEY (backfill_id, number)
 );
+CREATE INDEX flow_backfill_item_run ON flow_backfill_item (run_id);
 CREATE INDEX flow_backfill_item_state ON flow_backfill_item (backfill_id, state, number);
 """

@@ -67,5 +67,6 @@ CREATE TABLE flow_fire (
   UNIQUE (source_id, number)
 );
 CREATE INDEX flow_fire_by_time ON flow_fire (workspace, at);
+CREATE INDEX flow_fire_run ON flow_fire (run_id);
 CREATE INDEX flow_fire_open ON flow_fire (outcome, source_id, number);
 """

@@ -41,8 +41,10 @@ CREATE TABLE flow_trigger_kind (
   trigger_id TEXT NOT NULL,
   workspace TEXT NOT NULL,
   kind TEXT NOT NULL,
+  wild BIGINT NOT NULL,
   PRIMARY KEY (workspace, kind, trigger_id)
 );
+CREATE INDEX flow_trigger_kind_wild ON flow_trigger_kind (workspace, wild);
 CREATE INDEX flow_trigger_kind_by_trigger ON flow_trigger_kind (trigger_id);
 CREATE TABLE flow_trigger_memory (
   trigger_id TEXT NOT NULL,

@@ -15,10 +15,10 @@ from mainspring.kernel.clock import now_micros, to_micros
 from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.errors import MainspringError
 from mainspring.pipelines import backfills, triggers
+from mainspring.pipelines.ends import Ends, all_ended, newly_ended, note_seen
 from mainspring.pipelines.firing import (
     Shot,
     as_owner,
-    ended_unnoticed,
     fire,
     note_missed,
     released,
@@ -50,6 +50,9 @@ def tick(store: Store) -> int:
     if orphans:
         with store.write("pipelines.tick") as tx:
             done += sum(_end_orphan(tx, run) for run in _orphans(tx))
+    with store.read() as tx:
+        ended = all_ended(tx)
+    done += _settle(store, ended)
     return done + fire_due(store)
 
 
@@ -62,13 +65,10 @@ def fire_due(store: Store) -> int:
     for _ in range(_ROUNDS):
         with store.read() as tx:
             schedules = [each.id for each in due(tx, limit=_AT_ONCE)]
-            settle, fill, look_again = ended_unnoticed(tx), backfills.have_room(tx), triggers.have_work(tx)
-        count = 0
-        if schedules:
-            count += _fire_batch(store, schedules)
-        if settle:
-            count += _settle(store)
-        if look_again:
+            ended, fill, happened = newly_ended(store, tx), backfills.have_room(tx), triggers.have_work(tx)
+        count = _fire_batch(store, schedules) if schedules else 0
+        count += _settle(store, ended)
+        if happened:
             count += triggers.evaluate(store)
         if fill:
             count += backfills.fill(store)
@@ -81,7 +81,7 @@ def fire_due(store: Store) -> int:
 def next_due(store: Store) -> float | None:
     """Seconds until something is due by the clock, 0 when something is; None when nothing waits for a moment."""
     with store.read() as tx:
-        if triggers.have_work(tx) or backfills.have_room(tx) or ended_unnoticed(tx):
+        if triggers.have_work(tx) or backfills.have_room(tx) or newly_ended(store, tx):
             return 0.0
         first = tx.value("SELECT MIN(due_at) FROM flow_schedule WHERE paused = 0")
         deadline = triggers.next_deadline(tx)
@@ -134,11 +134,15 @@ def _pause(tx: Transaction, schedule: Schedule, reason: str) -> None:
     tx.note(f"schedule/{schedule.name}", paused=True, reason=reason[:1000])
 
 
-def _settle(store: Store) -> int:
-    """Look at runs of schedules and triggers that ended: count failures, and start what waited for them."""
+def _settle(store: Store, ended: Ends) -> int:
+    """Look at runs that ended: count failures, and start what waited for them; how many there were."""
+    if not ended:
+        note_seen(store, ended)
+        return 0
     with store.write("pipelines.tick") as tx:
-        ended = settled(tx)
-        for fired, state in ended:
+        count = backfills.settle_items(tx, ended.items)
+        found = settled(tx, ended.fires)
+        for fired, state in found:
             table: Any = SCHEDULES if fired.kind == "schedule" else TRIGGERS
             source = tx.fetch_one(table, "WHERE id = ?", (fired.source_id,))
             if source is None:
@@ -148,7 +152,8 @@ def _settle(store: Store) -> int:
                     _count(tx, source, state)
                 if not (fired.kind == "schedule" and source.paused):
                     released(store.queue, tx, source)
-    return len(ended)
+    note_seen(store, ended)
+    return count + len(found)
 
 
 def _count(tx: Transaction, schedule: Schedule, state: str) -> None:

@@ -104,11 +104,9 @@ def _deadlines(store: Store, tx: Transaction, broken: dict[str, str]) -> int:
 def _candidates(tx: Transaction, event: Emitted) -> list[Trigger]:
     """The triggers that look for events of this kind, and are not too young for it."""
     rows = tx.rows(
-        "SELECT DISTINCT trigger_id, kind FROM flow_trigger_kind WHERE workspace = ? AND kind = ?"
-        " UNION SELECT trigger_id, kind FROM flow_trigger_kind WHERE workspace = ? AND kind LIKE '%*%'"
-        " UNION SELECT trigger_id, kind FROM flow_trigger_kind WHERE workspace = ? AND kind LIKE '%?%'"
-        " UNION SELECT trigger_id, kind FROM flow_trigger_kind WHERE workspace = ? AND kind LIKE '%[%'",
-        (event.workspace, event.kind, event.workspace, event.workspace, event.workspace),
+        "SELECT trigger_id, kind FROM flow_trigger_kind WHERE workspace = ? AND kind = ?"
+        " UNION SELECT trigger_id, kind FROM flow_trigger_kind WHERE workspace = ? AND wild = 1",
+        (event.workspace, event.kind, event.workspace),
     )
     ids = sorted({trigger for trigger, kind in rows if fnmatchcase(event.kind, kind)})
     found = (tx.fetch_one(TRIGGERS, "WHERE id = ? AND paused = 0 AND since < ?", (each, event.number)) for each in ids)
@@ -218,10 +216,9 @@ def put_trigger(tx: Transaction, trigger: Trigger) -> None:
     take_away(tx, trigger)
     tx.insert(TRIGGERS, trigger)
     if not trigger.paused:
-        rows = [
-            (trigger.id, trigger.workspace, kind) for kind in sorted({each.kind for each in leaves(trigger.condition)})
-        ]
-        tx.many("INSERT INTO flow_trigger_kind (trigger_id, workspace, kind) VALUES (?, ?, ?)", rows)
+        kinds = sorted({each.kind for each in leaves(trigger.condition)})
+        rows = [(trigger.id, trigger.workspace, kind, int(any(mark in kind for mark in "*?["))) for kind in kinds]
+        tx.many("INSERT INTO flow_trigger_kind (trigger_id, workspace, kind, wild) VALUES (?, ?, ?, ?)", rows)
         armed(tx, trigger)
     tx.announce()
 

@@ -25,7 +25,7 @@ class BackfillItem(msgspec.Struct, frozen=True):
     number: int
     """In the order in which they are started."""
     moment: datetime
-    state: Literal["waiting", "started", "kept", "cancelled"]
+    state: Literal["waiting", "started", "ended", "kept", "cancelled"]
     """`kept` has a run that is not repeated."""
     run_id: str = ""
 
