@@ -43,6 +43,7 @@ GROUPS: dict[str, str] = {
     "run": "mainspring.cli.run:run",
     "suite": "mainspring.cli.suite:suite",
     "token": "mainspring.cli.token:token",
+    "tune": "mainspring.cli.tune:tune",
     "up": "mainspring.cli.up:up",
     "verify": "mainspring.cli.verify:verify",
     "why": "mainspring.cli.lineage:why",

@@ -66,7 +66,7 @@ def label_of(kind: Any, options: Mapping[str, Any] | None) -> str:
         >>> label_of("tpe", {"multivariate": True})
         'tpe {"multivariate": true}'
     """
-    name = kind if isinstance(kind, str) else type(kind).__name__
+    name = kind if isinstance(kind, str) else str(getattr(kind, "label", type(kind).__name__))
     return f"{name} {json.dumps(dict(options), sort_keys=True, default=str)}" if options else name
 
 
