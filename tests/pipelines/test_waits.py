@@ -29,7 +29,7 @@ from mainspring.kernel.errors import Conflict, DeadlineExceeded, Forbidden, Inva
 from mainspring.pipelines.runtime import Diverged
 from mainspring.pipelines.types import FlowRun
 from mainspring.pipelines.types_waits import Wait
-from mainspring.pipelines.waits import ask, wait_for
+from mainspring.pipelines.waits import ask, sleep, wait_for
 from mainspring.pipelines.waits_schema import mismatch, schema_of
 from mainspring.pipelines.worker import Worker
 from mainspring.pipelines.zygotes import engine_kept
@@ -478,11 +478,13 @@ def test_answers_are_checked_as_jsonschema_checks_them(number: int, value: Any) 
 
 
 @pytest.mark.databases("sqlite")
-def test_a_run_that_no_worker_can_import_waits_for_who_resumes_it(client: Client, oracle: Path) -> None:
+def test_a_run_here_waits_for_a_server_too(any_client: Client) -> None:
+    client = any_client
     from mainspring.pipelines import flow
 
     @flow
     def local() -> bool:
+        sleep(0.05)
         return bool(ask("Here?"))
 
     thread, results = here(local, client)

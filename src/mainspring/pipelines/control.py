@@ -32,6 +32,7 @@ __all__ = [
     "forget_steps",
     "go_on",
     "is_live",
+    "is_of_backfill",
     "leave_run",
     "must_be_importable",
     "pause",
@@ -121,7 +122,7 @@ def take_up(tx: Transaction, queue: Queue, run: FlowRun) -> FlowRun:
 
 def must_be_importable(run: FlowRun) -> None:
     """Refuse what needs a worker, for a flow that no worker can import."""
-    if not run.location.address:
+    if not run.location.address and not run.deployment:
         raise Conflict(
             f"no worker can import the flow {run.flow}", hint=f"my_flow.resume(client, {run.id!r}) goes on here"
         )
@@ -215,13 +216,18 @@ def _order(path: str) -> tuple[int, ...]:
 
 
 def runs_that(
-    tx: Transaction, *, flow: str, backfill: str, states: Iterable[str], limit: int = 100_000
+    tx: Transaction, *, flow: str, states: Iterable[str], after: str = "", limit: int = 1000
 ) -> list[FlowRun]:
-    """Runs in these states, of a flow or of a backfill, oldest first."""
-    marks = ", ".join(f"'{state}'" for state in sorted(states))
-    found = tx.fetch(
+    """Runs in these states, of a flow where it is named, oldest first; `after` is an id, for the next page."""
+    wanted = sorted(states)
+    return tx.fetch(
         FLOW_RUNS,
-        f"WHERE workspace = ? AND state IN ({marks}) AND (? = '' OR flow = ?) ORDER BY id LIMIT ?",
-        (caller().workspace, flow, flow, limit),
+        f"WHERE workspace = ? AND state IN ({', '.join('?' * len(wanted))}) AND (? = '' OR flow = ?) AND id > ?"
+        " ORDER BY id LIMIT ?",
+        (caller().workspace, *wanted, flow, flow, after, limit),
     )
-    return [run for run in found if not backfill or (run.cause.kind, run.cause.name) == ("backfill", backfill)]
+
+
+def is_of_backfill(run: FlowRun, name: str) -> bool:
+    """Whether a backfill started it."""
+    return (run.cause.kind, run.cause.name) == ("backfill", name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -18,6 +19,7 @@ from mainspring.pipelines.control import (
     follow_changes,
     forget_steps,
     is_live,
+    is_of_backfill,
     pause,
     places_from,
     places_in,
@@ -63,9 +65,11 @@ class ControlOperations(RoomService):
             InvalidInput: Neither was named: nobody means everything.
         """
         _must_narrow(flow, backfill)
-        with self.store.write() as tx:
-            found = runs_that(tx, flow=flow, backfill=backfill, states=OPEN)
-            return [cancel_run(tx, self.store.queue, run).id for run in found]
+
+        def cancel(tx: Transaction, run: FlowRun) -> FlowRun:
+            return cancel_run(tx, self.store.queue, run)
+
+        return self._to_all(OPEN, flow, backfill, cancel)
 
     @operation(permission="pipelines:write", writes=True, resource="run_id")
     def pause_run(self, run_id: str) -> FlowRun:
@@ -103,9 +107,11 @@ class ControlOperations(RoomService):
     def retry_all(self, *, flow: str = "", backfill: str = "") -> list[str]:
         """Have workers take up all runs of a flow, or of a backfill, that failed or crashed; their ids."""
         _must_narrow(flow, backfill)
-        with self.store.write() as tx:
-            found = runs_that(tx, flow=flow, backfill=backfill, states=("failed", "crashed"))
-            return [take_up(tx, self.store.queue, run).id for run in found if run.location.address]
+
+        def again(tx: Transaction, run: FlowRun) -> FlowRun | None:
+            return take_up(tx, self.store.queue, run) if run.location.address or run.deployment else None
+
+        return self._to_all(("failed", "crashed"), flow, backfill, again)
 
     @operation(permission="pipelines:write", writes=True, resource="run_id")
     def clear(self, run_id: str, paths: list[str]) -> FlowRun:
@@ -239,6 +245,21 @@ class ControlOperations(RoomService):
             given = end_flow(tx, run, "queued", error=error)
             tx.execute("UPDATE flow_run SET finished_at = NULL WHERE id = ?", (run.id,))
             return msgspec.structs.replace(given, finished_at=None)
+
+    def _to_all(
+        self, states: Iterable[str], flow: str, backfill: str, change: Callable[[Transaction, FlowRun], FlowRun | None]
+    ) -> list[str]:
+        """Change runs, a hundred in one transaction so that others are not kept waiting; the ids of the changed."""
+        done: list[str] = []
+        after = ""
+        while True:
+            with self.store.write() as tx:
+                found = runs_that(tx, flow=flow, states=states, after=after, limit=100)
+                wanted = [run for run in found if not backfill or is_of_backfill(run, backfill)]
+                done += [changed.id for run in wanted if (changed := change(tx, run)) is not None]
+            if len(found) < 100:
+                return done
+            after = found[-1].id
 
     def mark(self, step_id: str, output: Any = None) -> StepRecord:
         """Set the result of a step by hand, as a Python value; see `mark_step`.

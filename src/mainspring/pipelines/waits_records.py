@@ -145,7 +145,7 @@ def requeue(tx: Transaction, run: FlowRun, queue: Queue | None = None) -> FlowRu
 
     A run that no worker can import stays as it is: it goes on where somebody resumes it.
     """
-    if not run.location.address:
+    if not run.location.address and not run.deployment:
         return run
     entry = queue if queue is not None else cast("Queue", _QueueEntry())
     attempts = tx.value("SELECT max_attempts FROM queue_tasks WHERE id = ?", (run.task_id,))
