@@ -153,7 +153,13 @@ def test_trials_are_begun_changed_and_ended_by_operations(any_client: Client) ->
     one, two, *_ = tuning.trials(study.id)
     assert (one.values, one.reports, one.params, two.state) == ([1.0, "Infinity"], {7: 0.5}, {"y": "a"}, "pruned")
     assert [trial.number for trial in tuning.changes(study.id, since=taken.revision, limit=1).trials] == [0, 1]
-    runs = {run.id: run for run in any_client.lineage.runs(kind="trial", limit=10)}
+    for said in ({"error": "late"}, {"values": [2.0, 3.0]}, {"reports": {1: 0.5}}, {"user_attrs": {"a": 1}}):
+        before = tuning.begin(study.id)
+        tuning.change(study.id, changes=[TrialChange(before.number, **said)])
+        tuning.change(study.id, changes=[TrialChange(before.number, state="failed")])
+        (after,) = tuning.trials(study.id, after=before.number - 1)
+        assert {name: getattr(after, name) for name in said} == said, "what was said before the end stays"
+    runs = {run.id: run for run in any_client.lineage.runs(kind="trial", limit=20)}
     assert (runs[one.id].metadata["values"], runs[one.id].parent_id) == ([1.0, "Infinity"], study.id)
 
 

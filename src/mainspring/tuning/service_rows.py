@@ -30,7 +30,7 @@ _END_QUICKLY = (
     "UPDATE study_trial SET state = ?, revision = ?, value = ?, params = ?, distributions = ?, outcome = ?,"
     " reports = ?, user_attrs = ?, system_attrs = ?, error = ?, finished_at = ?, heartbeat_at = NULL"
     " WHERE study = ? AND number = ? AND state = 'running' AND params = '{}' AND distributions = '{}'"
-    " AND reports = '{}' AND user_attrs = '{}' AND system_attrs = '{}' RETURNING id"
+    " AND reports = '{}' AND user_attrs = '{}' AND system_attrs = '{}' AND outcome = '[]' AND error = '' RETURNING id"
 )
 _STATUS: dict[str, RunStatus] = {
     "running": "running",
