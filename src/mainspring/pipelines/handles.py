@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from typing import Any, ClassVar, TypeVar, cast
 
 __all__ = ["Handle", "resolved"]
 
 T = TypeVar("T")
+
+_SEARCHED = 100_000
+"""Items up to which a list is searched: more are data."""
 
 
 class Handle(Future[T]):
@@ -50,8 +53,12 @@ def resolved(value: Any, depth: int = 4) -> Any:
     if isinstance(value, Handle):
         return value.result()
     kind = type(value)
-    if depth and kind in (list, tuple) and any(isinstance(each, Handle | list | tuple | dict) for each in value):
+    if depth and kind in (list, tuple) and len(value) <= _SEARCHED and _may_hold(value):
         return kind(resolved(each, depth - 1) for each in value)
-    if depth and kind is dict and any(isinstance(each, Handle | list | tuple | dict) for each in value.values()):
+    if depth and kind is dict and _may_hold(value.values()):
         return {name: resolved(each, depth - 1) for name, each in value.items()}
     return value
+
+
+def _may_hold(values: Iterable[Any]) -> bool:
+    return any(isinstance(each, Handle | list | tuple | dict) for each in values)
