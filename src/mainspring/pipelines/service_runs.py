@@ -244,17 +244,6 @@ class RunOperations(RoomService):
             run = find_flow(tx, run_id)
             save_log(tx, run.id, str(tx.value("SELECT text FROM flow_log WHERE id = ?", (run.id,)) or "") + text)
 
-    @operation(permission="pipelines:write", writes=True, resource="run_id")
-    def reopen(self, run_id: str) -> FlowRun:
-        """Make a run that failed wait for its next attempt; its worker says so before it gives the task back."""
-        with self.store.write() as tx:
-            run = find_flow(tx, run_id)
-            if run.state != "failed":
-                raise Conflict(f"flow run {run.id} is {run.state}")
-            tx.execute("UPDATE flow_run SET state = 'queued', finished_at = NULL WHERE id = ?", (run.id,))
-            tx.note(f"run/{run.id}", state="queued")
-        return msgspec.structs.replace(run, state="queued", finished_at=None)
-
     @operation(permission="pipelines:read")
     def cached(self, key: str, *, ttl: float = 0.0) -> StepRecord | None:
         """The step that made the result with this key, in any run of this workspace; with `ttl`, in so many seconds."""
