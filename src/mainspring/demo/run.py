@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 
 import mainspring as ms
-from mainspring.demo import keeping, live, stages
+from mainspring.demo import flowing, keeping, live, stages
 from mainspring.demo.replay import Replay
 from mainspring.demo.show import Show
 from mainspring.demo.training import MODEL
@@ -56,7 +56,7 @@ def run_demo(*, store: str, seed: int, keep: bool, port: int = 0) -> int:
             show.console.print(f"[bold]Mainspring[/bold] {ms.__version__} · console {url} · store {folder}")
             with ms.connect(url) as client:
                 try:
-                    _run_stages(client, show, endpoints, folder, seed=seed)
+                    _run_stages(client, show, url, endpoints, folder, seed=seed)
                 except MainspringError as error:
                     show.failures.append(str(error))
                     show.console.print(f"    [red bold]{error}[/red bold]", markup=True)
@@ -73,7 +73,7 @@ def run_demo(*, store: str, seed: int, keep: bool, port: int = 0) -> int:
     return 1 if show.failures else 0
 
 
-def _run_stages(client: ms.Client, show: Show, endpoints: str, store: Path, *, seed: int) -> None:
+def _run_stages(client: ms.Client, show: Show, url: str, endpoints: str, store: Path, *, seed: int) -> None:
     with show.stage("Data: every month is a version"):
         stages.commit_data(client, show)
     with show.stage("Quality: what January promises"):
@@ -86,6 +86,10 @@ def _run_stages(client: ms.Client, show: Show, endpoints: str, store: Path, *, s
         stages.define_features(client, show)
     with show.stage("Pipeline: its worker is killed in the middle"):
         result = stages.run_pipeline(client, show, seed=seed)
+    with show.stage("Pipelines: started by data, answered by a person, edited meanwhile"):
+        flowing.keep_versions(client, show, url=url, store=store)
+    with show.stage("Tuning: trials are runs, and Optuna's programs too"):
+        flowing.search_parameters(client, show, training_set=result["training_set"], seed=seed)
     with show.stage("Evaluation: April, and a gate"):
         stages.show_evaluation(client, show, result)
     with show.stage("Registry: compiled, approved, champion"):

@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,11 +133,18 @@ def run_pipeline(client: Client, show: Show, *, seed: int) -> dict[str, Any]:
     show.fact("finished before the worker was killed", len(before["finished"]))
     show.fact("of these, done again", len(again))
     show.fact("attempts at the flow", run.attempt)
+    begun = _count_experiments(client)
+    families = {each.arguments["family"].strip("'") for each in done_before.values() if each.name == "try_family"}
+    show.fact("finished before, of the families", ", ".join(sorted(families)))
+    show.fact(
+        "experiments in the tracker, where each try of a family left one", f"{dict(begun)}"[1:-1].replace("'", "")
+    )
     for each in run.result["tried"]:
         show.fact(f"{each['family']}: AUC, log loss on held out days", f"{each['auc']:.4f}, {each['log_loss']:.4f}")
     show.fact("tuned", ", ".join(f"{name} {value:.4g}" for name, value in run.result["params"].items()))
     show.must(run.attempt >= 2, "the worker was killed and another took over")
     show.must(not again and len(done_before) == len(before["finished"]), "no finished step was done again")
+    show.must(all(begun[each] == 1 for each in families), "what a finished step did outside was done once")
     show.must(len(run.result["tried"]) >= 3, "three families were tried")
     result: dict[str, Any] = run.result
     return result
@@ -220,6 +228,12 @@ def _wait_for_first_result(client: Client, run_id: str, update: Any) -> dict[str
             return {"finished": finished, "running": set()}
         time.sleep(0.05)
     raise DeadlineExceeded("the flow did not begin", hint="mainspring flow list")
+
+
+def _count_experiments(client: Client) -> Counter[str]:
+    """How many experiments each family left: counted in the tracker, which knows nothing of steps."""
+    runs = client.tracking.search("tags.stage = 'families'", experiments=[MODEL], fields=["params.family"]).runs
+    return Counter(sorted(str(each.params["family"]) for each in runs))
 
 
 def _kill_worker(client: Client) -> int:

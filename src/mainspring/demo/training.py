@@ -42,7 +42,8 @@ def first_model(seed: int) -> dict[str, Any]:
     params = tune_family(str(best["family"]), training_set=rows, seed=seed)
     model = learn(str(best["family"]), training_set=rows, params=params, seed=seed)
     verdict = judge(model, since="2013-04-01T04:00:00+00:00", until="2013-05-01T04:00:00+00:00", seed=seed)
-    return {"tried": tried, "family": best["family"], "params": params, "model": model, **verdict}
+    made = {"training_set": rows, "model": model}
+    return {"tried": tried, "family": best["family"], "params": params, **made, **verdict}
 
 
 @ms.flow
