@@ -196,10 +196,14 @@ def note(text):
 def scale(x):
     return x * 10
 
+SIZES = [1]
+SEEN = []
+
 @step
 def load(n: int) -> int:
     note("load")
-    return n
+    SEEN.append(n)  # a value that the program changes: no edit of the step
+    return n * SIZES[0]
 
 @step
 def clean(n: int) -> int:
@@ -253,6 +257,7 @@ _CURE = ('raise ValueError("no paper")', "return str(best)")
         ([], []),
         ([("return x * 10", "return x * 5 * 2")], ["clean"]),  # a helper: its result is the same, so nothing below it
         ([("return x * 10", "return x * 20")], ["clean", "train 2", "train 4"]),
+        ([("SIZES = [1]", "SIZES = [1, 2]")], ["load"]),
         ([("depth=[2, 4]", "depth=[2, 8, 4]")], ["train 8"]),
         ([("rows = clean(load(n))", "load(n + 1); rows = clean(load(n))")], ["load"]),  # all that follow have moved
         ([("rows = clean(load(n))", "rows = load(n)"), ("depth=[2, 4]", "depth=[4]")], ["train 4"]),

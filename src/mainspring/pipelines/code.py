@@ -49,7 +49,8 @@ class Code(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...]
     """What could not be digested."""
     state: tuple[str, ...] = ()
-    """Those of the parts that are values which the program may change as it runs: lists, dicts, objects."""
+    """Those of the parts that are values which the program may change as it runs: lists, dicts, objects. What their
+    modules assign is a part of its own, `module:name as written`."""
 
     @property
     def digest(self) -> str:
@@ -155,6 +156,8 @@ class _Reader:
             self.parts[name] = found
             if not _is_fixed(value):
                 self.state.add(name)
+                if written := _as_written(name):
+                    self.parts[f"{name} as written"] = written
             self.visit(type(value), type(value).__qualname__)
         else:
             self.unknown.add(f"{name} (a {type(value).__qualname__})")
@@ -179,6 +182,27 @@ def _is_fixed(value: Any) -> bool:
     if isinstance(value, tuple | frozenset):
         return all(_is_fixed(part) for part in value)
     return value is None or isinstance(value, _FIXED)
+
+
+def _as_written(name: str) -> str:
+    """A digest of how a module assigns a value that may change: an edit of it is not what the program does to it."""
+    module, _, variable = name.replace(":", ".").rpartition(".")
+    try:
+        body = _parsed(inspect.getsource(sys.modules[module]))
+    except (OSError, TypeError, KeyError, SyntaxError):
+        return ""  # a notebook, or a value that has no name of its own
+    found = [ast.dump(node) for node in body if variable in _assigned(node)]
+    return digest_value("code-part", found) if found else ""
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(source: str) -> list[ast.stmt]:
+    return ast.parse(source).body
+
+
+def _assigned(node: ast.stmt) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [each.id for each in targets if isinstance(each, ast.Name)]
 
 
 def _reached_first_party(root: Any) -> bool:
