@@ -329,3 +329,15 @@ def test_a_call_comes_in_over_http_without_a_token(client: Client) -> None:
         return [each.status_code for each in answers]
 
     assert asyncio.run(calls()) == [202, 200, 401, 401, 400, 401]
+
+
+@pytest.mark.databases("sqlite")
+def test_events_that_are_for_nobody_are_not_written_of(client: Client) -> None:
+    trigger(client, on("wanted"))
+    for number in range(450):
+        happened(client, f"other.{number}")
+    before = len(client.storage.events(limit=1000))
+    client.pipelines.tick()
+    assert len(client.storage.events(limit=1000)) == before
+    happened(client, "wanted")
+    assert len(causes(client)) == 1

@@ -65,7 +65,7 @@ def fire_due(store: Store) -> int:
     for _ in range(_ROUNDS):
         with store.read() as tx:
             schedules = [each.id for each in due(tx, limit=_AT_ONCE)]
-            ended, fill, happened = newly_ended(store, tx), backfills.have_room(tx), triggers.have_work(tx)
+            ended, fill, happened = newly_ended(store, tx), backfills.have_room(tx), triggers.have_work(store, tx)
         count = _fire_batch(store, schedules) if schedules else 0
         count += _settle(store, ended)
         if happened:
@@ -81,7 +81,7 @@ def fire_due(store: Store) -> int:
 def next_due(store: Store) -> float | None:
     """Seconds until something is due by the clock, 0 when something is; None when nothing waits for a moment."""
     with store.read() as tx:
-        if triggers.have_work(tx) or backfills.have_room(tx) or newly_ended(store, tx):
+        if triggers.have_work(store, tx) or backfills.have_room(tx) or newly_ended(store, tx):
             return 0.0
         first = tx.value("SELECT MIN(due_at) FROM flow_schedule WHERE paused = 0")
         deadline = triggers.next_deadline(tx)
@@ -139,7 +139,8 @@ def _settle(store: Store, ended: Ends) -> int:
     if not ended:
         note_seen(store, ended)
         return 0
-    with store.write("pipelines.tick") as tx:
+    # That a run ended was told when it did; what follows from it is told here.
+    with store.write("pipelines.tick") if _matters(store, ended) else store.bookkeeping() as tx:
         count = backfills.settle_items(tx, ended.items)
         found = settled(tx, ended.fires)
         for fired, state in found:
@@ -154,6 +155,17 @@ def _settle(store: Store, ended: Ends) -> int:
                     released(store.queue, tx, source)
     note_seen(store, ended)
     return count + len(found)
+
+
+def _matters(store: Store, ended: Ends) -> bool:
+    """Whether something waits for one of these runs, or counts its failures."""
+    with store.read() as tx:
+        sources = {str(tx.value("SELECT source_id FROM flow_fire WHERE run_id = ?", (each,))) for each in ended.fires}
+        return any(
+            tx.row("SELECT 1 FROM flow_fire WHERE outcome = 'buffered' AND source_id = ? LIMIT 1", (each,))
+            or tx.row("SELECT 1 FROM flow_schedule WHERE id = ? AND pause_after > 0", (each,))
+            for each in sorted(sources)
+        )
 
 
 def _count(tx: Transaction, schedule: Schedule, state: str) -> None:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -23,6 +24,7 @@ from mainspring.pipelines.firing import Shot, as_owner, fire
 from mainspring.pipelines.tables_triggers import TRIGGERS
 from mainspring.pipelines.triggers_tree import Expired, armed, hit, is_missing, leaves, value_in
 from mainspring.pipelines.types_triggers import Trigger
+from mainspring.store.database import Database
 from mainspring.store.store import Store
 from mainspring.store.transaction import Transaction
 
@@ -30,18 +32,26 @@ __all__ = ["evaluate", "filled", "find_trigger", "have_work", "next_deadline", "
 
 _CURSOR = "triggers"
 _AT_ONCE = 200
+_SELDOM = 1000
+_passed: WeakKeyDictionary[Database, int] = WeakKeyDictionary()
 _log = logging.getLogger("mainspring.scheduler")
 
 
-def have_work(tx: Transaction) -> bool:
+def have_work(store: Store, tx: Transaction) -> bool:
     """Whether there are triggers, and events that they have not seen or moments that have come."""
     if tx.row("SELECT 1 FROM flow_trigger_kind LIMIT 1") is None:
         return False
-    position = tx.value("SELECT position FROM flow_cursor WHERE name = ?", (_CURSOR,))
-    if (position or 0) < last_number(tx):
-        return True
     deadline = next_deadline(tx)
-    return deadline is not None and deadline <= tx.now_micros
+    return _position(store, tx) < last_number(tx) or (deadline is not None and deadline <= tx.now_micros)
+
+
+def _position(store: Store, tx: Transaction) -> int:
+    """Up to which event everything is decided: as it is recorded, or, of what is for nobody, as this process knows."""
+    return max(_recorded(tx), _passed.get(store.database, 0))
+
+
+def _recorded(tx: Transaction) -> int:
+    return int(tx.value("SELECT position FROM flow_cursor WHERE name = ?", (_CURSOR,)) or 0)
 
 
 def next_deadline(tx: Transaction) -> int | None:
@@ -53,6 +63,8 @@ def next_deadline(tx: Transaction) -> int | None:
 def evaluate(store: Store) -> int:
     """Give triggers the next events, and then the moments that have come; how much was done."""
     broken: dict[str, str] = {}
+    if _pass_over(store):
+        return 0
     while True:
         try:
             with store.write("pipelines.tick") as tx:
@@ -63,6 +75,25 @@ def evaluate(store: Store) -> int:
             broken[error.trigger] = error.message
 
 
+def _pass_over(store: Store) -> bool:
+    """Whether the next events are for no trigger, and no moment has come: nothing is written for these."""
+    while True:
+        with store.read() as tx:
+            newest, begin, recorded = last_number(tx), _position(store, tx), _recorded(tx)
+            events = tx.fetch(EVENTS, "WHERE number > ? ORDER BY number LIMIT ?", (begin, _AT_ONCE))
+            deadline = next_deadline(tx)
+            if (deadline is not None and deadline <= tx.now_micros) or any(_candidates(tx, each) for each in events):
+                return False
+        reached = newest if len(events) < _AT_ONCE else events[-1].number
+        # A trigger that is made from now on has no eye for events up to now, so none of these can be for it.
+        _passed[store.database] = reached
+        if reached - recorded > _SELDOM:
+            with store.bookkeeping() as tx:
+                _advance(tx, max(reached, _recorded(tx)))
+        if reached == newest:
+            return True
+
+
 class _Broken(Exception):
     def __init__(self, trigger: str, message: str) -> None:
         super().__init__(message)
@@ -70,8 +101,7 @@ class _Broken(Exception):
 
 
 def _events(store: Store, tx: Transaction, broken: dict[str, str]) -> int:
-    row = tx.row("SELECT position FROM flow_cursor WHERE name = ?", (_CURSOR,))
-    position = row[0] if row else 0
+    position = _position(store, tx)
     newest = last_number(tx)
     if position >= newest:
         return 0

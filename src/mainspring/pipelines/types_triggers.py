@@ -30,6 +30,7 @@ __all__ = [
     "all_of",
     "any_of",
     "debounce",
+    "drift",
     "file",
     "message",
     "metric",
@@ -235,6 +236,11 @@ def metric(name: str, op: Op, value: float, *, of: str = "run", experiment: str 
         return On("model.version.created", f"model/{experiment}@*", (Where(f"metrics.{name}", op, value),))
     where = (Where(f"metrics.{name}", op, value), Where("experiment", "like", experiment))
     return On("run.finished", "*", where)
+
+
+def drift(endpoint: str = "*") -> On:
+    """The inputs of an endpoint are not any more what its model was trained on."""
+    return on("monitoring.alert.fired", f"endpoint/{endpoint}", {"kind": "drift"})
 
 
 def webhook(name: str, where: Mapping[str, Any] | None = None) -> On:
