@@ -45,9 +45,19 @@ PAGES = {
     "/models/flight-delay": 5,
     "/models/flight-delay?version=1&version=2": 5,
     "/models/flight-delay@2": 9,
-    "/flows": 2,
-    "/flows/{flow}": 3,
-    "/flows/{failed_flow}?step={failed_step}": 5,
+    "/flows": 1,
+    "/flows/runs": 1,
+    "/flows/of/retrain": 4,
+    "/flows/{flow}": 6,
+    "/flows/{failed_flow}?name=train&order=longest": 6,
+    "/flows/steps/{failed_step}": 6,
+    "/flows/approvals": 2,
+    "/flows/schedules": 3,
+    "/flows/calendar": 2,
+    "/flows/triggers": 4,
+    "/flows/backfills": 2,
+    "/flows/deployments": 1,
+    "/flows/queue": 2,
     "/endpoints": 3,
     "/endpoints/flight-delay": 14,
     "/endpoints/flight-delay?span=30d": 14,
@@ -76,6 +86,14 @@ ALWAYS = (
     "/charts",
     "/compare",
     "/flows",
+    "/flows/runs",
+    "/flows/approvals",
+    "/flows/schedules",
+    "/flows/calendar",
+    "/flows/triggers",
+    "/flows/backfills",
+    "/flows/deployments",
+    "/flows/queue",
     "/data",
     "/data-diff",
     "/quality",
@@ -240,12 +258,14 @@ def test_a_prediction_knows_its_label_and_where_it_came_from(full):
 
 
 def test_a_flow_run_shows_where_it_failed_and_why_the_step_ran(full):
-    page = full.page(f"/flows/{full.names['failed_flow']}?step={full.names['failed_step']}")
+    page = full.page(f"/flows/{full.names['failed_flow']}")
     assert "target registry is not reachable" in page.all("div", role="alert")[0].text
-    assert len(page.all("rect", class_="bar")) == 7
+    assert len(page.all("g", class_="node")) == len(page.all("svg", class_="chart-span")) == 7
     assert len(page.all("path", class_="edge")) == 8
-    step = next(card for card in page.all("section") if card.attributes.get("id") == "step")
-    assert "first run" in step.text
+    page = full.page(f"/flows/steps/{full.names['failed_step']}")
+    assert "target registry is not reachable" in page.all("div", role="alert")[0].text
+    why = next(card for card in page.all("section") if card.attributes.get("id") == "why")
+    assert "first run" in why.text
 
 
 def test_a_dataset_version_shows_its_profile_and_what_changed(full):

@@ -22,8 +22,13 @@ def artifact_path(kind: str, name: str, version: int | str) -> str:
 
 
 def run_path(run_id: str, kind: str) -> str:
-    """The page of a run; flows have their own."""
-    return f"/flows/{run_id}" if kind == "flow" else f"/runs/{run_id}"
+    """The page of a run; flows and their steps have their own.
+
+    Example:
+        >>> run_path("0198", "flow"), run_path("0198", "step"), run_path("0198", "train")
+        ('/flows/0198', '/flows/steps/0198', '/runs/0198')
+    """
+    return {"flow": "/flows/", "step": "/flows/steps/", "study": "/studies/"}.get(kind, "/runs/") + run_id
 
 
 def node_path(node: Node) -> str:

@@ -41,6 +41,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
+
 class ErrorPage(Page, frozen=True, kw_only=True):
     """What went wrong: the code, the message, what to do."""
 

@@ -21,6 +21,7 @@ NAVIGATION: tuple[NavItem, ...] = (
     NavItem("home", "Home", "/", "h"),
     NavItem("runs", "Runs", "/runs", "r"),
     NavItem("flows", "Flows", "/flows", "f"),
+    NavItem("studies", "Studies", "/studies", "s"),
     NavItem("data", "Data", "/data", "d"),
     NavItem("quality", "Quality", "/quality", "q"),
     NavItem("models", "Models", "/models", "m"),

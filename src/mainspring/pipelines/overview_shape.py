@@ -229,6 +229,6 @@ def critical_path(tx: Transaction, run_id: str) -> list[CriticalStep]:
         step, name, path, item, started, finished = rows[at]
         before = min(bisect_right(ends, int(started)), at) - 1
         begun = max(int(started), ends[before]) if before >= 0 else int(started)
-        found.append(CriticalStep(step, name, path, int(item), (int(finished) - begun) / 1e6))
+        found.append(CriticalStep(step, name, path, int(item), (int(finished) - begun) / 1e6, int(finished) / 1e6))
         at = before
     return found[::-1]

@@ -88,7 +88,7 @@ class OverviewOperations(RoomService):
         name: str = "",
         path: str = "",
         state: str = "",
-        order: Literal["begun", "longest"] = "begun",
+        order: Literal["begun", "longest", "item"] = "begun",
         limit: int = 50,
         after: str = "",
     ) -> StepPage:
@@ -100,7 +100,7 @@ class OverviewOperations(RoomService):
             name: Their name.
             path: Their place.
             state: Their state.
-            order: As they began, or the longest first.
+            order: As they began, the longest first, or by the items of a map.
             limit: At most 1000.
             after: The `following` of the page before.
         """
@@ -116,12 +116,13 @@ class OverviewOperations(RoomService):
         if not (after.isascii() and (after.isdigit() or not after)) or len(after) > 9:
             raise InvalidInput(f"{after[:60]!r} is not the `following` of a page")
         where, skipped, count = " AND ".join(clauses), int(after or 0), max(1, min(limit, 1000))
-        sort = "id" if order == "begun" else "coalesce(finished_at, ?) - started_at DESC, id"
+        sorts = {"begun": "id", "item": "item", "longest": "coalesce(finished_at, ?) - started_at DESC, id"}
         with self.store.read() as tx:
             find_flow(tx, run_id)
             total = int(tx.value(f"SELECT COUNT(*) FROM flow_step WHERE {where}", values) or 0)  # noqa: S608 -- names of our own
-            also: list[Any] = [] if order == "begun" else [tx.now_micros]
-            steps = tx.fetch(STEPS, f"WHERE {where} ORDER BY {sort} LIMIT ? OFFSET ?", [*values, *also, count, skipped])
+            also: list[Any] = [tx.now_micros] if order == "longest" else []
+            page = f"WHERE {where} ORDER BY {sorts[order]} LIMIT ? OFFSET ?"
+            steps = tx.fetch(STEPS, page, [*values, *also, count, skipped])
         following = str(skipped + count) if skipped + count < total else ""
         return StepPage(steps, total, following)
 

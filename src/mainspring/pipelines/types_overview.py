@@ -130,6 +130,8 @@ class CriticalStep(msgspec.Struct, frozen=True):
     item: int
     seconds: float
     """Its own share: from the end of the one before it to its own end."""
+    ended: float
+    """When it ended, in seconds since 1970."""
 
 
 class StepPage(msgspec.Struct, frozen=True):

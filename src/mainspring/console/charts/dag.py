@@ -43,6 +43,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     href: str = ""
     shape: str = "step"
     focus: bool = False
+    marked: bool = False
+    """Whether it is of a chain that matters: drawn with a bolder frame."""
+    toggle: str = ""
+    """A link at its corner that shows what it stands for, or takes it together again."""
+    opened: bool = False
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +76,11 @@ def dag(nodes: Sequence[Node], edges: Sequence[Edge], *, title: str, empty: str 
     )
     labels = {(edge.source, edge.target): edge.label for edge in kept if edge.label}
     body = [_arrow_head()]
-    body += [_edge(path, labels.get(pair, "")) for pair, path in placed.paths.items()]
+    chain = {node.id for node in nodes if node.marked}
+    body += [
+        _edge(path, labels.get(pair, ""), marked=pair[0] in chain and pair[1] in chain)
+        for pair, path in placed.paths.items()
+    ]
     body += [_node(known[name], placed) for name in known]
     described = f"{len(known)} nodes, {len(pairs)} edges. " + _spoken(known, pairs)
     return figure(body, width=placed.width, height=placed.height, title=title, description=described, kind="dag")
@@ -112,7 +121,7 @@ def _node(node: Node, placed: Placed) -> str:
         rx=rounding,
         fill=SURFACE,
         stroke="var(--accent, #0b6e69)" if node.focus else status_colour(node.status) if node.status else GRID,
-        stroke_width=2.2 if node.focus else 1.4,
+        stroke_width=2.6 if node.marked else 2.2 if node.focus else 1.4,
     )
     strip = (
         element("rect", x=x + 5, y=y + 12, width=4, height=_TALL - 24, rx=2, fill=status_colour(node.status))
@@ -120,11 +129,27 @@ def _node(node: Node, placed: Placed) -> str:
         else ""
     )
     tip = element("title", clean(" \u00b7 ".join(filter(None, (node.label, node.status, node.detail)))))
-    group = element("g", tip, box, strip, *lines, class_=f"node tone-{tone_of(node.status)}", data_id=node.id)
-    return element("a", group, href=node.href) if node.href else group
+    look = f"node tone-{tone_of(node.status)}{' marked' if node.marked else ''}"
+    group = element("g", tip, box, strip, *lines, class_=look, data_id=node.id, data_name=node.label)
+    whole = element("a", group, href=node.href) if node.href else group
+    return whole + _toggle(node, x + width, y) if node.toggle else whole
 
 
-def _edge(points: list[tuple[float, float]], label: str) -> str:
+def _toggle(node: Node, x: float, y: float) -> str:
+    told = f"Show {node.label} as one" if node.opened else f"Show the items of {node.label}"
+    disc = element("circle", cx=x, cy=y, r=9.0, fill=SURFACE, stroke=MUTED, stroke_width=1.2)
+    across = f"M{number(x - 4)} {number(y)}h8"
+    cross = element(
+        "path",
+        d=across if node.opened else f"{across}M{number(x)} {number(y - 4)}v8",
+        stroke=INK,
+        stroke_width=1.4,
+        fill="none",
+    )
+    return element("a", element("title", clean(told)), disc, cross, class_="toggle", href=node.toggle, aria_label=told)
+
+
+def _edge(points: list[tuple[float, float]], label: str, *, marked: bool = False) -> str:
     (x, y), parts = points[0], [f"M{number(points[0][0])} {number(points[0][1])}"]
     for nx, ny in points[1:]:
         bend = (nx - x) / 2
@@ -137,9 +162,9 @@ def _edge(points: list[tuple[float, float]], label: str) -> str:
         class_="edge",
         d="".join(parts),
         fill="none",
-        stroke=MUTED,
-        stroke_opacity="0.7",
-        stroke_width=1.2,
+        stroke=INK if marked else MUTED,
+        stroke_opacity="0.9" if marked else "0.7",
+        stroke_width=2.0 if marked else 1.2,
         marker_end="url(#arrow)",
     )
 
@@ -153,10 +178,11 @@ def _arrow_head() -> str:
             tip,
             id="arrow",
             viewBox="0 0 7 7",
+            markerUnits="userSpaceOnUse",
             refX="6.5",
             refY="3.5",
-            markerWidth="7",
-            markerHeight="7",
+            markerWidth="8.4",
+            markerHeight="8.4",
             orient="auto",
         ),
     )

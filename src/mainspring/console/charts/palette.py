@@ -25,8 +25,9 @@ _STATUS = {
 _TONES = {
     "good": "finished succeeded passed ok approved resolved promoted healthy completed memoised cached active champion",
     "busy": "running started open pending-approval rolling shadow canary claimed leased",
-    "warn": "warning warn waiting retrying degraded suppressed acknowledged medium",
-    "bad": "failed drift crashed error firing rejected rolled_back rolled-back critical high quarantined damaged lost",
+    "warn": "paused buffered warning warn waiting retrying degraded suppressed acknowledged medium",
+    "bad": "failed drift crashed missed expired dead error firing rejected rolled_back rolled-back critical high"
+    " quarantined damaged lost",
 }
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in (tone, *words.split())}
 

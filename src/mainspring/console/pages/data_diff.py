@@ -83,7 +83,6 @@ def _why(old: DatasetVersion, new: DatasetVersion, *, elsewhere: bool) -> str:
     return f"{(old.rows or 0) + (new.rows or 0):,} rows are many"
 
 
-
 def _drift(client: Client, old: str, new: str) -> DriftReport | None:
     """What the stored profiles of both say of each other; nothing where one was not taken."""
     from mainspring.quality.drift.compare import drift

@@ -49,7 +49,7 @@ export function setUpLive(refresh) {
 // A reader who is selecting text or typing into the page must not lose it.
 function selecting() {
   const main = document.getElementById("main");
-  return !getSelection().isCollapsed || (main.contains(document.activeElement) && /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName));
+  return !getSelection().isCollapsed || main.querySelector("form[data-dirty]") || (main.contains(document.activeElement) && /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName));
 }
 
 function swap(html, refresh) {
