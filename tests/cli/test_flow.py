@@ -109,6 +109,10 @@ def test_parameters_are_flags(say, module):
     assert say("flow", "run", "nights:nightly", "--none", "1").code == 2
     failed = say("flow", "run", "nights:nightly", "--depth", "[-1]", "--quiet")
     assert (failed.code, "too deep" in failed.err) == (1, True)
+    (run_id, *_), *_ = say("flow", "list", "--state", "failed").rows
+    scale = say("flow", "show", run_id, "--json").json["steps"][1]
+    assert say("flow", "mark", scale["id"], "--output", "5").code == 0
+    assert say("flow", "run", "nights:nightly", "--resume", run_id, "--quiet").json["found"] == [5]
 
 
 def test_a_script_is_the_same_command(module, folder):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -328,6 +330,30 @@ def test_a_run_here_is_paused_and_goes_on_here(steered: ModuleType, client: Clie
     thread.join()
     assert results == [21]
     assert client.pipelines.get(run.id).attempt == 1
+
+    Path(f"{oracle}.go").unlink()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+
+    def interrupt() -> None:
+        seen(oracle, "held", 2)
+        (running,) = client.pipelines.runs(state="running")
+        client.pipelines.pause_run(running.id)
+        Path(f"{oracle}.go").touch()
+        until(lambda: len([each for each in client.pipelines.steps(running.id) if each.state == "finished"]) == 2)
+        time.sleep(0.2)  # it has come to the boundary
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            steered.slow.run(client)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        thread.join()
+    (left,) = client.pipelines.runs(state="paused")  # it was not cancelled
+    assert steered.slow.resume(client, left.id) == 21
+    assert oracle.read_text().count("held") == 2
 
 
 def test_steps_are_done_again_from_one_on_or_alone(steered: ModuleType, client: Client, oracle: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mainspring.client.client import Client
@@ -468,7 +468,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(number=st.integers(0, len(_TYPES) - 2), value=_JSON)
 def test_answers_are_checked_as_jsonschema_checks_them(number: int, value: Any) -> None:
     schema = schema_of(_TYPES[number])

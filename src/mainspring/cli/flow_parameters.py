@@ -16,7 +16,7 @@ from mainspring.pipelines.decorators import Flow
 __all__ = ["FlowCommand", "param_options", "parameter_options", "values_of"]
 
 _ADDRESS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_RESERVED = frozenset({"here", "help", "json", "key", "param", "params", "priority", "store", "url"})
+_RESERVED = frozenset({"here", "help", "json", "key", "param", "params", "priority", "quiet", "resume", "store", "url"})
 _PREFIX = "flow_parameter_"
 
 

@@ -56,26 +56,38 @@ def start(
 @click.command(cls=FlowCommand)
 @click.argument("address", metavar="MODULE:FLOW")
 @param_options
+@click.option("--resume", default="", metavar="RUN", help="Go on with a run that failed, was interrupted, or waits.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @store_options
 def run(
-    address: str, params: tuple[str, ...], document: str, store: str, url: str, *, quiet: bool, **flags: Any
+    address: str,
+    params: tuple[str, ...],
+    document: str,
+    resume: str,
+    store: str,
+    url: str,
+    *,
+    quiet: bool,
+    **flags: Any,
 ) -> None:
     """Run a flow in this process, showing its steps; prints what it returns. The flow's parameters are flags.
 
     \b
     mainspring flow run pipelines:nightly --day 2026-11-21
+    mainspring flow run pipelines:nightly --resume 01970b2e-...
     """
     found = find_flow(address)
-    _run(found, values_of(found, flags, params, document), store, url, quiet=quiet)
+    _run(found, values_of(found, flags, params, document), resume, store, url, quiet=quiet)
 
 
 def main(flow: Flow[..., Any], arguments: list[str] | None = None) -> None:
     """The command line of a script that ends with `my_flow.main()`; leaves the process with an exit code."""
     from mainspring.cli.app import guarded
 
-    def call(params: tuple[str, ...], document: str, store: str, url: str, *, quiet: bool, **flags: Any) -> None:
-        _run(flow, values_of(flow, flags, params, document), store, url, quiet=quiet)
+    def call(
+        params: tuple[str, ...], document: str, resume: str, store: str, url: str, *, quiet: bool, **flags: Any
+    ) -> None:
+        _run(flow, values_of(flow, flags, params, document), resume, store, url, quiet=quiet)
 
     own = [each for each in run.params if each.name != "address"]
     command = click.Command(
@@ -84,14 +96,19 @@ def main(flow: Flow[..., Any], arguments: list[str] | None = None) -> None:
     sys.exit(guarded(lambda: command.main(args=arguments, standalone_mode=False)))
 
 
-def _run(flow: Flow[..., Any], values: dict[str, Any], store: str, url: str, *, quiet: bool) -> None:
+def _run(flow: Flow[..., Any], values: dict[str, Any], resume: str, store: str, url: str, *, quiet: bool) -> None:
     from mainspring.cli.flow_progress import shown
     from mainspring.pipelines.runtime import run_here
+    from mainspring.pipelines.waits import Interrupted
 
-    arguments = flow.bind(values)
+    arguments = None if resume else flow.bind(values)
     talk = contextlib.redirect_stdout(sys.stderr)  # what steps print; what the flow returns is data
     with use_client(store, url, create=True) as client, talk, shown(client, quiet=quiet) as began:
-        result = run_here(client.pipelines, flow, arguments, began=began)
+        try:
+            result = run_here(client.pipelines, flow, arguments, run_id=resume, began=began)
+        except Interrupted as left:
+            click.echo(f"{left.run_id} waits on; go on with --resume {left.run_id}", err=True)
+            raise
     try:
         echo_json(result)
     except (TypeError, ValueError, msgspec.MsgspecError):

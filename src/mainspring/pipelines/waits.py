@@ -17,7 +17,8 @@ where it is needed.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
@@ -33,9 +34,10 @@ from mainspring.pipelines.waits_schema import mismatch, schema_of
 
 if TYPE_CHECKING:
     from mainspring.pipelines.runtime import Session
-    from mainspring.pipelines.types import Known
+    from mainspring.pipelines.service import Pipelines
+    from mainspring.pipelines.types import FlowRun, Known
 
-__all__ = ["Asked", "Interrupted", "Pending", "Suspended", "ask", "sleep", "wait_for"]
+__all__ = ["Asked", "Interrupted", "Pending", "Suspended", "ask", "sleep", "wait_for", "waits_on"]
 
 T = TypeVar("T")
 _LOOK_SECONDS = 20.0
@@ -59,6 +61,16 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"flow run {run_id} waits on; go on here with my_flow.resume(client, {run_id!r})")
         self.run_id = run_id
+
+
+@contextmanager
+def waits_on(service: Pipelines, run: FlowRun, wait_id: str = "") -> Iterator[None]:
+    """Let Ctrl-C inside the block leave a run that waits, or is paused, instead of ending it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        service.suspend(run.id, attempt=run.attempt, wait_id=wait_id)
+        raise Interrupted(run.id) from None
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -132,13 +144,10 @@ class Pending(Generic[T]):
         while wait.state == "open":
             if session.leaves:
                 raise session.leave(wait.id)
-            try:
+            with waits_on(session.calls.service, session.run, wait.id):
                 session.calls.service.get_wait(wait.id, patience=_patience(wait))
-                session.stop_at_boundary()
                 wait = self._open(session)  # as it is now: what is due is ended by asking again
-            except KeyboardInterrupt:
-                session.calls.service.suspend(session.run.id, attempt=session.run.attempt, wait_id=wait.id)
-                raise Interrupted(session.run.id) from None
+            session.stop_at_boundary()
         if not session.leaves and self._wait is not wait:  # it may have been paused while nothing was recorded
             now_is = session.calls.service.get(session.run.id)
             session.calls.paused = now_is.state == "paused"
