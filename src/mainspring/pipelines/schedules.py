@@ -97,6 +97,10 @@ def plan(schedule: Schedule, moments: Moments, now: datetime) -> Plan:
         return Plan([], None, first)
     horizon = now - max(timedelta(seconds=schedule.catch_up), LATE)
     begin = max(first, horizon)
+    only = moments.after(first)
+    if first >= horizon and (only is None or only > now):  # nearly always: one moment has come
+        worth = schedule.make_up != "none" or now - moments.due(first) <= LATE
+        return Plan([first] if worth else [], None if worth else (first, first), only)
     last = moments.last_until(now, not_before=begin - timedelta(microseconds=1))
     if last is not None and moments.due(last) > now:  # its share of the jitter has not passed
         following: datetime | None = last
