@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+import subprocess
+import sys
 from collections import namedtuple
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -257,3 +259,51 @@ def test_a_type_that_nobody_could_find_again_is_refused() -> None:
 def test_what_is_read_constructs_records_and_nothing_else(tree: Any) -> None:
     with pytest.raises(UnsupportedFormat):
         decode(tree, Memory())
+
+
+_SCRIPT = """
+from dataclasses import dataclass
+import mainspring as ms
+
+
+@dataclass
+class Fit:
+    degree: int
+
+
+class Opaque:
+    def __init__(self, degree):
+        self.degree = degree
+
+
+@ms.step(memory=1 << 30)
+def fit(degree: int) -> Fit:
+    return Fit(degree)
+
+
+@ms.step(memory=1 << 30, allow_pickle=True)
+def opaque(found: Fit) -> object:
+    return Opaque(found.degree)
+
+
+@ms.step
+def light(found: Fit) -> Fit:
+    return found
+
+
+@ms.flow
+def fits() -> list[object]:
+    found = fit.map([1, 2])
+    return [*found, light(found[0]), opaque(found[1]).degree]
+
+
+if __name__ == "__main__":
+    print(fits.run(ms.connect("store")))
+"""
+
+
+def test_types_of_a_script_come_back_from_the_processes_of_its_steps(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_SCRIPT)
+    ran = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout == "[Fit(degree=1), Fit(degree=2), Fit(degree=1), 2]\n", ran.stderr

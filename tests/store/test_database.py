@@ -44,6 +44,27 @@ def test_a_block_that_raises_changes_nothing(notes: Store) -> None:
     assert len(notes.ledger.events()) == before
 
 
+@pytest.mark.databases("sqlite")
+def test_a_durable_change_joins_no_group_that_need_not_be(notes: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    engine, database = notes.database._engine, notes.database
+    begin, end = engine.begin_write, database._end_turn
+    monkeypatch.setattr(
+        engine, "begin_write", lambda *args, durable, **kw: asked.append(durable) or begin(*args, durable=durable, **kw)
+    )
+
+    def interrupted() -> None:
+        monkeypatch.setattr(database, "_end_turn", end)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(database, "_end_turn", interrupted)
+    with pytest.raises(KeyboardInterrupt), database.write(durable=False) as tx:
+        tx.execute("INSERT INTO note (id, text) VALUES (1, 'x')")
+    add(notes, 2)
+    assert asked == [False, True]
+    assert count(notes) == 2
+
+
 def test_many_threads_share_commits_and_a_failing_one_harms_nobody(notes: Store) -> None:
     failures: list[MainspringError] = []
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -37,6 +40,60 @@ os.kill(os.getpid(), 9)
     assert len([*tmp_path.iterdir()]) == 1
     assert Pipes(tmp_path).call() == 0
     assert not any(tmp_path.iterdir())
+
+
+def test_the_pipe_of_a_killed_process_is_removed_while_its_forks_live(tmp_path):
+    code = f"""
+import os, pathlib, time
+from mainspring.store.wakeups import Pipes
+ear = Pipes(pathlib.Path({str(tmp_path / "wake")!r})).listen()
+if os.fork():
+    while not os.path.exists({str(tmp_path / "forked")!r}):
+        time.sleep(0.005)
+    os.kill(os.getpid(), 9)
+open({str(tmp_path / "forked")!r}, "w").write(str(os.getpid()))
+time.sleep(60)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    try:
+        assert Pipes(tmp_path / "wake").call() == 0
+        assert not any((tmp_path / "wake").iterdir())
+    finally:
+        while not (child := (tmp_path / "forked").read_text()):
+            time.sleep(0.005)
+        os.kill(int(child), signal.SIGKILL)
+
+
+def test_a_pipe_beyond_the_first_thousand_descriptors_is_heard(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2048)), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        ear = Pipes(tmp_path).listen()
+        assert not ear.hear(0.0)
+        assert Pipes(tmp_path).call() == 1
+        assert ear.hear(1.0)
+        ear.close()
+    finally:
+        for each in held:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_an_ear_that_is_cut_off_is_not_opened_again_and_again():
+    class Cut:
+        def hear(self, timeout):
+            raise OSError
+
+        def close(self):
+            pass
+
+    opened = []
+    commits = Commits(lambda: opened.append(Cut()) or opened[-1])
+    commits.wait(commits.number, 0.01)
+    time.sleep(0.3)
+    commits.close()
+    assert len(opened) == 1
 
 
 def test_many_calls_never_block(tmp_path):

@@ -67,6 +67,9 @@ __all__ = [
 
 _BY_CODE: dict[str, type[MainspringError]] = {}
 
+_COMPARED_LETTERS = 64
+"""How much of a name is compared: the time grows with the square, and the names may be anybody's."""
+
 
 class MainspringError(Exception):
     """Something went wrong that the user can understand and usually mend.
@@ -287,10 +290,14 @@ def nearest(name: str, names: Iterable[str], *, limit: int = 5) -> list[str]:
         >>> nearest("flihgts", ["flights", "weather"])
         ['flights']
     """
-    candidates = sorted(set(names))
+    candidates = sorted(set(names), key=lambda each: (each != name, each))
     import difflib
 
-    return difflib.get_close_matches(name, candidates, n=limit, cutoff=0.6) or candidates[:limit]
+    by_start: dict[str, list[str]] = {}
+    for each in candidates:
+        by_start.setdefault(each[:_COMPARED_LETTERS], []).append(each)
+    close = difflib.get_close_matches(name[:_COMPARED_LETTERS], by_start, n=limit, cutoff=0.6)
+    return [each for start in close for each in by_start[start]][:limit] or candidates[:limit]
 
 
 def _rebuild(cls: type[MainspringError], payload: Mapping[str, Any]) -> MainspringError:

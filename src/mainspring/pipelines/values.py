@@ -37,6 +37,11 @@ INLINE_BYTES = 8 << 10
 _ALWAYS_NODES = frozenset({"frame", "model"})
 """What is inline is small, yet people ask where a table or a model came from."""
 
+_SCRIPT = "__mainspring_main__"
+"""What the script is called in the processes of its steps, which run it again."""
+# What those processes pickle is of a class of that module; here it is the script itself.
+sys.modules.setdefault(_SCRIPT, sys.modules["__main__"])
+
 _LARGE_JSON = 64 << 10
 _MAX_INT = 1 << 63
 Leaf = Callable[[Any], Any]
@@ -281,7 +286,8 @@ def _address(kind: type) -> str:
             f"{kind.__qualname__} is defined inside a function, where nobody could find it again",
             hint="move the class to the top of its module",
         )
-    return f"{kind.__module__}:{kind.__qualname__}"
+    module = "__main__" if kind.__module__ == _SCRIPT else kind.__module__
+    return f"{module}:{kind.__qualname__}"
 
 
 def _type(address: str, parent: type) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mainspring.kernel.clock import monotonic
@@ -71,22 +72,20 @@ class Commits:
 
     def _hear(self) -> None:
         while not self._closed:
-            try:
+            with suppress(MainspringError, OSError, ValueError):  # away or cut off: waiters look for themselves
                 ear = self._listen()
-            except MainspringError:
-                ear = None  # the database is away; its waiters learn that from looking
-            if ear is None:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closed, _HEARING_SECONDS)
-                continue
-            self._hears = True
-            try:
-                self.tell()  # what was committed before it listened
-                while not self._closed:
-                    if ear.hear(_LOOK_SECONDS):
-                        self.tell()
-            except (MainspringError, OSError, ValueError):
-                pass  # it was cut off: listen anew
-            finally:
-                self._hears = False
-                ear.close()
+                if ear is not None:
+                    self._hear_with(ear)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, _HEARING_SECONDS)
+
+    def _hear_with(self, ear: Ear) -> None:
+        self._hears = True
+        try:
+            self.tell()  # what was committed before it listened
+            while not self._closed:
+                if ear.hear(_LOOK_SECONDS):
+                    self.tell()
+        finally:
+            self._hears = False
+            ear.close()

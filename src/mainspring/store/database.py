@@ -202,6 +202,8 @@ class Database:
             self._readers.append(connection)
 
     def _join_group(self, patience: float, *, durable: bool) -> _Group:
+        if self._group is not None and durable and not self._group.durable:
+            self._commit(self._group)  # its last member was interrupted before it did
         if self._group is None:
             if self._closed:
                 raise _closed()

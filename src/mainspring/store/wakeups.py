@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import weakref
 from errno import ENXIO
 from pathlib import Path
 from typing import Protocol
@@ -93,11 +94,13 @@ class PipeEar:
         except BaseException:
             young.unlink()
             raise
+        self._poll = select.poll()  # `select` knows the first 1,024 descriptors only
+        self._poll.register(self._pipe, select.POLLIN)
+        _ears.add(self)
 
     def hear(self, timeout: float) -> bool:
         """Wait for a call, for so many seconds at most; whether there was one since the last time."""
-        ready, _, _ = select.select([self._pipe], [], [], max(0.0, timeout))
-        if not ready:
+        if not self._poll.poll(max(0.0, timeout) * 1000):
             return False
         with contextlib.suppress(BlockingIOError):
             os.read(self._pipe, _DRAIN_BYTES)
@@ -107,4 +110,20 @@ class PipeEar:
         """Listen no more."""
         with contextlib.suppress(OSError):
             self._path.unlink()
+        self.leave()
+
+    def leave(self) -> None:
+        """Let go of a pipe that is the parent's: held here, it would seem to have a reader when its parent is gone."""
+        _ears.discard(self)
         os.close(self._pipe)
+
+
+_ears: weakref.WeakSet[PipeEar] = weakref.WeakSet()
+
+
+def _leave_inherited() -> None:
+    for ear in list(_ears):
+        ear.leave()
+
+
+os.register_at_fork(after_in_child=_leave_inherited)
