@@ -16,7 +16,7 @@ import msgspec
 
 from mainspring.kernel.clock import now
 from mainspring.kernel.errors import Conflict, InvalidInput
-from mainspring.tuning.fronts import front_of
+from mainspring.tuning.fronts import best_of, front_of
 from mainspring.tuning.samplers import import_optuna, label_of, make_pruner, make_sampler
 from mainspring.tuning.spaces import Space, flat
 from mainspring.tuning.trying import Outcome, TrialHandle, judged
@@ -25,7 +25,7 @@ from mainspring.tuning.types import Direction, Importances, NewTrial, Study, Tri
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SILENCE", "OpenStudy", "best_of", "open_study", "with_distributions"]
+__all__ = ["SILENCE", "OpenStudy", "open_study", "with_distributions"]
 
 SILENCE = timedelta(seconds=60)
 """A worker that was not heard for so long is dead."""
@@ -253,17 +253,6 @@ class OpenStudy:
         with view.lock:
             numbers = [each.number for each in view.trials((states.RUNNING,))]
         return [each for each in map(self.trial, numbers) if each.state == "running"]
-
-
-def best_of(trials: Sequence[Trial], directions: Sequence[Direction]) -> Trial | None:
-    """The finished trial with the best first value that breaks no constraint, the earliest of equals."""
-    sign = -1.0 if directions[0] == "maximize" else 1.0
-    sound = [
-        each
-        for each in trials
-        if each.state == "finished" and each.value is not None and not any(v > 0 for v in each.constraints.values())
-    ]
-    return min(sound, key=lambda each: (sign * (each.value or 0.0), each.number), default=None)
 
 
 def open_study(

@@ -1,4 +1,4 @@
-"""The Pareto front: the trials than which no other is better in one objective and as good in all others."""
+"""The best of the trials, and the Pareto front: those than which no other is better and nowhere worse."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from mainspring.tuning.types import Direction, Trial, number
 
-__all__ = ["front_of"]
+__all__ = ["best_of", "front_of"]
+
+
+def best_of(trials: Sequence[Trial], directions: Sequence[Direction]) -> Trial | None:
+    """The finished trial with the best first value that breaks no constraint, the earliest of equals."""
+    sign = -1.0 if directions[0] == "maximize" else 1.0
+    sound = [
+        each
+        for each in trials
+        if each.state == "finished" and each.value is not None and not any(v > 0 for v in each.constraints.values())
+    ]
+    return min(sound, key=lambda each: (sign * (each.value or 0.0), each.number), default=None)
 
 
 def front_of(trials: Sequence[Trial], directions: Sequence[Direction]) -> list[Trial]:

@@ -15,10 +15,10 @@ from mainspring.kernel.errors import CheckFailed, InvalidInput, nearest
 from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.hooks import load
 from mainspring.pipelines.context import current_client, current_step
-from mainspring.tuning.asking import OpenStudy, best_of, open_study
+from mainspring.tuning.asking import OpenStudy, open_study
 from mainspring.tuning.budgets import Budget
 from mainspring.tuning.driving import Driver, Plan, calls_of_flow
-from mainspring.tuning.fronts import front_of
+from mainspring.tuning.fronts import best_of, front_of
 from mainspring.tuning.spaces import Space, flat
 from mainspring.tuning.trying import Pruned, TrialHandle, form_of
 from mainspring.tuning.types import Direction, Tuned

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from mainspring.kernel.errors import InvalidInput
-from mainspring.tuning.asking import OpenStudy, best_of, with_distributions
+from mainspring.tuning.asking import OpenStudy, with_distributions
+from mainspring.tuning.fronts import best_of
 from mainspring.tuning.types import Choice, Dimension, Int, NewTrial, Trial, marked, plain
 
 __all__ = ["enqueue_points", "fits", "warm_up"]

@@ -65,7 +65,6 @@ def contour_chart(
                     width=area.width * (column - start) / wide + 0.4,
                     height=area.height / high + 0.4,
                     fill=ramp((level + 0.5) / _LEVELS),
-                    fill_opacity="0.8",
                 )
             )
     body += frame_of(x, y, area)
@@ -96,7 +95,7 @@ def _value(placed: Sequence[tuple[float, float, Point]], across: float, up: floa
 
 
 def _key(right: float, legend: tuple[str, str]) -> list[str]:
-    left = right - 60
+    left = right - 84
     body = [text(legend[0], left - 6, 13, anchor="end")]
     body += [
         element("rect", x=left + 8.0 * step, y=4, width=8, height=10, fill=ramp((step + 0.5) / 5)) for step in range(5)

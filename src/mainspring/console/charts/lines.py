@@ -75,6 +75,7 @@ def line_chart(
     width: float = 440.0,
     height: float = 220.0,
     limit: int = 240,
+    named: bool = True,
     empty: str = "No values yet",
 ) -> str:
     """A chart of lines as SVG text.
@@ -95,6 +96,7 @@ def line_chart(
         width: In pixels.
         height: In pixels.
         limit: The most points per line; more are thinned into min/max bands.
+        named: Whether several lines have a legend.
         empty: What to say when nothing can be shown.
 
     Example:
@@ -105,7 +107,7 @@ def line_chart(
     if not drawn:
         return empty_figure(empty, width=width, height=height, title=title, kind="line")
     items = [LegendItem(label=each.name, colour=each.colour, dash=each.dash) for each in drawn]
-    head, used = legend(items, 8, 2, width - 16) if len(drawn) > 1 else ([], 0.0)
+    head, used = legend(items, 8, 2, width - 16) if named and len(drawn) > 1 else ([], 0.0)
     area = Area(
         left=52, top=used + (22 if y_label else 10) + (12 if marks else 0), right=width - 12, bottom=height - 26
     )

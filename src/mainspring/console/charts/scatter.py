@@ -10,7 +10,7 @@ import msgspec
 from mainspring.console.charts.axes import Area, polyline
 from mainspring.console.charts.dimension import Dimension
 from mainspring.console.charts.palette import series_colour, status_colour
-from mainspring.console.charts.svg import GRID, INK, clean, element, empty_figure, figure, text, text_width
+from mainspring.console.charts.svg import GRID, INK, MUTED, clean, element, empty_figure, figure, text, text_width
 
 __all__ = ["Point", "frame_of", "ramp", "scatter_chart"]
 
@@ -66,7 +66,7 @@ def scatter_chart(
         return empty_figure(empty, width=width, height=height, title=title, kind="scatter")
     x = x or Dimension.of("", [each.x for each in points])
     y = y or Dimension.of("", [each.y for each in points])
-    area = frame_area(y, width, height)
+    area = frame_area(y, width, height, named=bool(x.name))
     body = frame_of(x, y, area)
     if line:
         body.append(_line(line, x, y, area, steps=steps))
@@ -84,8 +84,8 @@ def scatter_chart(
             r=radius + 1.5 if each.ring else radius,
             fill=_fill(each),
             fill_opacity=None if each.shade is not None or each.ring else "0.65",
-            stroke=INK if each.ring else GRID if each.shade is not None else None,
-            stroke_width=(1.5 if each.ring else 0.6) if each.ring or each.shade is not None else None,
+            stroke=INK if each.ring else MUTED if each.shade is not None else None,
+            stroke_width=(1.5 if each.ring else 0.5) if each.ring or each.shade is not None else None,
         )
         body.append(element("a", dot, href=each.href) if each.href else dot)
     if not shown:
@@ -94,10 +94,12 @@ def scatter_chart(
     return figure(body, width=width, height=height, title=title, description=described, kind="scatter")
 
 
-def frame_area(y: Dimension, width: float, height: float) -> Area:
+def frame_area(y: Dimension, width: float, height: float, *, named: bool = True) -> Area:
     """The plot inside its labels."""
     widest = max((text_width(label) for _, label in y.ticks(5)), default=20.0)
-    return Area(left=min(max(widest, 24.0) + 16, width * 0.35), top=22, right=width - 14, bottom=height - 40)
+    return Area(
+        left=min(max(widest, 24.0) + 16, width * 0.35), top=22, right=width - 14, bottom=height - (40 if named else 24)
+    )
 
 
 def frame_of(x: Dimension, y: Dimension, area: Area) -> list[str]:

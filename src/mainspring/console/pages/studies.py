@@ -70,6 +70,7 @@ class StudyPage(Page, frozen=True, kw_only=True):
     objectives: list[tuple[str, str]]
     """Each name with the page that looks at it."""
     value_name: str
+    goal: str
     importances: dict[str, float]
     importances_of: int
     importances_problem: str
@@ -142,6 +143,7 @@ def study(client: Client, ask: Ask) -> StudyPage:
         objective=objective,
         objectives=[(name, ask.here(objective=place or "")) for place, name in enumerate(names)],
         value_name=names[objective],
+        goal=" and ".join(f"{way} {name}" for way, name in zip(found.directions, names, strict=True)),
         importances=importances,
         importances_of=of,
         importances_problem=problem,

@@ -19,7 +19,7 @@ from mainspring.tuning.types import Choice, Study, Trial, number, plain
 __all__ = ["Charts", "Slice", "charts_of", "label_of", "ranked"]
 
 _MOST_POINTS = 900
-_MOST_SMALL = 240
+_MOST_SMALL = 200
 _MOST_SPANS = 600
 _MOST_CURVES = 40
 _MOST_AXES = 9
@@ -39,6 +39,7 @@ class Slice(msgspec.Struct, frozen=True):
 class Charts(msgspec.Struct, frozen=True):
     """Everything that is drawn of a study."""
 
+    x: Dimension
     y: Dimension
     history: list[Point]
     best: list[tuple[int, float]]
@@ -85,7 +86,10 @@ def charts_of(
     best = _best_so_far(finished, objective, maximize=study.directions[objective] == "maximize")
     tops = {place for place, _ in best[-1:]}
     y = _value_axis([_value(each, objective) for each in finished], value_name)
-    dimensions = {name: _axis(study, name, [_param(each, name) for each in finished]) for name in parameters}
+    drawn_from: dict[str, Any] = dict(study.space)
+    for each in trials:
+        drawn_from.update(each.distributions)
+    dimensions = {name: _axis(drawn_from.get(name), name, [_param(each, name) for each in kept]) for name in parameters}
 
     def points(among: Sequence[Trial], x: str, other: str = "") -> list[Point]:
         return [
@@ -105,10 +109,14 @@ def charts_of(
     two = len(study.directions) == 2
     fronted = {each.number for each in front}
     return Charts(
+        x=Dimension.of("trial", [each.number for each in finished]),
         y=y,
         history=[msgspec.structs.replace(each, shade=None, status="") for each in points(kept, "")],
         best=best,
-        slices=[Slice(name, dimensions[name], points(few, name)) for name in parameters[:_MOST_SLICES]],
+        slices=[
+            Slice(name, dimensions[name], _bare(points(few, name), len(parameters)))
+            for name in parameters[:_MOST_SLICES]
+        ],
         surface=points(few, *pair) if pair else [],
         surface_x=dimensions[pair[0]] if pair else None,
         surface_y=dimensions[pair[1]] if pair else None,
@@ -129,6 +137,11 @@ def charts_of(
         spans=_spans(trials, ask),
         curves=_curves(trials, shades),
     )
+
+
+def _bare(points: list[Point], slices: int) -> list[Point]:
+    """Without links where there are many: half of the page would be addresses."""
+    return points if slices <= _MOST_SLICES // 2 else [msgspec.structs.replace(each, href="") for each in points]
 
 
 def ranked(finished: Sequence[Trial], objective: int, *, maximize: bool) -> dict[int, float]:
@@ -169,8 +182,7 @@ def _param(trial: Trial, name: str) -> Any:
     return found if isinstance(found, int | float) and not isinstance(found, bool) else str(found)
 
 
-def _axis(study: Study, name: str, values: Sequence[Any]) -> Dimension:
-    declared = study.space.get(name)
+def _axis(declared: Any, name: str, values: Sequence[Any]) -> Dimension:
     if isinstance(declared, Choice):
         values = [str(plain(each)) for each in declared.values]
         return Dimension(name=name, names=list(dict.fromkeys(values))[:24])
@@ -260,6 +272,6 @@ def _curves(trials: Sequence[Trial], shades: dict[int, float]) -> list[Series]:
     for each in sorted([*good, *late], key=lambda trial: trial.number):
         steps = sorted(each.reports)
         values: list[float | None] = [number(each.reports[step]) for step in steps]
-        slot = 7 if each.state == "pruned" else 0
+        slot = 8 if each.state == "pruned" else 0
         found.append(Series(name=f"trial {each.number}", x=[float(step) for step in steps], y=values, slot=slot))
     return found
