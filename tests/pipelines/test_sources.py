@@ -25,7 +25,7 @@ from mainspring.events.outbox import events_since
 from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.errors import InvalidInput
 from mainspring.pipelines.sources import accepting, files
-from mainspring.pipelines.sources.checks import address_of
+from mainspring.pipelines.sources.checks import address_of, check_source
 from mainspring.pipelines.sources.listening import Listeners
 from mainspring.pipelines.types import Location
 from mainspring.pipelines.types_triggers import StreamSource, file, message
@@ -224,6 +224,8 @@ def test_a_server_that_is_away_is_told_and_a_source_that_is_removed_brings_nothi
         ("file", "http://somewhere/x", "", {}),
         ("file", "/data/*", "topic", {}),
         ("redis", "http://somewhere", "x", {}),
+        ("redis", "redis://:open@somewhere/0", "x", {}),
+        ("kafka", "kafka://somewhere?sasl.password=open", "x", {}),
         ("nats", "nats://somewhere", "", {}),
         ("kafka", "kafka://somewhere", "x", {"group": "a b"}),
         ("redis", "redis://somewhere", "x", {"beginning": 1}),
@@ -242,6 +244,8 @@ def test_what_cannot_be_listened_to_is_refused(
 def test_an_address_takes_its_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_PASSWORD", "x$y")
     assert address_of("redis://:${A_PASSWORD}@host/0") == "redis://:x$y@host/0"
+    check_source("redis", "redis://:${A_PASSWORD}@host/0", "x", {})
+    check_source("kafka", "kafka://host?sasl.password=${A_PASSWORD}", "x", {})
     with pytest.raises(InvalidInput, match="NOT_THERE"):
         address_of("redis://:${NOT_THERE}@host/0")
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from mainspring.kernel.errors import InvalidInput, nearest
 
@@ -69,6 +69,17 @@ def _check_files(address: str, topic: str) -> None:
     path = PurePath(address)
     if not path.is_absolute() or ".." in path.parts:
         raise InvalidInput(f"{address!r} is not an absolute path", hint="client.pipelines.watch_files makes it one")
+
+
+def _refuse_secrets(address: str) -> None:
+    """An address is shown to whoever may read, and stored as it is."""
+    parts = urlsplit(address)
+    named = [value for name, value in parse_qsl(parts.query) if "password" in name or "secret" in name]
+    userinfo = parts.netloc.rpartition("@")[0].partition(":")[2]
+    if any(value and not _VARIABLE.fullmatch(value) for value in (userinfo, *named)):
+        raise InvalidInput(
+            "the address has a password in it, and is stored as it is", hint="write ${NAME}, of the environment"
+        )
 
 
 def _checked(name: str, value: Any, default: Any) -> Any:
