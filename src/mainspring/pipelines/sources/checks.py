@@ -35,6 +35,7 @@ def check_source(kind: str, address: str, topic: str, options: Mapping[str, Any]
         scheme = urlsplit(address).scheme
         if scheme not in _SCHEMES[kind]:
             raise InvalidInput(f"{address!r} is no address of {kind}", hint=f"{_SCHEMES[kind][0]}://host:port")
+        _refuse_secrets(address)
         if not topic:
             raise InvalidInput(
                 "a source of messages needs a topic", hint="the subject, the key of the stream, the topic"
