@@ -137,7 +137,7 @@ def _sum_up(show: Show, url: str, *, took: float) -> None:
     show.console.print()
     show.console.print(table)
     show.console.print()
-    pages = ("", "data/flights", f"models/{MODEL}", f"endpoints/{MODEL}", "flows", "runs", "alerts")
+    pages = ("", "data/flights", f"models/{MODEL}", f"endpoints/{MODEL}", "flows", "flows/triggers", "studies", "runs", "alerts")
     for page in pages:
         show.console.print(f"  {url}/{page}")
     if show.failures:
