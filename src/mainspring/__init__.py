@@ -28,6 +28,7 @@ __all__ = [
     "any_of",
     "ask",
     "autolog",
+    "card",
     "connect",
     "current_step",
     "data",
@@ -43,6 +44,7 @@ __all__ = [
     "models",
     "monitor",
     "on",
+    "progress",
     "run",
     "serve",
     "sleep",
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from mainspring.autologging.switch import autolog
     from mainspring.client.client import Client, connect
     from mainspring.kernel.errors import MainspringError
+    from mainspring.pipelines.cards import card, progress
     from mainspring.pipelines.context import current_step
     from mainspring.pipelines.decorators import flow, step
     from mainspring.pipelines.handles import Handle
@@ -84,6 +87,7 @@ else:
         **dict.fromkeys(_MEDIA, "mainspring.tracking.media"),
         **dict.fromkeys(("ask", "sleep", "wait_for"), "mainspring.pipelines.waits"),
         **dict.fromkeys(_CONDITIONS, "mainspring.pipelines.types_triggers"),
+        **dict.fromkeys(("card", "progress"), "mainspring.pipelines.cards"),
         "autolog": "mainspring.autologging.switch",
         "Client": "mainspring.client.client",
         "connect": "mainspring.client.client",

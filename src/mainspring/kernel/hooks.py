@@ -128,6 +128,7 @@ ROOMS: tuple[Room, ...] = (
             "flow_trigger.params",
             "flow_backfill.params",
             "flow_deployment.files",
+            "flow_card.content",
         ),
     ),
     Room(

@@ -30,9 +30,10 @@ from mainspring.pipelines.remote import failure_of
 from mainspring.pipelines.starts import Starts
 from mainspring.pipelines.tries import Tried, failed_try, is_light
 from mainspring.pipelines.types import Attempt, FlowRun, StepRecord
-from mainspring.pipelines.values import BlobPort, decode, digest, encode
+from mainspring.pipelines.values import BlobPort, decode, digest
+from mainspring.pipelines.values_clean import encode_clean
 from mainspring.store.queue import backoff
-from mainspring.trust.redaction import redacted
+from mainspring.trust.redaction import active, redacted
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -204,6 +205,8 @@ class Calls:
     def save(self, records: list[StepRecord], logs: dict[str, str], *, attempts: Sequence[Attempt] = ()) -> None:
         """Record; durable when it returns. The lineage of a quick step follows within a moment, see `Starts`."""
         codes: dict[str, dict[str, str]] = {}
+        if active():
+            logs = {step_id: redacted(text) for step_id, text in logs.items()}
         if self._fresh:
             with self._lock:
                 codes, self._fresh = self._fresh, {}
@@ -329,7 +332,7 @@ class Calls:
 
     def encode(self, step: Step[..., Any], value: Any) -> Any:
         """A result as it is recorded."""
-        return encode(value, self.blobs, allow_pickle=step.options.allow_pickle, known=self.origins.written)
+        return encode_clean(value, self.blobs, allow_pickle=step.options.allow_pickle, known=self.origins.written)
 
     def value_or_error(self, step: Step[..., Any], tried: Tried) -> Any:
         """What the body of the flow gets of the last try."""

@@ -48,7 +48,9 @@ async def try_awaited(calls: Calls, call: Call, started: datetime, attempt: int)
 
     step = call.step
     seconds = step.options.timeout or None
-    with caught() as tail, inside_step(calls.context(call, attempt), on_look=functools.partial(calls.shown, call)):
+    show = functools.partial(calls.shown, call)
+    here = inside_step(calls.context(call, attempt), on_look=show, service=lambda: calls.service)
+    with caught(functools.partial(calls.print_live, call)) as tail, here:
         try:
             value = await asyncio.wait_for(step.function(*call.args, **call.kwargs), seconds)
             output = calls.encode(step, value)

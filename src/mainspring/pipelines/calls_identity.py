@@ -15,6 +15,7 @@ from mainspring.pipelines.plans import Plan
 from mainspring.pipelines.remote import failure_of
 from mainspring.pipelines.tries import Tried
 from mainspring.pipelines.types import StepRecord
+from mainspring.trust.redaction import redacted
 
 if TYPE_CHECKING:
     from mainspring.pipelines.calls import Calls
@@ -82,7 +83,7 @@ class Call:
     @property
     def arguments(self) -> dict[str, str]:
         """A short text of each argument, for people."""
-        return {name: _short(value) for name, value in self.given.items()}
+        return {name: redacted(_short(value)) for name, value in self.given.items()}
 
     def describe(self) -> str:
         """As it reads in code, shortened."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,7 +13,10 @@ from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.hashing import digest_value
 from mainspring.kernel.hooks import load
 
-__all__ = ["StepContext", "current_client", "current_step", "inside_step", "is_inside_step"]
+if TYPE_CHECKING:
+    from mainspring.pipelines.live import Live
+
+__all__ = ["StepContext", "current_client", "current_live", "current_step", "inside_step", "is_inside_step"]
 
 
 class StepContext(msgspec.Struct, frozen=True):
@@ -31,6 +34,10 @@ class StepContext(msgspec.Struct, frozen=True):
     """1 for the first try of this run of it."""
     store: str = ""
     """Folder or URL of the store that runs it: what `connect()` without an address reaches inside a step."""
+    run_attempt: int = 0
+    """Of the flow run: with it the step records what it shows."""
+    secrets: tuple[str, ...] = ()
+    """The secrets that it may read."""
 
     @property
     def idempotency_key(self) -> str:
@@ -38,7 +45,7 @@ class StepContext(msgspec.Struct, frozen=True):
         return digest_value("idempotency", [self.run_id, self.path, self.item])
 
 
-_Running = tuple[StepContext, Callable[[], None] | None]
+_Running = tuple[StepContext, Callable[[], None] | None, Callable[[], Any] | None, list[Any]]
 _step: ContextVar[_Running | None] = ContextVar("mainspring.pipelines.step", default=None)
 
 
@@ -47,7 +54,7 @@ def current_step() -> StepContext | None:
     found = _step.get()
     if found is None:
         return None
-    context, on_look = found
+    context, on_look, _, _ = found
     if on_look is not None:
         on_look()
     return context
@@ -70,11 +77,39 @@ def current_client() -> Any:
     return load("mainspring.client.default:default_client")()
 
 
+def current_live() -> Live | None:
+    """Where the step that runs now shows things; None where nothing is shown, as outside of any."""
+    found = _step.get()
+    if found is None:
+        return None
+    context, on_look, service, made = found
+    if service is None:
+        return None
+    if not made:
+        from mainspring.pipelines.live import Live  # few steps show anything
+
+        if on_look is not None:
+            on_look()
+        made.append(Live(service, context))
+    return made[0]  # type: ignore[no-any-return]  # a list, so that the step's threads share it
+
+
 @contextmanager
-def inside_step(context: StepContext, *, on_look: Callable[[], None] | None = None) -> Iterator[StepContext]:
-    """Make `context` the step that runs inside the block; `on_look` is called whenever somebody asks for it."""
-    token = _step.set((context, on_look))
+def inside_step(
+    context: StepContext, *, on_look: Callable[[], None] | None = None, service: Callable[[], Any] | None = None
+) -> Iterator[StepContext]:
+    """Make `context` the step that runs inside the block.
+
+    Args:
+        context: The step.
+        on_look: Called whenever somebody asks for it.
+        service: Gives the pipelines of its store, to show things at; nothing is shown without.
+    """
+    made: list[Any] = []
+    token = _step.set((context, on_look, service, made))
     try:
         yield context
     finally:
         _step.reset(token)
+        if made:
+            made[0].close()

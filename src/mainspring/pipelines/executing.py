@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import runpy
 import sys
@@ -19,6 +20,7 @@ from mainspring.pipelines.remote import failure_of, resolve_step
 from mainspring.pipelines.runtime import begin, execute_flow
 from mainspring.pipelines.types import Location
 from mainspring.pipelines.waits import Suspended
+from mainspring.trust.redaction import redacted
 
 __all__ = ["Order", "Outcome", "call_back", "execute", "import_flow"]
 
@@ -51,10 +53,11 @@ def execute(payload: bytes) -> bytes:
     order = msgspec.msgpack.decode(payload, type=Order)
     if refusal := _refusal(order):
         return msgspec.msgpack.encode(Outcome("unfit", reason=refusal))
-    with caught_descriptors() as tail, acting_as(order.caller):
-        client = load("mainspring.client.client:connect")(order.store)
+    client = load("mainspring.client.client:connect")(order.store)
+    live = functools.partial(_print_live, client, order)
+    with acting_as(order.caller), caught_descriptors(live) as tail:
         outcome = _execute(client, order)
-    if text := tail.text():
+    if text := redacted(tail.unsent()):
         client.pipelines.append_log(order.run_id, text=text)
     client.close()
     return msgspec.msgpack.encode(outcome)
@@ -91,6 +94,11 @@ def import_flow(location: Location) -> Flow[..., Any]:
     if not isinstance(found, Flow):
         raise NotFound(f"{location.address} is not a flow", hint="decorate it with @flow")
     return found
+
+
+def _print_live(client: Any, order: Order, text: str) -> None:
+    """Keep what the body prints while it runs."""
+    client.pipelines.append_log(order.run_id, text=redacted(text))
 
 
 def _execute(client: Any, order: Order) -> Outcome:

@@ -18,7 +18,9 @@ from mainspring.pipelines.context import StepContext, inside_step
 from mainspring.pipelines.coroutines import run_coroutine
 from mainspring.pipelines.logs import caught_descriptors
 from mainspring.pipelines.types import StepRecord
-from mainspring.pipelines.values import BlobPort, decode, encode
+from mainspring.pipelines.values import BlobPort, decode
+from mainspring.pipelines.values_clean import encode_clean
+from mainspring.trust.redaction import active, holds_secret, redacted, redacted_tree
 
 __all__ = ["Answer", "Failure", "Request", "execute", "failure_of", "resolve_step"]
 
@@ -78,19 +80,20 @@ def execute(payload: bytes) -> bytes:
 def _execute(request: Request) -> Answer:
     output, failure = None, None
     began = time.perf_counter()
-    with caught_descriptors() as tail:
+    with caught_descriptors(functools.partial(_print_live, request)) as tail:
         try:
             blobs = _blobs(request.store)
             function = resolve_step(request.step).function
             args, kwargs = _arguments(request, blobs)
-            with inside_step(request.context, on_look=functools.partial(_show, request)):
+            show = functools.partial(_show, request)
+            with inside_step(request.context, on_look=show, service=lambda: _pipelines(request.store)):
                 result = function(*args, **kwargs)
                 if inspect.iscoroutine(result):
                     result = run_coroutine(result)
-            output = encode(result, blobs, allow_pickle=request.allow_pickle)
+            output = encode_clean(result, blobs, allow_pickle=request.allow_pickle)
         except Exception as error:  # noqa: BLE001 -- the boundary of the step: whatever it raised is its answer
             failure = failure_of(error)
-    return Answer(output, failure, tail.text(), time.perf_counter() - began)
+    return Answer(output, failure, redacted(tail.text()), time.perf_counter() - began)
 
 
 def _arguments(request: Request, blobs: BlobPort) -> tuple[list[Any], dict[str, Any]]:
@@ -100,6 +103,14 @@ def _arguments(request: Request, blobs: BlobPort) -> tuple[list[Any], dict[str, 
         args = [positions.get(str(place), tree) for place, tree in enumerate(args)]
         kwargs = {**kwargs, **names}
     return _read(args, blobs), _read(kwargs, blobs)
+
+
+def _print_live(request: Request, text: str) -> None:
+    """Keep what the step prints while it runs."""
+    where = request.context
+    _pipelines(request.store).append_step_log(
+        where.run_id, attempt=where.run_attempt, step_id=where.step_id, text=redacted(text)
+    )
 
 
 def _show(request: Request) -> None:
@@ -119,10 +130,14 @@ def failure_of(error: BaseException) -> Failure:
         payload = {"code": "", "message": f"{type(error).__name__}: {error}", "hint": "", "known": [], "details": {}}
     text = "".join(traceback.format_exception(error, limit=-20))
     payload["details"] = {**payload["details"], "type": type(error).__name__, "traceback": text[-20_000:]}
+    if active():
+        payload = redacted_tree(payload)
     try:
         pickled = pickle.dumps(error)
         pickle.loads(pickled)  # noqa: S301 -- our own bytes of a moment ago: some exceptions can be written and not read
     except Exception:  # noqa: BLE001 -- then the payload has to do
+        pickled = b""
+    if holds_secret(pickled):
         pickled = b""
     return Failure(payload, pickled)
 

@@ -32,7 +32,8 @@ from mainspring.pipelines.presence import present
 from mainspring.pipelines.replay import Diverged, Replay
 from mainspring.pipelines.types import FlowRun, Known, Location, Opened
 from mainspring.pipelines.values import BlobPort, decode, encode
-from mainspring.pipelines.waits import Asked, Interrupted, Pending, Suspended
+from mainspring.pipelines.waits import Asked, Interrupted, Pending, Suspended, waits_on
+from mainspring.trust.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +142,8 @@ class Session:
         while self.calls.paused:
             if self.leaves or self.left is not None:
                 raise self.leave()
-            now = self.calls.service.watch(self.run.id, state="paused", attempt=self.run.attempt, patience=20.0)
+            with waits_on(self.calls.service, self.run):
+                now = self.calls.service.watch(self.run.id, state="paused", attempt=self.run.attempt, patience=20.0)
             self.calls.paused = now.state == "paused" and now.attempt == self.run.attempt
 
     def nested(self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -291,7 +293,8 @@ def execute_flow(
         return decode(run.result, blobs)
     session = Session(service, opened, leaves=leaves)
     heeded = nullcontext() if leaves else heeding(service, run, session.calls.outside)
-    with nullcontext() if quiet else caught() as tail, expected(service, flow, run), heeded:
+    printed = nullcontext() if quiet else caught(lambda text: service.append_log(run.id, text=redacted(text)))
+    with printed as tail, expected(service, flow, run), heeded:
         try:
             if arguments is None:
                 arguments = flow.bind_run(run, {name: decode(value, blobs) for name, value in run.params.items()})
@@ -308,17 +311,18 @@ def execute_flow(
             raise  # it waits on, without this process
         except Suspended as left:
             session.close()  # what runs beside the body is recorded before the run is left
-            log = tail.text() if tail else ""
+            log = redacted(tail.text()) if tail else ""
             service.suspend(run.id, attempt=run.attempt, wait_id=left.wait_id, log=log)
             raise
         except BaseException as error:
-            ended = record_failure(service, run, error, tries_left=tries_left, log=tail.text() if tail else "")
+            log = redacted(tail.text()) if tail else ""
+            ended = record_failure(service, run, error, tries_left=tries_left, log=log)
             if not leaves:
                 ended_here(service, flow, ended)
             raise
         finally:
             session.close()
-    log, calls = tail.text() if tail else "", session.calls_made()
+    log, calls = redacted(tail.text()) if tail else "", session.calls_made()
     ended = service.finish(run.id, attempt=run.attempt, result=output, log=log, calls=calls)
     if not leaves:
         ended_here(service, flow, ended)
