@@ -33,6 +33,8 @@ from mainspring.store.store import Store
 __all__ = ["run_demo"]
 
 _READY_SECONDS = 30.0
+_PAGES = ("", "data/flights", f"models/{MODEL}", f"endpoints/{MODEL}", "flows", "flows/triggers", "studies", "alerts")
+"""Of the console, to look at when the demo has ended."""
 
 
 def run_demo(*, store: str, seed: int, keep: bool, port: int = 0) -> int:
@@ -137,8 +139,7 @@ def _sum_up(show: Show, url: str, *, took: float) -> None:
     show.console.print()
     show.console.print(table)
     show.console.print()
-    pages = ("", "data/flights", f"models/{MODEL}", f"endpoints/{MODEL}", "flows", "flows/triggers", "studies", "runs", "alerts")
-    for page in pages:
+    for page in _PAGES:
         show.console.print(f"  {url}/{page}")
     if show.failures:
         show.console.print("\n[red bold]not everything did its job[/red bold]")
