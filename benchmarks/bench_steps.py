@@ -23,6 +23,8 @@ SIZES = (100, 1_000, 10_000)
 CHAIN = 2_000
 WIDE = 10_000
 TASKS = 40
+ROUNDS = 3
+"""Of each figure, ours and theirs; the best counts."""
 
 _DBOS = """
 import json, os, tempfile, time
@@ -43,9 +45,12 @@ def chain(n):
 
 DBOS.launch()
 chain(20)
-start = time.perf_counter()
-chain(100)
-print(json.dumps({"seconds": (time.perf_counter() - start) / 100}), flush=True)
+taken = []
+for _ in range(3):
+    start = time.perf_counter()
+    chain(100)
+    taken.append((time.perf_counter() - start) / 100)
+print(json.dumps({"seconds": min(taken)}), flush=True)
 os._exit(0)
 """
 
@@ -67,9 +72,12 @@ def chain(n):
     return total
 
 chain(5)
-start = time.perf_counter()
-chain(50)
-print(json.dumps({"seconds": (time.perf_counter() - start) / 50}))
+taken = []
+for _ in range(3):
+    start = time.perf_counter()
+    chain(50)
+    taken.append((time.perf_counter() - start) / 50)
+print(json.dumps({"seconds": min(taken)}))
 """
 
 _DAGSTER = """
@@ -95,9 +103,12 @@ def chain():
 with DagsterInstance.get() as instance:
     logging.disable(logging.CRITICAL)
     chain.execute_in_process(instance=instance)
-    start = time.perf_counter()
-    chain.execute_in_process(instance=instance)
-    print(json.dumps({"seconds": (time.perf_counter() - start) / 21}), flush=True)
+    taken = []
+    for _ in range(3):
+        start = time.perf_counter()
+        chain.execute_in_process(instance=instance)
+        taken.append((time.perf_counter() - start) / 21)
+    print(json.dumps({"seconds": min(taken)}), flush=True)
 os._exit(0)
 """
 
@@ -114,9 +125,12 @@ steps.append("    @step\\n    def end(self):\\n        pass")
     + "\\nif __name__ == '__main__':\\n    Chain()\\n")
 env = {**os.environ, "USERNAME": "bench", "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(folder)}
 command = [sys.executable, str(folder / "chain.py"), "--quiet", "--no-pylint", "run"]
-start = time.perf_counter()
-subprocess.run(command, cwd=folder, env=env, capture_output=True, check=True)
-print(json.dumps({"seconds": (time.perf_counter() - start) / 6}))
+taken = []
+for _ in range(3):
+    start = time.perf_counter()
+    subprocess.run(command, cwd=folder, env=env, capture_output=True, check=True)
+    taken.append((time.perf_counter() - start) / 6)
+print(json.dumps({"seconds": min(taken)}))
 """
 
 _PEERS = (
@@ -195,8 +209,8 @@ def rows() -> Iterator[Row]:
     """All of it on one fresh store."""
     with tempfile.TemporaryDirectory(prefix="mainspring-bench-") as folder, connect(Path(folder) / "store") as client:
         chain.run(client, 20)
-        by_hand = _commits(Path(folder) / "plain.db")
-        costs = {size: _timed(lambda size=size: chain.run(client, size)) / size for size in SIZES}
+        by_hand = min(_commits(Path(folder) / f"plain{number}.db") for number in range(ROUNDS))
+        costs = {size: _best(lambda size=size: chain.run(client, size)) / size for size in SIZES}
         seconds = costs[STEPS]
         yield _row("durable step", seconds, by_hand, "apsw, one commit a step", "ours <= 300")
         for name, requirements, program, limit in _PEERS:
@@ -209,7 +223,7 @@ def rows() -> Iterator[Row]:
             yield _row(
                 f"durable step, chain of {size:,}", costs[size], costs[SIZES[0]], limit="ratio >= 0.7", note=note
             )
-        yield Row("chain of 2,000 steps", _timed(lambda: chain.run(client, CHAIN)), unit="s")
+        yield Row("chain of 2,000 steps", _best(lambda: chain.run(client, CHAIN)), unit="s")
         yield Row(
             "10,000 finished steps, replayed",
             _replay(client) * 1e3,
@@ -219,9 +233,9 @@ def rows() -> Iterator[Row]:
         )
         outside.run(client, 20)
         yield _row(
-            "durable step in a warm process", _timed(lambda: outside.run(client, 200)) / 200, limit="ours <= 1500"
+            "durable step in a warm process", _best(lambda: outside.run(client, 200)) / 200, limit="ours <= 1500"
         )
-        wide = _timed(lambda: spread.run(client, WIDE))
+        wide = _best(lambda: spread.run(client, WIDE))
         yield Row("map of 10,000 over processes", WIDE / wide, limit="ours >= 2000", unit="steps/s")
         yield Row("cold start to the first line of a step", _cold(Path(folder)), limit="ours < 400", unit="ms")
         yield _pick_up(client, Path(folder) / "store")
@@ -238,6 +252,11 @@ def _timed(work: object) -> float:
     start = time.perf_counter()
     work()  # type: ignore[operator]
     return time.perf_counter() - start
+
+
+def _best(work: object) -> float:
+    """The shortest of a few rounds: what a disk or a neighbour takes of the others is nobody's cost of a step."""
+    return min(_timed(work) for _ in range(ROUNDS))
 
 
 def _commits(path: Path) -> float:
@@ -261,10 +280,13 @@ def _replay(client: Client) -> float:
     chain.run(client, SIZES[-1])
     run = client.pipelines.runs(flow="chain", limit=1)[0]
     store = client.backend.store  # type: ignore[attr-defined]
-    with store.bookkeeping() as tx:  # as if the process had been killed just before its end
-        tx.execute("UPDATE flow_run SET state = 'crashed' WHERE id = ?", (run.id,))
-        tx.execute("UPDATE run SET status = 'crashed' WHERE id = ?", (run.id,))
-    return _timed(lambda: chain.resume(client, run.id))
+    taken = []
+    for _ in range(ROUNDS):
+        with store.bookkeeping() as tx:  # as if the process had been killed just before its end
+            tx.execute("UPDATE flow_run SET state = 'crashed' WHERE id = ?", (run.id,))
+            tx.execute("UPDATE run SET status = 'crashed' WHERE id = ?", (run.id,))
+        taken.append(_timed(lambda: chain.resume(client, run.id)))
+    return min(taken)
 
 
 def _cold(folder: Path) -> float:
