@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
+import sys
 import threading
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -155,7 +156,7 @@ def empty(client):
 
 def _filling(name: str = "filling"):
     spec = importlib.util.spec_from_file_location(f"console_{name}", Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # its flows and types are looked up there
     spec.loader.exec_module(module)
     return module
 
@@ -272,6 +273,33 @@ def sweep(tmp_path_factory):
         opened.ids = opened.filling.fill(opened)
         with _serving(opened) as opened.served:
             yield opened
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory):
+    """A store of flows; `names` of what is in it, `filling` to make more."""
+    with ms.connect(tmp_path_factory.mktemp("shop")) as opened:
+        opened.filling = _filling("filling_flows")
+        opened.names = opened.filling.fill(opened)
+        yield opened
+
+
+@pytest.fixture
+def flows(shop):
+    """The pages of `shop`, parsed."""
+    browser = Browser(shop)
+    browser.names = shop.names
+    yield browser
+    del shop.backend.invoke
+
+
+@pytest.fixture
+def counter(chromium, shop):
+    """A page of a browser on `shop`; an error in its console fails the test."""
+    problems: list[str] = []
+    with _serving(shop) as served, _tab(chromium, served, problems) as page:
+        yield page
+    assert not problems, problems
 
 
 @pytest.fixture

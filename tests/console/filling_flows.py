@@ -106,7 +106,7 @@ def _question(client, kind: type, question: str, *, assignees=(), deadline: floa
 def wide(client, items: int = 40, *, flow: str = "wide", chain: bool = False) -> str:
     """A run with a map of so many items, or a loop of so many calls, recorded at once; its id."""
     opened = client.pipelines.begin(flow, location=HERE, params={"items": items})
-    at = now() - timedelta(seconds=60)
+    at = now() - timedelta(seconds=3 + items / 800)
 
     def record(path: str, item: int, name: str, begun: float, took: float, output, **inputs) -> StepRecord:
         return StepRecord(

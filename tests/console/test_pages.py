@@ -54,7 +54,7 @@ PAGES = {
     "/flows/approvals": 2,
     "/flows/schedules": 3,
     "/flows/calendar": 2,
-    "/flows/triggers": 4,
+    "/flows/triggers": 5,
     "/flows/backfills": 2,
     "/flows/deployments": 1,
     "/flows/queue": 2,

@@ -42,6 +42,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("q", "Filter runs"),
     ("1 2 3 4", "Runs as table, charts, parallel, scatter"),
     ("f", "The chart under the pointer on the full screen"),
+    ("+ \u2212 0", "A graph of steps larger, smaller, whole; arrows move it"),
     ("p", "Pause or resume live updates"),
     ("t", "Next theme"),
     ("Esc", "Close"),

@@ -22,12 +22,17 @@ __all__ = ["Link", "critical_path", "run_shape", "step_edges"]
 
 _GROUPS = 160
 """More groups than this are shown by name."""
-_OPENED = 40
+_OPENED = 24
 """Items of a map that are shown one by one."""
 _FAN = 8
 """Maps of no more items than this are shown item by item at first."""
-_LINKED = 2000
-"""Steps whose results are looked for among the arguments of others."""
+_LINKED = 1600
+_LAST = 400
+"""Steps, the first and the last of a run, whose results are looked for among the arguments of others."""
+_LOOPED = 300
+"""The same of a run with so many calls that they are shown by name: what one of a loop is given, all are."""
+_CHAIN = 2000
+"""Steps of a critical path."""
 _ITEMS = 8
 """Of a map, so many items are looked at: what its others are given comes from the same places."""
 _GATHERED = 10_000
@@ -74,8 +79,12 @@ def run_shape(tx: Transaction, run_id: str, opened: Collection[str], closed: Col
             groups[key] = _group(key, inside, mapped=mapped)
             group_of[key] = key
     ordered = sorted(groups.values(), key=lambda group: (group.started_at, group.path, group.item))
-    links = _links(tx, run_id, groups)
-    lists = {} if by_name else {key: _list_digest(tx, run_id, group) for key, group in groups.items() if group.mapped}
+    links = _links(tx, run_id, groups, by_name=by_name)
+    lists = {
+        key: _list_digest(tx, run_id, group, by_name=by_name)
+        for key, group in groups.items()
+        if group.mapped or (by_name and sum(group.counts.values()) > _SAME_NAME)
+    }
     edges = _group_edges(links, groups, lists, by_name=by_name)
     return RunShape(ordered, edges, counts, by_name)
 
@@ -126,13 +135,14 @@ def _items(tx: Transaction, run_id: str, path: str, width: int) -> dict[str, Ste
     return found
 
 
-def _links(tx: Transaction, run_id: str, groups: dict[str, StepGroup]) -> list[Link]:
-    most = max((group.item for group in groups.values()), default=-1)
-    rows = tx.rows(
-        "SELECT id, path, item, name, inputs, uses, output FROM flow_step WHERE run_id = ? AND item < ?"
-        " ORDER BY id LIMIT ?",
-        (run_id, max(_ITEMS, most + 1), _LINKED),
-    )
+def _links(tx: Transaction, run_id: str, groups: dict[str, StepGroup], *, by_name: bool) -> list[Link]:
+    first, last = (_LOOPED, _LOOPED) if by_name else (_LINKED, _LAST)
+    items = max(_ITEMS, 1 + max((group.item for group in groups.values()), default=-1))
+    columns = "SELECT id, path, item, name, inputs, uses, output FROM flow_step WHERE run_id = ? AND item < ?"
+    rows = list(tx.rows(f"{columns} ORDER BY id LIMIT ?", (run_id, items, first)))
+    if len(rows) == first:
+        behind = tx.rows(f"{columns} AND id > ? ORDER BY id DESC LIMIT ?", (run_id, items, rows[-1][0], last))
+        rows += reversed(list(behind))
     found = []
     for step, path, item, name, inputs, uses, output in rows:
         tokens = (*msgspec.json.decode(uses), *msgspec.json.decode(inputs).values())
@@ -141,12 +151,13 @@ def _links(tx: Transaction, run_id: str, groups: dict[str, StepGroup]) -> list[L
     return found
 
 
-def _list_digest(tx: Transaction, run_id: str, group: StepGroup) -> str:
-    """The digest of the list of what a map gave, by which a step that got the list is known to have got it."""
+def _list_digest(tx: Transaction, run_id: str, group: StepGroup, *, by_name: bool) -> str:
+    """The digest of the list of what a map, or the calls of one name, gave: a step that got the list is told by it."""
     count = sum(group.counts.values())
     if count > _GATHERED or set(group.counts) - {"finished", "cached"}:
         return ""
-    rows = tx.rows("SELECT output FROM flow_step WHERE run_id = ? AND path = ? ORDER BY item", (run_id, group.path))
+    which, value = ("name = ? ORDER BY id", group.name) if by_name else ("path = ? ORDER BY item", group.path)
+    rows = tx.rows(f"SELECT output FROM flow_step WHERE run_id = ? AND {which}", (run_id, value))  # noqa: S608 -- names of our own
     if sum(len(row[0] or "null") for row in rows) > 1 << 20:
         return ""
     return digest(msgspec.json.decode("[" + ",".join(row[0] or "null" for row in rows) + "]"))
@@ -225,7 +236,7 @@ def critical_path(tx: Transaction, run_id: str) -> list[CriticalStep]:
     ends = [int(row[5]) for row in rows]
     found: list[CriticalStep] = []
     at = len(rows) - 1
-    while at >= 0 and len(found) < _LINKED:
+    while at >= 0 and len(found) < _CHAIN:
         step, name, path, item, started, finished = rows[at]
         before = min(bisect_right(ends, int(started)), at) - 1
         begun = max(int(started), ends[before]) if before >= 0 else int(started)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any, Literal
 
+import msgspec
+
 from mainspring.kernel.clock import from_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput, NotFound
@@ -27,6 +29,7 @@ from mainspring.pipelines.types_overview import (
     RunShape,
     ScheduleOutlook,
     StepPage,
+    TriggerMemory,
     WorkerOverview,
 )
 from mainspring.store.queue_tables import WORKERS
@@ -164,6 +167,28 @@ class OverviewOperations(RoomService):
             [QueueGroup(kind, state, int(count), from_micros(int(at))) for kind, state, count, at in groups],
             [WorkerOverview(each, held.get(each.id, [])) for each in workers],
         )
+
+    @operation(permission="pipelines:read")
+    def trigger_memory(self, *, name: str = "") -> list[TriggerMemory]:
+        """What arrived for triggers, or for the one of a name, and did not complete their conditions yet."""
+        with self.store.read() as tx:
+            rows = tx.rows(
+                "SELECT t.name, m.path, m.key, m.begun_at, m.due_at, m.events FROM flow_trigger_memory m"
+                " JOIN flow_trigger t ON t.id = m.trigger_id WHERE t.workspace = ? AND (? = '' OR t.name = ?)"
+                " ORDER BY t.name, m.path, m.key LIMIT 1000",
+                (caller().workspace, name, name),
+            )
+        return [
+            TriggerMemory(
+                trigger,
+                path,
+                key,
+                from_micros(int(begun)),
+                from_micros(int(due)) if due is not None else None,
+                msgspec.json.decode(events, type=list[int]),
+            )
+            for trigger, path, key, begun, due, events in rows
+        ]
 
     @operation(permission="pipelines:read")
     def schedule_outlook(self, *, n: int = 3, name: str = "", limit: int = 200) -> list[ScheduleOutlook]:

@@ -25,6 +25,7 @@ __all__ = [
     "ScheduleOutlook",
     "StepGroup",
     "StepPage",
+    "TriggerMemory",
     "WorkerOverview",
 ]
 
@@ -166,6 +167,21 @@ class DayMarks(msgspec.Struct, frozen=True):
     """What came of those that passed: states of runs, and `skipped`, `missed`, `buffered`."""
     run_id: str
     """The last run of the day."""
+
+
+class TriggerMemory(msgspec.Struct, frozen=True):
+    """What a trigger remembers: a part of its condition that came true, or that it waits for."""
+
+    trigger: str
+    """Its name."""
+    path: str
+    """Which part: `0` is the whole condition, `0.1` the second of what it is made of."""
+    key: str
+    """Of all-of the number of the part that came true; of an absence the value that is waited for by itself."""
+    begun_at: datetime
+    due_at: datetime | None
+    """When it starts the flow, if nothing happens before."""
+    events: list[int]
 
 
 class QueueGroup(msgspec.Struct, frozen=True):

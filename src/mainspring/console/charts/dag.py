@@ -136,7 +136,7 @@ def _node(node: Node, placed: Placed) -> str:
 
 
 def _toggle(node: Node, x: float, y: float) -> str:
-    told = f"Show {node.label} as one" if node.opened else f"Show the items of {node.label}"
+    told = f"Show {node.label.partition(' [')[0]} as one" if node.opened else f"Show the items of {node.label}"
     disc = element("circle", cx=x, cy=y, r=9.0, fill=SURFACE, stroke=MUTED, stroke_width=1.2)
     across = f"M{number(x - 4)} {number(y)}h8"
     cross = element(

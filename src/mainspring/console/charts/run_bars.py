@@ -1,4 +1,4 @@
-"""The last runs of a flow as a row of bars the size of a word: the height is the time taken, colour and foot the state."""
+"""The last runs of a flow as bars the size of a word: the height is the time taken, colour and foot the state."""
 
 from __future__ import annotations
 

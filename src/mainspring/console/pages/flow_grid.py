@@ -155,14 +155,19 @@ def _cell(cell: GridCell | None, run: RunMark, name: str, ask: Ask) -> Cell | No
 
 
 def _length(run: RunMark, rows: list[GridRow], place: int, ask: Ask) -> float:
-    begin = run.started_at or run.created_at
     ends = [run.finished_at or ask.now]
     ends += [cell.finished_at for row in rows if (cell := row.cells[place]) and cell.finished_at]
-    return max((to_micros(end) - to_micros(begin)) / 1e6 for end in ends)
+    return max(to_micros(end) / 1e6 for end in ends) - _begin(run, rows, place)
+
+
+def _begin(run: RunMark, rows: list[GridRow], place: int) -> float:
+    """The beginning of the clock: of the run, or of a step of an earlier attempt of it."""
+    starts = [run.started_at or run.created_at, *(cell.started_at for row in rows if (cell := row.cells[place]))]
+    return to_micros(min(starts)) / 1e6
 
 
 def _spans(client: Client, run: RunMark, rows: list[GridRow], place: int) -> dict[str, Span]:
-    begin = to_micros(run.started_at or run.created_at) / 1e6
+    begin = _begin(run, rows, place)
     waited: dict[str, list[tuple[float, float]]] = {}
     spent: dict[str, float] = {}
     for each in client.pipelines.critical_path(run.id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +12,7 @@ from mainspring.console.charts import Edge, Node
 from mainspring.console.charts.scale import span_label
 from mainspring.console.page import Ask, Crumb, Entry, Page
 from mainspring.console.pages.answer_forms import Asked, asked
-from mainspring.console.pages.flow_parts import Shown, cause_words, message_of, seconds, shown, trace_of
+from mainspring.console.pages.flow_parts import Shown, cause_words, message_of, shown, trace_of
 from mainspring.kernel.clock import to_micros
 from mainspring.pipelines.overview import rank
 from mainspring.pipelines.types import FlowRun, StepRecord
@@ -82,6 +83,8 @@ class FlowRunPage(Page, frozen=True, kw_only=True):
     deployment_href: str
     flow_href: str
     counts: dict[str, int]
+    counted: str
+    """The same in words."""
     total: int
     by_name: bool
     nodes: list[Node]
@@ -137,6 +140,7 @@ def flow_run(client: Client, ask: Ask) -> FlowRunPage:
     visible = shape.groups[offset : offset + _ROWS]
     waited = _waited(chain, shape)
     nodes, edges = _graph(shape, waited, ask)
+    begin = _begin(run, shape)
     return FlowRunPage(
         title=run.flow,
         section="flows",
@@ -151,16 +155,17 @@ def flow_run(client: Client, ask: Ask) -> FlowRunPage:
         deployment_href=ask.link("/flows/deployments", flow=run.flow) if run.deployment else "",
         flow_href=ask.link(f"/flows/of/{run.flow}", run=run.id),
         counts=shape.counts,
+        counted=", ".join(f"{shape.counts[state]:,} {state}" for state in sorted(shape.counts, key=rank)),
         total=sum(shape.counts.values()),
         by_name=shape.by_name,
         nodes=nodes,
         edges=edges,
         undrawn=max(len(shape.groups) - _NODES, 0),
-        groups=[_group_row(group, run, waited.get(group.key, []), ask) for group in visible],
+        groups=[_group_row(group, begin, run, waited.get(group.key, []), ask) for group in visible],
         more_groups=ask.here(rows=offset + _ROWS) + "#clock" if offset + _ROWS < len(shape.groups) else "",
         first_groups=ask.here(rows="") + "#clock" if offset else "",
         hidden_groups=len(shape.groups) - len(visible),
-        length=_length(run, shape, ask),
+        length=_length(run, shape, begin, ask),
         critical=sorted(chain, key=lambda each: -each.seconds)[:8],
         critical_seconds=sum(each.seconds for each in chain),
         rows=[StepRow(each, ask.link(f"/flows/steps/{each.id}"), message_of(each.error)) for each in found.steps],
@@ -278,8 +283,7 @@ def _group_href(group: StepGroup, total: int, ask: Ask) -> str:
     return ask.here(name=group.name, after="", state="", q="") + "#steps"
 
 
-def _group_row(group: StepGroup, run: FlowRun, waited: list[tuple[float, float]], ask: Ask) -> GroupRow:
-    begin = _begin(run)
+def _group_row(group: StepGroup, begin: float, run: FlowRun, waited: list[tuple[float, float]], ask: Ask) -> GroupRow:
     end = group.finished_at or run.finished_at
     spent = sum(high - low for low, high in waited)
     return GroupRow(
@@ -297,13 +301,18 @@ def _group_row(group: StepGroup, run: FlowRun, waited: list[tuple[float, float]]
     )
 
 
-def _begin(run: FlowRun) -> float:
-    return to_micros(run.started_at or run.created_at) / 1e6
+def _begin(run: FlowRun, shape: RunShape) -> float:
+    """The beginning of the clock: of the run, or of a step of an earlier attempt of it."""
+    return min(to_micros(each) / 1e6 for each in (run.started_at or run.created_at, *_starts(shape)))
 
 
-def _length(run: FlowRun, shape: RunShape, ask: Ask) -> float:
+def _starts(shape: RunShape) -> list[datetime]:
+    return [group.started_at for group in shape.groups[:1]]
+
+
+def _length(run: FlowRun, shape: RunShape, begin: float, ask: Ask) -> float:
     ends = [run.finished_at or ask.now, *(group.finished_at for group in shape.groups if group.finished_at)]
-    return max(max(to_micros(end) / 1e6 for end in ends) - _begin(run), seconds(run.started_at, run.finished_at) or 0.0)
+    return max(to_micros(end) / 1e6 for end in ends) - begin
 
 
 ENTRIES = (Entry("/flows/{run_id}", flow_run),)

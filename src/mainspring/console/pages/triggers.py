@@ -10,6 +10,7 @@ from mainspring.console.charts.scale import span_label
 from mainspring.console.page import Ask, Crumb, Entry
 from mainspring.console.pages.flow_parts import FlowsPart, parts
 from mainspring.console.words import compact
+from mainspring.pipelines.types_overview import TriggerMemory
 from mainspring.pipelines.types_schedules import Fire
 from mainspring.pipelines.types_triggers import (
     Absent,
@@ -37,6 +38,8 @@ class Branch(msgspec.Struct, frozen=True):
     text: str
     detail: str = ""
     inside: list[Branch] = []
+    memory: list[TriggerMemory] = []
+    """What arrived for it, or what it waits for."""
 
 
 class TriggerRow(msgspec.Struct, frozen=True):
@@ -75,6 +78,7 @@ def triggers(client: Client, ask: Ask) -> TriggersPage:
     name = ask.get("name")
     found = [each for each in client.pipelines.triggers() if not name or each.name == name]
     fires = client.pipelines.fires(kind="trigger", name=name, limit=200)
+    memory = client.pipelines.trigger_memory(name=name)
     last: dict[str, Fire] = {}
     for each in fires:
         last.setdefault(each.name, each)
@@ -87,7 +91,7 @@ def triggers(client: Client, ask: Ask) -> TriggersPage:
         rows=[
             TriggerRow(
                 each,
-                branches(each.condition),
+                with_memory(branches(each.condition), [one for one in memory if one.trigger == each.name]),
                 ask.link(f"/flows/of/{each.flow}"),
                 ask.here(name=each.name),
                 last.get(each.name),
@@ -123,6 +127,18 @@ def branches(condition: Condition) -> Branch:
         longest = f"at the latest {span_label(condition.longest)} after the first" if condition.longest else ""
         return Branch(f"quiet for {span_label(condition.seconds)} after", longest, [branches(condition.of)])
     return _absent(condition)
+
+
+def with_memory(branch: Branch, memory: list[TriggerMemory], path: str = "0") -> Branch:
+    """The tree, each part with what the trigger remembers of it."""
+    parent, _, number = path.rpartition(".")
+    mine = [
+        each
+        for each in memory
+        if (each.path == path and branch.text != "all of") or (parent and each.path == parent and each.key == number)
+    ]
+    inside = [with_memory(each, memory, f"{path}.{at}") for at, each in enumerate(branch.inside)]
+    return msgspec.structs.replace(branch, inside=inside, memory=mine[:20])
 
 
 def _on(condition: On) -> Branch:

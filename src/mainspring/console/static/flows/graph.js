@@ -78,7 +78,7 @@ export function setUpGraph() {
     event.stopPropagation();
     act();
   });
-  frame.addEventListener("focusin", (event) => { const node = event.target.querySelector?.(".node"); if (node && event.target.matches(":focus-visible") && event.target.closest("a")) centre(node); frame.scrollTo(0, 0); });
+  frame.addEventListener("focusin", (event) => { const link = event.target.closest?.("a"); if (link?.matches(":focus-visible")) centre(link); frame.scrollTo(0, 0); });
   if (kept.box) show(kept.box); else begin();
   if (kept.words) find();
 }
