@@ -10,17 +10,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from mainspring.client.client import Client
 from mainspring.engines.tasks import ProcessDied
-from mainspring.kernel.clock import turned
+from mainspring.kernel.clock import now, turned
+from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.errors import Conflict, DeadlineExceeded, InvalidInput, LostLease, NotFound, UnsupportedFormat
 from mainspring.lineage.graph import add_artifact
 from mainspring.pipelines import Flow, current_step, flow, step
 from mainspring.pipelines.runtime import Diverged
-from mainspring.pipelines.types import FlowRun
+from mainspring.pipelines.types import Attempt, FlowRun
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -390,6 +392,33 @@ def test_an_attempt_that_was_overtaken_can_record_nothing(flows: ModuleType, cli
     assert client.pipelines.steps(run_id) == []
     assert lines(oracle) == []
     assert client.pipelines.get(run_id).state == "running"
+
+
+def test_a_run_says_nothing_of_another_and_of_its_steps(client: Client) -> None:
+    @step
+    def loud() -> None:
+        print("mine")
+
+    @flow
+    def victim() -> None:
+        loud()
+
+    victim.run(client)
+    mine = client.pipelines.runs()[0]
+    done = client.pipelines.steps(mine.id)[0]
+    with acting_as(Caller(workspace="other")):
+        theirs = client.pipelines.begin("attacker").run
+        forged = msgspec.structs.replace(done, run_id=theirs.id, id=mine.id, state="failed")
+        for said in (
+            {"logs": {done.id: "theirs"}},
+            {"logs": {mine.id: "theirs"}},
+            {"attempts": [Attempt(done.id, 7, now(), now(), {})]},
+        ):
+            with pytest.raises(InvalidInput, match="not a step"):
+                client.pipelines.record(theirs.id, attempt=1, steps=[], **said)
+        client.pipelines.record(theirs.id, attempt=1, steps=[forged])
+    assert client.pipelines.logs(done.id) == "mine\n"
+    assert client.lineage.run(mine.id).status == "finished"
 
 
 def test_cancelling_stops_a_flow_at_its_next_step(flows: ModuleType, client: Client, oracle: Path) -> None:

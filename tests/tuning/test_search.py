@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mainspring.client.client import Client, connect
 from mainspring.kernel.clock import now
+from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.errors import CheckFailed, Conflict, InvalidInput, NotFound
 from mainspring.kernel.ids import new_id
 from mainspring.pipelines import current_step, flow, step
@@ -160,6 +162,20 @@ def test_bad_input_changes_nothing(client: Client, bad: dict[str, Any]) -> None:
     assert client.tuning.studies() == []
 
 
+@pytest.mark.databases("sqlite")
+def test_a_workspace_changes_no_trial_of_another(client: Client) -> None:
+    mine = client.tuning.create("mine")
+    trial = client.tuning.begin(mine.id)
+    with acting_as(Caller(workspace="other")):
+        theirs = client.tuning.create("theirs")
+        forged = Trial(trial.id, theirs.id, 0, "failed", {"x": 1.0}, now())
+        with pytest.raises(Conflict, match="another run"):
+            client.tuning.record(theirs.id, trials=[forged])
+        assert client.tuning.trials(theirs.id) == []
+    run = client.lineage.run(trial.id)
+    assert (run.status, run.metadata) == ("running", {})
+
+
 def test_trials_are_recorded_in_batches_and_checked(any_client: Client) -> None:
     study = any_client.tuning.create("by-hand", space={"x": Float(0, 1)}, key="k")
     assert any_client.tuning.create("by-hand", space={"x": Float(0, 1)}, key="k") == study
@@ -179,6 +195,9 @@ def test_trials_are_recorded_in_batches_and_checked(any_client: Client) -> None:
             any_client.tuning.record(study.id, trials=[*good, trial])
     assert any_client.tuning.trials(study.id) == []
     assert any_client.tuning.best(study.id) is None
+    with pytest.raises(Conflict, match="another run"):
+        other = any_client.tuning.create("other")
+        any_client.tuning.record(study.id, trials=[msgspec.structs.replace(good[0], id=other.id)])
     any_client.tuning.record(study.id, trials=good)
     assert [trial.number for trial in any_client.tuning.trials("by-hand", after=1)] == [2, 3]
     assert any_client.tuning.best(study.id).number == 0  # type: ignore[union-attr]

@@ -59,6 +59,18 @@ def test_others_see_a_beginning_at_once_what_is_said_soon_and_an_end_at_once(two
 
 
 @pytest.mark.databases("sqlite")
+def test_what_another_said_just_before_the_end_is_seen(two) -> None:
+    one, other = two
+    study = one.create_new_study([StudyDirection.MINIMIZE], "s")
+    trial = one.create_new_trial(study)
+    other.set_trial_user_attr(trial, "theirs", 1)
+    other.remove_session()
+    one.set_trial_user_attr(trial, "mine", 2)
+    one.set_trial_state_values(trial, TrialState.COMPLETE, [1.0])
+    assert one.get_trial(trial).user_attrs == {"theirs": 1, "mine": 2}
+    assert one.get_all_trials(study) == other.get_all_trials(study)
+
+
 def test_a_trial_that_another_ended_takes_nothing_more(two) -> None:
     one, other = two
     study = one.create_new_study([StudyDirection.MINIMIZE], "s")

@@ -48,6 +48,7 @@ __all__ = [
 _PUT_RUN = (
     f"{RUNS.insert_sql} ON CONFLICT (id) DO UPDATE SET"
     " status = excluded.status, finished_at = excluded.finished_at, metadata = excluded.metadata"
+    " WHERE run.workspace = excluded.workspace AND run.kind = excluded.kind"
 )
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -224,7 +225,10 @@ def end_runs(tx: Transaction, ended: Sequence[tuple[str, RunStatus, Mapping[str,
 
 
 def put_runs(tx: Transaction, runs: Sequence[Run]) -> None:
-    """Record many runs as they are now: new ones whole, of known ones how they stand and what is said of them."""
+    """Record many runs as they are now: new ones whole, of known ones how they stand and what is said of them.
+
+    A run of another workspace, or of another kind, stays as it is.
+    """
     tx.many(_PUT_RUN, [RUNS.to_row(each) for each in runs])
 
 

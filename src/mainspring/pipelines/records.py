@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -29,11 +29,13 @@ from mainspring.pipelines.logs import TAIL_CHARACTERS
 from mainspring.pipelines.tables_runs import ATTEMPTS, FLOW_RUNS, STEPS
 from mainspring.pipelines.types import Attempt, FlowRun, FlowState, StepRecord
 from mainspring.pipelines.values import nodes_in
+from mainspring.store.blob_tables import batched
 from mainspring.store.transaction import Transaction
 
 __all__ = [
     "Fenced",
     "begin_attempt",
+    "check_own",
     "end_flow",
     "fence",
     "fence_steps",
@@ -50,6 +52,7 @@ __all__ = [
 _STEP_SQL = f"{STEPS.insert_sql} ON CONFLICT (run_id, path, item) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in STEPS.columns if column not in ("run_id", "path", "item")
 )
+_AT_ONCE = 500
 _STATUS: dict[str, RunStatus] = {
     "running": "running",
     "waiting": "running",
@@ -249,6 +252,19 @@ def _is_among(path: str, item: int, calls: dict[str, list[int]]) -> bool:
         return False
     width = widths[int(number)]
     return item == -1 if width == -1 else 0 <= item < width
+
+
+def check_own(tx: Transaction, run: FlowRun | Fenced, step_ids: Collection[str]) -> None:
+    """Refuse ids that are those of other runs, or of their steps. A step that was not recorded yet has no row."""
+    for some in batched(sorted(step_ids), _AT_ONCE):
+        marks = ", ".join("?" * len(some))
+        others = tx.row(
+            f"SELECT id FROM flow_step WHERE id IN ({marks}) AND run_id <> ?"  # noqa: S608 -- marks only
+            f" UNION ALL SELECT id FROM flow_run WHERE id IN ({marks}) LIMIT 1",
+            (*some, run.id, *some),
+        )
+        if others:
+            raise InvalidInput(f"{others[0]} is not a step of flow run {run.id}")
 
 
 def save_attempts(tx: Transaction, attempts: Sequence[Attempt]) -> None:

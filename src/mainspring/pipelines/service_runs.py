@@ -16,6 +16,7 @@ from mainspring.lineage.graph import add_artifact
 from mainspring.lineage.listing import with_digest
 from mainspring.pipelines.records import (
     begin_attempt,
+    check_own,
     end_flow,
     fence,
     fence_steps,
@@ -200,6 +201,8 @@ class RunOperations(RoomService):
             run = fence_steps(tx, run_id, attempt)
             if any(step.run_id != run.id for step in (*steps, *behind)):
                 raise InvalidInput(f"a step that is recorded with flow run {run.id} is of another run")
+            if logs or attempts:
+                check_own(tx, run, {*logs, *(each.step_id for each in attempts)})
             if steps:
                 save_steps(tx, run, steps, logs, codes, lags=lags)
             if attempts:

@@ -15,7 +15,7 @@ from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.operations import operation
-from mainspring.lineage.graph import finish_run, put_runs
+from mainspring.lineage.graph import finish_run, get_run, put_runs
 from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
 from mainspring.tuning.service_checks import check_change, check_new, check_recorded
@@ -124,11 +124,13 @@ class TrialOperations(RoomService):
     @operation(permission="tuning:write", writes=True, resource="study_id")
     def beat(self, study_id: str, *, numbers: list[int]) -> None:
         """Say that the workers of these running trials live. Trials that are over are passed over."""
+        if len(numbers) > _MOST_AT_ONCE:
+            raise InvalidInput(f"{len(numbers)} trials at once; at most {_MOST_AT_ONCE}")
         with self.store.bookkeeping(durable=False) as tx:
             study = place_of(tx, study_id)
             tx.many(
                 "UPDATE study_trial SET heartbeat_at = ? WHERE study = ? AND number = ? AND state = 'running'",
-                [(tx.now_micros, study.number, each) for each in numbers[:_MOST_AT_ONCE]],
+                [(tx.now_micros, study.number, each) for each in numbers],
             )
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
@@ -179,7 +181,14 @@ class TrialOperations(RoomService):
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
     def record(self, study_id: str, *, trials: list[Trial]) -> None:
-        """Record trials that were made elsewhere as they are now, all or none. Their numbers leave no gap."""
+        """Record trials that were made elsewhere as they are now, all or none. Their numbers leave no gap.
+
+        Raises:
+            InvalidInput: One of them is not of this study, or leaves a gap.
+            Conflict: A number is another trial's, or an id another run's.
+        """
+        if len(trials) > _MOST_AT_ONCE:
+            raise InvalidInput(f"{len(trials)} trials at once; at most {_MOST_AT_ONCE}", hint="record them in pieces")
         with self.store.write() as tx:
             whole = study_of(tx, study_id)
             study = place_of(tx, whole.id)
@@ -199,6 +208,7 @@ class TrialOperations(RoomService):
             trials = [msgspec.structs.replace(each, revision=revision) for each in trials]
             put_trials(tx, study, trials)
             put_runs(tx, [lineage_run(study, each, by=caller().principal) for each in trials if each.started_at])
+            _check_own(tx, study, [each.id for each in trials if each.started_at])
             tx.note(f"run/{study.id}", trials=len(trials))
 
     @operation(permission="tuning:write", writes=True, resource="study_id")
@@ -212,6 +222,17 @@ class TrialOperations(RoomService):
             tx.execute("DELETE FROM study_trial WHERE study = ? AND number = ?", (study.number, last[0].number))
             advance(tx, study.id, trials=-1)
             finish_run(tx, trial_id, status="crashed")
+
+
+def _check_own(tx: Transaction, study: Place, run_ids: list[str]) -> None:
+    """Refuse trials whose ids are those of runs that are no trials of this study."""
+    for each in run_ids:
+        try:
+            own = get_run(tx, each).parent_id == study.id
+        except NotFound:  # it is in another workspace
+            own = False
+        if not own:
+            raise Conflict(f"{each[:100]!r} is the id of another run", hint="a trial has a new id of its own")
 
 
 def _the_trial(tx: Transaction, study: Place, number: int) -> Trial:

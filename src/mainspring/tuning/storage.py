@@ -309,7 +309,7 @@ class MainspringStorage(BaseStorage, BaseHeartbeat):
         with view.lock:
             trial = view.trial(place)
             if trial is not None and (
-                trial.state.is_finished() or (place in view.own and monotonic() - view.asked < FLUSH_SECONDS)
+                view.is_over(place) or (place in view.own and monotonic() - view.asked < FLUSH_SECONDS)
             ):
                 return trial
         self.link.refresh(view)

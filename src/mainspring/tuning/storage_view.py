@@ -100,6 +100,11 @@ class View:
             self._fold(place)
         return self.peek(place)
 
+    def is_over(self, place: int) -> bool:
+        """Whether a trial has ended and everything that was said of it before is known, also what others said."""
+        trial = self.peek(place)
+        return trial is not None and trial.state.is_finished() and self._revisions[place] <= self.revision
+
     def trials(self, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
         """All trials by their numbers, of these states only where they are given. The list is the caller's."""
         for place in list(self._unfolded):
@@ -202,7 +207,8 @@ class View:
         made.__dict__.update(trial.__dict__)
         for name, value in news.items():
             setattr(made, name, value)
-        self.put(made, revision)
+        # What others changed meanwhile may be of this very trial: then it is taken again when they are heard.
+        self.put(made, revision if revision == self.revision + 1 else revision - 1)
 
     def unsent(self, place: int) -> Said | None:
         """Take what was said of a trial, also what is being sent, to send it with the trial's end."""
