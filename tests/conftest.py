@@ -49,6 +49,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("transport", ["embedded", "remote"], indirect=True)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def key_of_secrets():
+    """A key for the secrets of tests, so that none is made in the home of whoever runs them."""
+    os.environ.setdefault("MAINSPRING_KEY", "bWFpbnNwcmluZy1tYWluc3ByaW5nLW1haW5zcHJpbmc=")
+
+
 @pytest.fixture(autouse=True)
 def no_run_of_another_test():
     """A run that a test leaves going on is not the one run of the process for the next: their order does not matter."""

@@ -46,6 +46,7 @@ __all__ = [
     "on",
     "progress",
     "run",
+    "secret",
     "serve",
     "sleep",
     "spark",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from mainspring.pipelines.decorators import flow, step
     from mainspring.pipelines.handles import Handle
     from mainspring.pipelines.parameters import fire_date, fire_time
+    from mainspring.pipelines.secrets import secret
     from mainspring.pipelines.spark import spark
     from mainspring.pipelines.spreading import each, whole
     from mainspring.pipelines.types_triggers import absent, all_of, any_of, debounce, on
@@ -101,6 +103,7 @@ else:
         "log": "mainspring.tracking.run",
         "MainspringError": "mainspring.kernel.errors",
         "spark": "mainspring.pipelines.spark",
+        "secret": "mainspring.pipelines.secrets",
         "step": "mainspring.pipelines.decorators",
         "tune": "mainspring.tuning.search",
         "whole": "mainspring.pipelines.spreading",

@@ -41,6 +41,7 @@ GROUPS: dict[str, str] = {
     "profile": "mainspring.cli.check_data:profile",
     "quarantine": "mainspring.cli.check_data:quarantine",
     "run": "mainspring.cli.run:run",
+    "secret": "mainspring.cli.secret:secret",
     "suite": "mainspring.cli.suite:suite",
     "token": "mainspring.cli.token:token",
     "tune": "mainspring.cli.tune:tune",

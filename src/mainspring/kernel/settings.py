@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True):
     """For how many days what was deleted can be restored; after that the collection of garbage takes its bytes."""
     profile_rows: int = 5_000_000
     """Tables of at most so many rows are profiled when they are committed; 0 for never."""
+    vault: str = ""
+    """`MOUNT/PATH` of HashiCorp Vault's key-value engine (version 2) where steps look for secrets."""
     log_level: str = "info"
     """`debug`, `info`, `warning` or `error`."""
 

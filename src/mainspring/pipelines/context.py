@@ -16,7 +16,15 @@ from mainspring.kernel.hooks import load
 if TYPE_CHECKING:
     from mainspring.pipelines.live import Live
 
-__all__ = ["StepContext", "current_client", "current_live", "current_step", "inside_step", "is_inside_step"]
+__all__ = [
+    "StepContext",
+    "current_backend",
+    "current_client",
+    "current_live",
+    "current_step",
+    "inside_step",
+    "is_inside_step",
+]
 
 
 class StepContext(msgspec.Struct, frozen=True):
@@ -92,6 +100,13 @@ def current_live() -> Live | None:
             on_look()
         made.append(Live(service, context))
     return made[0]  # type: ignore[no-any-return]  # a list, so that the step's threads share it
+
+
+def current_backend() -> Any:
+    """Where the running step is recorded; None where it is not, as in a container without a store."""
+    found = _step.get()
+    service = found[2] if found is not None else None
+    return service()._backend if service is not None else None  # noqa: SLF001 -- services of a store share their backend
 
 
 @contextmanager

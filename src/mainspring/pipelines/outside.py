@@ -12,6 +12,7 @@ import msgspec
 from mainspring.engines.tasks import Limits, ProcessDied, TaskEngine, open_tasks
 from mainspring.engines.tasks_packing import PackedEngine, Packing
 from mainspring.kernel.clock import now
+from mainspring.kernel.context import caller
 from mainspring.kernel.errors import DeadlineExceeded, InvalidInput, MainspringError
 from mainspring.pipelines.context import StepContext
 from mainspring.pipelines.origins import Origins
@@ -90,6 +91,7 @@ class Outside:
             record=msgspec.Raw(_requests.encode(call.record("running", now(), attempt=1))),
             run_attempt=self._run.attempt,
             allow_pickle=step.options.allow_pickle,
+            caller=caller(),
             shared=msgspec.Raw(shared) if shared else msgspec.Raw(b"\xc0"),
         )
         limits = Limits(

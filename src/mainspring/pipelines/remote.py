@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from mainspring.kernel.context import OWNER, Caller, acting_as
 from mainspring.kernel.errors import InternalError, MainspringError, from_payload
 from mainspring.kernel.hooks import load
 from mainspring.pipelines.context import StepContext, inside_step
@@ -44,6 +45,8 @@ class Request(msgspec.Struct, frozen=True):
     run_attempt: int = 0
     """Of the flow run."""
     allow_pickle: bool = False
+    caller: Caller = OWNER
+    """For whom the step runs, and in which workspace."""
     shared: msgspec.Raw = msgspec.Raw(b"\xc0")
     """Arguments that all calls of a map are given: by position, as text, and by name."""
 
@@ -74,7 +77,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 def execute(payload: bytes) -> bytes:
     """Run a `Request`; the bytes of an `Answer`."""
-    return msgspec.msgpack.encode(_execute(_requests.decode(payload)))
+    request = _requests.decode(payload)
+    with acting_as(request.caller):
+        return msgspec.msgpack.encode(_execute(request))
 
 
 def _execute(request: Request) -> Answer:

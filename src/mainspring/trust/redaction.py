@@ -88,6 +88,7 @@ def _encodings(value: str) -> Iterator[str]:
         yield data.hex()
         yield data.hex().upper()
         yield urllib.parse.quote(part, safe="")
+        yield urllib.parse.quote(part)
         yield urllib.parse.quote_plus(part)
         yield json.dumps(part)[1:-1]
         yield json.dumps(part, ensure_ascii=False)[1:-1]

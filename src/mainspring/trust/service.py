@@ -10,16 +10,16 @@ from mainspring.kernel.errors import Forbidden, InvalidInput, NotFound, nearest
 from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
-from mainspring.store.service import RoomService
 from mainspring.trust.guard import hash_secret
+from mainspring.trust.service_secrets import SecretOperations
 from mainspring.trust.tables import TOKENS
 from mainspring.trust.types import ROLES, NewToken, Token
 
 __all__ = ["Trust"]
 
 
-class Trust(RoomService, room="trust"):
-    """Tokens and the principals that they stand for."""
+class Trust(SecretOperations, room="trust"):
+    """Tokens, the principals that they stand for, and secrets."""
 
     @operation(permission="trust:admin", writes=True, resource="principal")
     def create_token(

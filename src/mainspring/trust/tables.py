@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mainspring.store.records import Table
-from mainspring.trust.types import Token
+from mainspring.trust.types import SecretRow, Token
 
-__all__ = ["MIGRATIONS", "TOKENS"]
+__all__ = ["MIGRATIONS", "SECRETS", "TOKENS"]
 
+SECRETS = Table("secret", SecretRow)
 TOKENS = Table("token", Token)
 
 MIGRATIONS: tuple[str, ...] = (
@@ -21,6 +22,15 @@ CREATE TABLE token (
   created_by TEXT NOT NULL,
   expires_at BIGINT,
   revoked_at BIGINT
+);
+CREATE TABLE secret (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  sealed TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  changed_at BIGINT NOT NULL,
+  changed_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
 );
 """,
 )

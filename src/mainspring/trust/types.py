@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-__all__ = ["ROLES", "NewToken", "Token"]
+__all__ = ["ROLES", "NewToken", "Sealed", "SecretName", "SecretRow", "Token"]
 
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": ("read",),
@@ -39,3 +39,31 @@ class NewToken(msgspec.Struct, frozen=True):
     token: Token
     secret: str
     """`ms_...`: give it to the client now; it cannot be shown again."""
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """The value of a secret as only who has the key can read it."""
+
+    data: str
+    """Nonce and AES-256-GCM's answer, in base64."""
+    key_id: str
+    """Which key opens it."""
+
+
+class SecretRow(msgspec.Struct, frozen=True):
+    """A secret as it is kept."""
+
+    workspace: str
+    name: str
+    sealed: str
+    key_id: str
+    changed_at: datetime
+    changed_by: str
+
+
+class SecretName(msgspec.Struct, frozen=True):
+    """A secret as it is shown."""
+
+    name: str
+    changed_at: datetime
+    changed_by: str
