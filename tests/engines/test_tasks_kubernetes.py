@@ -137,6 +137,37 @@ def test_a_pod_that_is_killed_from_outside_is_a_death(
         assert died.value.details["reason"] == "memory"
 
 
+def test_looking_tells_as_much_as_watching(
+    cluster: tuple[Cluster, str], make_engine: Callable[..., KubernetesEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KubernetesEngine, "_watch", lambda _: None)
+    monkeypatch.setattr("mainspring.engines.tasks_kubernetes._LOOK_SECONDS", 0.1)
+    with make_engine() as engine, Line() as line:
+        future = engine.submit(_WORK + "wait", line.address)
+        line.begun()
+        cluster[0].kill(list(cluster[0].processes)[-1], how=9)
+        with pytest.raises(ProcessDied, match="OOMKilled") as died:
+            future.result(60)
+        assert died.value.details["reason"] == "memory"
+
+
+def test_an_answer_outlives_a_store_that_is_away(
+    make_engine: Callable[..., KubernetesEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mainspring.engines.tasks_kubernetes._LOOK_SECONDS", 0.1)
+    with make_engine() as engine:
+        get, asked = engine._shelf.get, []
+
+        def away(digest: str) -> bytes:
+            asked.append(digest)
+            if len(asked) < 3:
+                raise Unavailable("the server is away")
+            return get(digest)
+
+        monkeypatch.setattr(engine._shelf, "get", away)
+        assert engine.submit(_WORK + "upper", b"there").result(60) == b"THERE"
+
+
 def test_jobs_of_an_engine_that_died_are_removed_by_the_next(
     cluster: tuple[Cluster, str], make_engine: Callable[..., KubernetesEngine]
 ) -> None:

@@ -159,7 +159,7 @@ class KubernetesEngine:
                 if not work.outcome.set_running_or_notify_cancel():
                     continue
                 self._running[work.name] = work
-            self._senders.submit(self._send, work)
+                self._senders.submit(self._send, work)  # under the lock: not after `close` has shut them down
 
     def _send(self, work: _Work) -> None:
         try:
@@ -234,42 +234,49 @@ class KubernetesEngine:
                 before = set(self._created)
             try:
                 jobs = {_name(each): each for each in self._cluster.list(Job, labels={ENGINE: self._id})}
-                for pod in self._cluster.list(Pod, labels={ENGINE: self._id}):
-                    self._see(pod)
+                ended = {name for pod in self._cluster.list(Pod, labels={ENGINE: self._id}) if (name := self._see(pod))}
             except Exception as error:  # noqa: BLE001 -- it is looked at again
                 _log.warning("the Jobs of Kubernetes could not be listed: %s", error)
                 continue
-            for name in before:
+            for name in before - ended:
                 found = jobs.get(name)
                 if found is None:
                     self._fail(name, "was deleted by somebody else")
                 elif reason := _failure(found):
                     self._fail(name, f"was ended by Kubernetes: {reason}")
 
-    def _see(self, pod: Any, *, gone: bool = False) -> None:
-        """Take the outcome from a pod, when it has one."""
+    def _see(self, pod: Any, *, gone: bool = False) -> str:
+        """Take the outcome from a pod, when it has one; the name of its Job, when its container has ended."""
         name = str((pod.metadata.labels or {}).get("batch.kubernetes.io/job-name", ""))
         with self._lock:
             if name not in self._running:
-                return
+                return ""
         containers = (pod.status and pod.status.containerStatuses) or []
         state = containers[0].state if containers else None
         if state and state.terminated:
             self._senders.submit(self._take, name, state.terminated)
-        elif state and state.waiting and state.waiting.reason in _STUCK:
+            return name
+        if state and state.waiting and state.waiting.reason in _STUCK:
             self._fail(name, f"could not be started: {state.waiting.reason}: {state.waiting.message or ''}")
         elif gone or (pod.status and pod.status.phase == "Failed"):
             reason = (pod.status and pod.status.reason) or "its pod was deleted"
             self._fail(name, f"was ended by Kubernetes: {reason}")
+        return ""
 
     def _take(self, name: str, ended: Any) -> None:
         """Settle work whose container has ended: with its answer, or with how it died."""
         try:
             said = msgspec.json.decode(ended.message or "", type=Said)
-            body = self._shelf.get(said.digest)
-        except (msgspec.DecodeError, MainspringError):
+        except msgspec.DecodeError:
             how = f"{ended.reason or 'ended'} with code {ended.exitCode}"
             self._fail(name, f"died: {how}", reason="memory" if ended.reason == "OOMKilled" else "", ended=ended)
+            return
+        try:
+            body = self._shelf.get(said.digest)
+        except Unavailable:
+            return  # the answer is there, and is asked for again with the next look
+        except MainspringError as error:
+            self._fail(name, f"has answered, and the answer cannot be read from the store: {error}", ended=ended)
             return
         if (work := self._settled(name)) is None:
             return
@@ -357,7 +364,7 @@ def _failure(found: Any) -> str:
 def _died(work: _Work, how: str, *, cancelled: bool = False, reason: str = "", ended: Any = None) -> ProcessDied:
     return ProcessDied(
         f"the pod that ran {work.address} {how}" + (" before it answered" if cancelled else ""),
-        hint="" if cancelled else f"kubectl describe job {work.name}",
+        hint="" if cancelled else f"kubectl get events | grep {work.name}",  # the Job itself is deleted
         details={
             "signal": "",
             "exit_code": ended.exitCode if ended else None,
