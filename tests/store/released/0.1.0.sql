@@ -166,6 +166,15 @@ CREATE TABLE token (
   expires_at BIGINT,
   revoked_at BIGINT
 );
+CREATE TABLE secret (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  sealed TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  changed_at BIGINT NOT NULL,
+  changed_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
 INSERT INTO schema_version (room, version, at) VALUES ('trust', 1, 0);
 -- events
 CREATE TABLE event_outbox (
@@ -591,11 +600,17 @@ CREATE TABLE flow_run (
   started_at BIGINT,
   finished_at BIGINT,
   result TEXT,
-  error TEXT
+  error TEXT,
+  cause TEXT NOT NULL,
+  deployment TEXT NOT NULL,
+  pool TEXT NOT NULL,
+  priority BIGINT NOT NULL,
+  labels TEXT NOT NULL,
+  position BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX flow_run_key ON flow_run (workspace, flow, key) WHERE key <> '';
 CREATE INDEX flow_run_by_flow ON flow_run (workspace, flow, id);
-CREATE INDEX flow_run_open ON flow_run (state, id) WHERE state IN ('queued', 'running');
+CREATE INDEX flow_run_open ON flow_run (state, id) WHERE state IN ('queued', 'running', 'waiting', 'paused');
 CREATE TABLE flow_step (
   id TEXT PRIMARY KEY,
   run_id TEXT NOT NULL,
@@ -617,7 +632,17 @@ CREATE TABLE flow_step (
   output TEXT,
   error TEXT,
   uses TEXT NOT NULL,
+  marked_by TEXT NOT NULL,
+  card TEXT NOT NULL,
   UNIQUE (run_id, path, item)
+);
+CREATE TABLE flow_attempt (
+  step_id TEXT NOT NULL,
+  attempt BIGINT NOT NULL,
+  started_at BIGINT NOT NULL,
+  finished_at BIGINT NOT NULL,
+  error TEXT NOT NULL,
+  PRIMARY KEY (step_id, attempt, started_at)
 );
 CREATE TABLE flow_log (
   id TEXT PRIMARY KEY,
@@ -630,6 +655,7 @@ CREATE TABLE flow_cache (
   at BIGINT NOT NULL,
   PRIMARY KEY (workspace, key)
 );
+
 CREATE TABLE flow_schedule (
   id TEXT PRIMARY KEY,
   workspace TEXT NOT NULL,
@@ -637,17 +663,275 @@ CREATE TABLE flow_schedule (
   flow TEXT NOT NULL,
   location TEXT NOT NULL,
   params TEXT NOT NULL,
-  cron TEXT NOT NULL,
-  every DOUBLE PRECISION NOT NULL,
-  tz TEXT NOT NULL,
+  timing TEXT NOT NULL,
   paused BIGINT NOT NULL,
-  next_at BIGINT NOT NULL,
+  next_at BIGINT,
   last_at BIGINT,
   created_at BIGINT NOT NULL,
   created_by TEXT NOT NULL,
+  jitter DOUBLE PRECISION NOT NULL,
+  due_at BIGINT,
+  overlap TEXT NOT NULL,
+  catch_up DOUBLE PRECISION NOT NULL,
+  make_up TEXT NOT NULL,
+  pause_after BIGINT NOT NULL,
+  failures BIGINT NOT NULL,
+  paused_because TEXT NOT NULL,
+  deployment TEXT NOT NULL,
+  pool TEXT NOT NULL,
+  priority BIGINT NOT NULL,
+  labels TEXT NOT NULL,
+  max_attempts BIGINT NOT NULL,
   UNIQUE (workspace, name)
 );
-CREATE INDEX flow_schedule_due ON flow_schedule (paused, next_at);
+CREATE INDEX flow_schedule_due ON flow_schedule (paused, due_at);
+CREATE TABLE flow_calendar (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  days TEXT NOT NULL,
+  changed_at BIGINT NOT NULL,
+  changed_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE flow_fire (
+  id TEXT PRIMARY KEY,
+  source_id TEXT NOT NULL,
+  number BIGINT NOT NULL,
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  fire_at BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  outcome TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  params TEXT NOT NULL,
+  events TEXT NOT NULL,
+  key TEXT NOT NULL,
+  UNIQUE (source_id, number)
+);
+CREATE INDEX flow_fire_by_time ON flow_fire (workspace, at);
+CREATE INDEX flow_fire_run ON flow_fire (run_id);
+CREATE INDEX flow_fire_open ON flow_fire (outcome, source_id, number);
+
+CREATE TABLE flow_trigger (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  location TEXT NOT NULL,
+  condition TEXT NOT NULL,
+  params TEXT NOT NULL,
+  key TEXT NOT NULL,
+  paused BIGINT NOT NULL,
+  since BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  overlap TEXT NOT NULL,
+  error TEXT NOT NULL,
+  deployment TEXT NOT NULL,
+  pool TEXT NOT NULL,
+  priority BIGINT NOT NULL,
+  labels TEXT NOT NULL,
+  max_attempts BIGINT NOT NULL,
+  UNIQUE (workspace, name)
+);
+CREATE TABLE flow_trigger_kind (
+  trigger_id TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  wild BIGINT NOT NULL,
+  PRIMARY KEY (workspace, kind, trigger_id)
+);
+CREATE INDEX flow_trigger_kind_wild ON flow_trigger_kind (workspace, wild);
+CREATE INDEX flow_trigger_kind_by_trigger ON flow_trigger_kind (trigger_id);
+CREATE TABLE flow_trigger_memory (
+  trigger_id TEXT NOT NULL,
+  path TEXT NOT NULL,
+  key TEXT NOT NULL,
+  begun_at BIGINT NOT NULL,
+  due_at BIGINT,
+  events TEXT NOT NULL,
+  PRIMARY KEY (trigger_id, path, key)
+);
+CREATE INDEX flow_trigger_memory_due ON flow_trigger_memory (due_at);
+CREATE TABLE flow_cursor (
+  name TEXT PRIMARY KEY,
+  position BIGINT NOT NULL
+);
+CREATE TABLE flow_hook (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  tolerance DOUBLE PRECISION NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE flow_hook_secret (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  secret TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE flow_source (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  address TEXT NOT NULL,
+  topic TEXT NOT NULL,
+  options TEXT NOT NULL,
+  id TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  active BIGINT NOT NULL,
+  error TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE flow_source_seen (
+  source_id TEXT NOT NULL,
+  token TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (source_id, token)
+);
+CREATE INDEX flow_source_seen_by_time ON flow_source_seen (source_id, at);
+
+CREATE TABLE flow_deployment (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  digest TEXT NOT NULL,
+  code TEXT NOT NULL,
+  address TEXT NOT NULL,
+  main TEXT NOT NULL,
+  files TEXT NOT NULL,
+  sys_path TEXT NOT NULL,
+  cwd TEXT NOT NULL,
+  options TEXT NOT NULL,
+  labels TEXT NOT NULL,
+  pool TEXT NOT NULL,
+  priority BIGINT NOT NULL,
+  max_attempts BIGINT NOT NULL,
+  active BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  UNIQUE (workspace, flow, version)
+);
+
+CREATE TABLE flow_backfill (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  location TEXT NOT NULL,
+  params TEXT NOT NULL,
+  timing TEXT NOT NULL,
+  first BIGINT NOT NULL,
+  last BIGINT NOT NULL,
+  schedule TEXT NOT NULL,
+  reprocess TEXT NOT NULL,
+  backward BIGINT NOT NULL,
+  max_parallel BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  runs BIGINT NOT NULL,
+  kept BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  created_by TEXT NOT NULL,
+  deployment TEXT NOT NULL,
+  pool TEXT NOT NULL,
+  priority BIGINT NOT NULL,
+  labels TEXT NOT NULL,
+  max_attempts BIGINT NOT NULL
+);
+CREATE INDEX flow_backfill_by_name ON flow_backfill (workspace, name);
+CREATE INDEX flow_backfill_by_state ON flow_backfill (state);
+CREATE TABLE flow_backfill_item (
+  backfill_id TEXT NOT NULL,
+  number BIGINT NOT NULL,
+  moment BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  PRIMARY KEY (backfill_id, number)
+);
+CREATE INDEX flow_backfill_item_run ON flow_backfill_item (run_id);
+CREATE INDEX flow_backfill_item_state ON flow_backfill_item (backfill_id, state, number);
+
+CREATE TABLE flow_wait (
+  id TEXT PRIMARY KEY,
+  workspace TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  path TEXT NOT NULL,
+  state TEXT NOT NULL,
+  wanted TEXT NOT NULL,
+  exact_kind TEXT NOT NULL,
+  exact_subject TEXT NOT NULL,
+  opened_at BIGINT NOT NULL,
+  due_at BIGINT,
+  answer TEXT,
+  event BIGINT NOT NULL,
+  resolved_at BIGINT,
+  resolved_by TEXT NOT NULL,
+  UNIQUE (run_id, path)
+);
+CREATE INDEX flow_wait_open ON flow_wait (workspace, id) WHERE state = 'open';
+CREATE INDEX flow_wait_event ON flow_wait (workspace, exact_kind, exact_subject)
+  WHERE state = 'open' AND exact_kind <> '';
+CREATE TABLE flow_ending (
+  run_id TEXT PRIMARY KEY,
+  due_at BIGINT,
+  on_success BIGINT NOT NULL,
+  on_failure BIGINT NOT NULL
+);
+
+CREATE TABLE flow_limit (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  slots BIGINT NOT NULL,
+  per_second DOUBLE PRECISION NOT NULL,
+  burst DOUBLE PRECISION NOT NULL,
+  changed_at BIGINT NOT NULL,
+  changed_by TEXT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE flow_bucket (
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  tokens DOUBLE PRECISION NOT NULL,
+  filled_at BIGINT NOT NULL,
+  PRIMARY KEY (workspace, name)
+);
+CREATE TABLE flow_claim (
+  id TEXT NOT NULL,
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  names TEXT NOT NULL,
+  state TEXT NOT NULL,
+  priority BIGINT NOT NULL,
+  run_id TEXT NOT NULL,
+  step_id TEXT NOT NULL,
+  step TEXT NOT NULL,
+  worker TEXT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  asked_at BIGINT NOT NULL,
+  held_at BIGINT,
+  PRIMARY KEY (id, name)
+);
+CREATE INDEX flow_claim_waiting ON flow_claim (workspace, name, priority DESC, id) WHERE state = 'waiting';
+CREATE INDEX flow_claim_held ON flow_claim (workspace, name) WHERE state = 'held';
+
+CREATE TABLE flow_card (
+  id TEXT PRIMARY KEY,
+  step_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  number BIGINT NOT NULL,
+  kind TEXT NOT NULL,
+  title TEXT NOT NULL,
+  content TEXT NOT NULL,
+  at BIGINT NOT NULL
+);
+CREATE INDEX flow_card_by_step ON flow_card (step_id, number);
+CREATE INDEX flow_card_by_run ON flow_card (run_id);
 INSERT INTO schema_version (room, version, at) VALUES ('pipelines', 1, 0);
 -- models
 CREATE TABLE model (
@@ -827,34 +1111,59 @@ INSERT INTO schema_version (room, version, at) VALUES ('models', 1, 0);
 -- tuning
 CREATE TABLE study (
   id TEXT PRIMARY KEY,
+  number BIGINT NOT NULL UNIQUE,
   workspace TEXT NOT NULL,
   name TEXT NOT NULL,
+  unique_name TEXT NOT NULL,
   key TEXT NOT NULL,
-  direction TEXT NOT NULL,
+  directions TEXT NOT NULL,
   space TEXT NOT NULL,
   sampler TEXT NOT NULL,
   pruner TEXT NOT NULL,
   seed BIGINT NOT NULL,
   parent_id TEXT NOT NULL,
   state TEXT NOT NULL,
+  user_attrs TEXT NOT NULL,
+  system_attrs TEXT NOT NULL,
   created_at BIGINT NOT NULL,
   created_by TEXT NOT NULL
 );
-CREATE UNIQUE INDEX study_key ON study (workspace, key) WHERE key <> '';
+CREATE UNIQUE INDEX study_by_key ON study (workspace, key) WHERE key <> '';
+CREATE UNIQUE INDEX study_by_unique_name ON study (workspace, unique_name);
 CREATE INDEX study_by_name ON study (workspace, name, id);
-CREATE TABLE study_trial (
-  id TEXT PRIMARY KEY,
-  study_id TEXT NOT NULL,
+CREATE TABLE study_progress (
+  study_id TEXT PRIMARY KEY,
   number BIGINT NOT NULL,
-  state TEXT NOT NULL,
-  params TEXT NOT NULL,
-  started_at BIGINT NOT NULL,
-  value DOUBLE PRECISION,
-  finished_at BIGINT,
-  reports TEXT NOT NULL,
-  error TEXT NOT NULL,
-  UNIQUE (study_id, number)
+  workspace TEXT NOT NULL,
+  name TEXT NOT NULL,
+  directions TEXT NOT NULL,
+  trials BIGINT NOT NULL,
+  revision BIGINT NOT NULL,
+  study_revision BIGINT NOT NULL
 );
+CREATE UNIQUE INDEX study_progress_by_number ON study_progress (number);
+CREATE TABLE study_trial (
+  study BIGINT NOT NULL,
+  number BIGINT NOT NULL,
+  id TEXT NOT NULL,
+  state TEXT NOT NULL,
+  revision BIGINT NOT NULL,
+  value DOUBLE PRECISION,
+  params TEXT NOT NULL,
+  distributions TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  reports TEXT NOT NULL,
+  user_attrs TEXT NOT NULL,
+  system_attrs TEXT NOT NULL,
+  error TEXT NOT NULL,
+  worker TEXT NOT NULL,
+  started_at BIGINT,
+  finished_at BIGINT,
+  heartbeat_at BIGINT,
+  PRIMARY KEY (study, number)
+);
+CREATE INDEX study_trial_by_revision ON study_trial (study, revision);
+CREATE INDEX study_trial_by_heartbeat ON study_trial (study, heartbeat_at) WHERE heartbeat_at IS NOT NULL;
 INSERT INTO schema_version (room, version, at) VALUES ('tuning', 1, 0);
 -- serving
 CREATE TABLE endpoint (
@@ -1032,15 +1341,15 @@ CREATE UNIQUE INDEX loop_episode_active ON loop_episode (workspace, endpoint) WH
 INSERT INTO schema_version (room, version, at) VALUES ('loop', 1, 0);
 -- contents
 INSERT INTO alias (workspace, kind, name, alias, version) VALUES ('default', 'model', 'delay', 'champion', 1);
-INSERT INTO alias_history (id, workspace, kind, name, alias, version, at, by) VALUES ('01a1ff89-546e-73a1-ab24-398f75320b5c', 'default', 'model', 'delay', 'champion', 1, 1795288552557718, 'owner');
-INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1ff89-546d-7c9f-94c7-e378759788db', 'default', 'dataset', 'flights', 1, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, '{"rows":1.5,"note":"it''s late"}', '', 1795288552557718, 'owner');
-INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a1ff89-546e-70f9-a83c-e0b49b07b2d8', 'default', 'model', 'delay', 1, 'm1', 0, '{}', '01a1ff89-546d-7e10-823e-885b3003cd90', 1795288552557718, 'owner');
-INSERT INTO artifact_file (artifact_id, path, size, digest) VALUES ('01a1ff89-546d-7c9f-94c7-e378759788db', 'part.parquet', 7, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a');
-INSERT INTO blob_entry (digest, size, place, pack, position, stored, codec, damaged, created_at, condemned_at) VALUES ('572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, 'loose', '', 0, 7, 0, 0, 1795288552548870, 0);
-INSERT INTO edge (target, source, role) VALUES ('01a1ff89-546d-7e10-823e-885b3003cd90', '01a1ff89-546d-7c9f-94c7-e378759788db', 'training-data');
-INSERT INTO edge (target, source, role) VALUES ('01a1ff89-546e-70f9-a83c-e0b49b07b2d8', '01a1ff89-546d-7e10-823e-885b3003cd90', 'made');
-INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (1, 1795288552556895, 'default', 'owner', 'local', '', 'trust.create_token', '[{"detail":{"principal":"ann","role":"admin"},"resource":"token/01a1ff89-546c-7e83-817b-3a0d3fdc8a51"}]', '0000000000000000000000000000000000000000000000000000000000000000', '046ac39c4708e15a9bcef705854650d9675212f6d8e87045e55b6b6f99961d64');
-INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (2, 1795288552557718, 'default', 'owner', 'local', '', 'release.fill', '[{"detail":{"digest":"572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a","id":"01a1ff89-546d-7c9f-94c7-e378759788db"},"resource":"dataset/flights@1"},{"detail":{"kind":"training","name":"fit"},"resource":"run/01a1ff89-546d-7e10-823e-885b3003cd90"},{"detail":{"digest":"m1","id":"01a1ff89-546e-70f9-a83c-e0b49b07b2d8"},"resource":"model/delay@1"},{"detail":{"status":"finished"},"resource":"run/01a1ff89-546d-7e10-823e-885b3003cd90"},{"detail":{"after":1,"before":0,"digest":"m1"},"resource":"model/delay@champion"}]', '046ac39c4708e15a9bcef705854650d9675212f6d8e87045e55b6b6f99961d64', '92bc53e953cde82a1846b738d78f28b9c9230e8b6b85b3acba43f3a8e19d2615');
-INSERT INTO queue_tasks (id, workspace, kind, key, payload, state, priority, not_before, attempt, max_attempts, worker, created_at, created_by, changed_at, result, error) VALUES ('01a1ff89-546e-7512-96bf-6a216adbdccf', 'default', 'flow', 'nightly', '{"name":"train"}', 'ready', 0, 0, 0, 3, '', 1795288552557718, 'owner', 1795288552557718, NULL, NULL);
-INSERT INTO run (id, workspace, kind, name, status, parent_id, started_at, finished_at, heartbeat_at, metadata, created_by) VALUES ('01a1ff89-546d-7e10-823e-885b3003cd90', 'default', 'training', 'fit', 'finished', '', 1795288552557718, 1795288552557718, 1795288552557718, '{"depth":3,"of":null}', 'owner');
-INSERT INTO token (id, principal, workspace, roles, hash, created_at, created_by, expires_at, revoked_at) VALUES ('01a1ff89-546c-7e83-817b-3a0d3fdc8a51', 'ann', '*', '["admin"]', 'cc013d16b6ecafc256c40054be3fc060bb9be218247cbf63a07e5e4c4c34ff65', 1795288552556895, 'owner', 1803064552556895, NULL);
+INSERT INTO alias_history (id, workspace, kind, name, alias, version, at, by) VALUES ('01a20026-fa2b-7e3d-b47a-5b14149545bb', 'default', 'model', 'delay', 'champion', 1, 1795298884138944, 'owner');
+INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a20026-fa2b-708b-b724-895b1ca90a86', 'default', 'dataset', 'flights', 1, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, '{"rows":1.5,"note":"it''s late"}', '', 1795298884138944, 'owner');
+INSERT INTO artifact (id, workspace, kind, name, version, digest, size, metadata, run_id, created_at, created_by) VALUES ('01a20026-fa2b-7ba9-a516-b85de70f575b', 'default', 'model', 'delay', 1, 'm1', 0, '{}', '01a20026-fa2b-7526-b1ba-49eb4939d810', 1795298884138944, 'owner');
+INSERT INTO artifact_file (artifact_id, path, size, digest) VALUES ('01a20026-fa2b-708b-b724-895b1ca90a86', 'part.parquet', 7, '572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a');
+INSERT INTO blob_entry (digest, size, place, pack, position, stored, codec, damaged, created_at, condemned_at) VALUES ('572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a', 7, 'loose', '', 0, 7, 0, 0, 1795298884108424, 0);
+INSERT INTO edge (target, source, role) VALUES ('01a20026-fa2b-7526-b1ba-49eb4939d810', '01a20026-fa2b-708b-b724-895b1ca90a86', 'training-data');
+INSERT INTO edge (target, source, role) VALUES ('01a20026-fa2b-7ba9-a516-b85de70f575b', '01a20026-fa2b-7526-b1ba-49eb4939d810', 'made');
+INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (1, 1795298884136757, 'default', 'owner', 'local', '', 'trust.create_token', '[{"detail":{"principal":"ann","role":"admin"},"resource":"token/01a20026-fa28-7c56-bdd3-81efd580e691"}]', '0000000000000000000000000000000000000000000000000000000000000000', 'de7eb02ca577746181f2f15838f2340f31f7aebaa3f56af6b579f5b08bc05096');
+INSERT INTO ledger (seq, at, workspace, actor, method, request_id, action, changes, previous, hash) VALUES (2, 1795298884138944, 'default', 'owner', 'local', '', 'release.fill', '[{"detail":{"digest":"572c57712a5ee44ed363171a8dd79c00e22e83d587c8a829fb7e32362712964a","id":"01a20026-fa2b-708b-b724-895b1ca90a86"},"resource":"dataset/flights@1"},{"detail":{"kind":"training","name":"fit"},"resource":"run/01a20026-fa2b-7526-b1ba-49eb4939d810"},{"detail":{"digest":"m1","id":"01a20026-fa2b-7ba9-a516-b85de70f575b"},"resource":"model/delay@1"},{"detail":{"status":"finished"},"resource":"run/01a20026-fa2b-7526-b1ba-49eb4939d810"},{"detail":{"after":1,"before":0,"digest":"m1"},"resource":"model/delay@champion"}]', 'de7eb02ca577746181f2f15838f2340f31f7aebaa3f56af6b579f5b08bc05096', '4679611c02004222599789ca4cabbc9756a02b98223f892cd2dbecd41f3b2a19');
+INSERT INTO queue_tasks (id, workspace, kind, key, payload, state, priority, not_before, attempt, max_attempts, worker, created_at, created_by, changed_at, result, error) VALUES ('01a20026-fa2c-713f-990b-d51f6c66d318', 'default', 'flow', 'nightly', '{"name":"train"}', 'ready', 0, 0, 0, 3, '', 1795298884138944, 'owner', 1795298884138944, NULL, NULL);
+INSERT INTO run (id, workspace, kind, name, status, parent_id, started_at, finished_at, heartbeat_at, metadata, created_by) VALUES ('01a20026-fa2b-7526-b1ba-49eb4939d810', 'default', 'training', 'fit', 'finished', '', 1795298884138944, 1795298884138944, 1795298884138944, '{"depth":3,"of":null}', 'owner');
+INSERT INTO token (id, principal, workspace, roles, hash, created_at, created_by, expires_at, revoked_at) VALUES ('01a20026-fa28-7c56-bdd3-81efd580e691', 'ann', '*', '["admin"]', '03ddffcdb923ae876bf08a1d97ec531a4ba52443b67df89e7f0e19da380efa0f', 1795298884136757, 'owner', 1803074884136757, NULL);
