@@ -34,6 +34,11 @@ class Release:
 
 @step
 def load(day: str) -> list[dict[str, float]]:
+    ms.card.markdown(f"# Flights of {day}\n\n- **24** rows\n- <b>no markup</b>")
+    ms.card.metric("rows", 24, unit="rows", before=22)
+    ms.card.table([{"column": "distance", "nulls": 0}, {"column": "delay", "nulls": 3}], title="Columns")
+    ms.card.plot("<svg xmlns='http://www.w3.org/2000/svg' width='120' height='40'><rect width='80' height='40'/></svg>")
+    ms.progress(total=24, label="rows").advance(18)
     print(f"\x1b[32mloaded\x1b[0m {day}")  # noqa: T201 -- what a step prints is its log
     return [{"distance": 10.0 * number, "delay": number / 3} for number in range(24)]
 

@@ -143,6 +143,15 @@ def test_a_step_shows_what_it_got_gave_and_printed(flows):
     assert [each.text for each in card(page, "Result").all("thead")[0].all("th")] == ["distance", "delay"]
     assert "the first 20 of 24 rows" in card(page, "Result").text
     assert "loaded" in card(page, "Log").text
+    shows = card(page, "Card")
+    assert "24 rows before 22" in shows.text
+    assert "18 of 24" in shows.text
+    assert [each.text for each in shows.all("thead")[0].all("th")] == ["column", "nulls"]
+    assert not shows.all("b")[1:], "what a step writes is never markup"
+    picture = flows.get(shows.all("img")[0].attributes["src"])
+    assert picture.headers["content-type"].startswith("image/svg+xml")
+    assert "sandbox" in picture.headers["content-security-policy"]
+    assert flows.get(f"/flows/steps/{load.id}/card/0").status_code == 404, "a text is no file"
     failed = flows.page(f"/flows/steps/{flows.names['failed_step']}")
     assert "does not fit into memory" in failed.all("div", role="alert")[0].text
 

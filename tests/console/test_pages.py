@@ -50,7 +50,7 @@ PAGES = {
     "/flows/of/retrain": 4,
     "/flows/{flow}": 6,
     "/flows/{failed_flow}?name=train&order=longest": 6,
-    "/flows/steps/{failed_step}": 6,
+    "/flows/steps/{failed_step}": 7,
     "/flows/approvals": 2,
     "/flows/schedules": 3,
     "/flows/calendar": 2,

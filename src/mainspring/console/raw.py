@@ -42,7 +42,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def raw_routes(client: Client) -> list[Route]:
-    """The routes of bytes: `/runs/<id>/raw/<path>` and `/models/<name@version>/raw/<path>`."""
+    """The routes of bytes: files of runs and of models (`.../raw/<path>`), and parts of cards of steps."""
 
     def of_run(request: Request) -> Response:
         run_id, path = request.path_params["run_id"], request.path_params["path"]
@@ -67,7 +67,22 @@ def raw_routes(client: Client) -> list[Route]:
             request, path, "", held[path].size, lambda start, stop: _cut(client.models.file(ref, path), start, stop)
         )
 
+    def of_card(request: Request) -> Response:
+        step_id, number = request.path_params["step_id"], request.path_params["number"]
+        held = {each.number: each.content for each in client.pipelines.card(step_id) if each.content.get("digest")}
+        if number not in held:
+            raise NotFound(f"part {number} of the card of step {step_id} is no file")
+        content = held[number]
+        return _answer(
+            request,
+            f"part-{number}",
+            str(content.get("media_type", "")),
+            int(content.get("size", 0)),
+            lambda start, stop: _cut(client.storage.get_blob(str(content["digest"])), start, stop),
+        )
+
     return [
+        Route("/flows/steps/{step_id}/card/{number:int}", _threaded(of_card), methods=["GET"]),
         Route("/runs/{run_id}/raw/{path:path}", _threaded(of_run), methods=["GET"]),
         Route("/models/{ref}/raw/{path:path}", _threaded(of_model), methods=["GET"]),
     ]

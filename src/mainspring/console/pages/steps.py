@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mainspring.console.charts.scale import span_label
 from mainspring.console.links import node_path
 from mainspring.console.page import Ask, Crumb, Entry, Page
 from mainspring.console.pages.answer_forms import Asked, asked
 from mainspring.console.pages.flow_parts import Shown, message_of, shown, trace_of
-from mainspring.console.words import short_id
+from mainspring.console.words import compact, figure_label, short_id
 from mainspring.kernel.errors import NotFound
 from mainspring.pipelines.types import Attempt, FlowRun, StepRecord, Why
+from mainspring.pipelines.types_cards import Part
 from mainspring.pipelines.types_waits import Wait
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ENTRIES"]
 
 _LOG = 60_000
+_CARD_ROWS = 100
 _OVER = ("finished", "failed", "cancelled", "crashed")
 
 
@@ -31,6 +35,22 @@ class Neighbour(msgspec.Struct, frozen=True):
     label: str
     kind: str
     href: str
+
+
+class CardPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of what it showed of itself, as the page draws it."""
+
+    kind: str
+    """`markdown`, `metric`, `table`, `progress`, `image` or `page`."""
+    title: str
+    text: str = ""
+    columns: list[str] = []
+    rows: list[list[str]] = []
+    total: int = 0
+    share: float | None = None
+    """Of a progress that has an end."""
+    src: str = ""
+    at: datetime
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -55,6 +75,7 @@ class StepPage(Page, frozen=True, kw_only=True):
     output: Shown
     inputs: list[Neighbour]
     outputs: list[Neighbour]
+    card: list[CardPart]
     tries: list[Try]
     reasons: list[Why]
     previous_href: str
@@ -96,6 +117,7 @@ def step_page(client: Client, ask: Ask) -> StepPage:
         output=shown(client, step.output),
         inputs=_artifacts(client.lineage.why(step.id, limit=100), ask) if _known(step) else [],
         outputs=_artifacts(client.lineage.impact(step.id, limit=100), ask) if _known(step) else [],
+        card=[_part(each, step.id, ask) for each in client.pipelines.card(step.id)],
         tries=[Try(each, message_of(each.error), trace_of(each.error)) for each in client.pipelines.attempts(step.id)],
         reasons=why.reasons,
         previous_href=ask.link(f"/flows/steps/{why.previous}") if why.previous else "",
@@ -112,6 +134,39 @@ def step_page(client: Client, ask: Ask) -> StepPage:
         after_href=ask.link(f"/flows/steps/{near[1]}") if near[1] else "",
         rests=run.state in (*_OVER, "paused"),
     )
+
+
+def _part(part: Part, step_id: str, ask: Ask) -> CardPart:
+    """A part of a card; whatever is not as it should be is shown as JSON, for steps may send anything."""
+    content = part.content
+    found = CardPart(kind=part.kind, title=part.title, at=part.at)
+    if part.kind == "markdown" and isinstance(content.get("text"), str):
+        return msgspec.structs.replace(found, text=content["text"])
+    if part.kind == "metric" and "value" in content:
+        before = content.get("before")
+        told = f"{compact(content['value'], 40)} {content.get('unit') or ''}".strip()
+        return msgspec.structs.replace(found, text=told, rows=[["before", compact(before, 40)]] if before else [])
+    if part.kind == "progress" and isinstance(content.get("done"), int | float):
+        return _progress(found, content)
+    if part.kind == "table" and isinstance(content.get("columns"), list) and isinstance(content.get("rows"), list):
+        columns = [str(each) for each in content["columns"]]
+        rows = [[compact(cell, 80) for cell in row] for row in content["rows"][:_CARD_ROWS] if isinstance(row, list)]
+        return msgspec.structs.replace(found, columns=columns, rows=rows, total=int(content.get("total") or len(rows)))
+    if content.get("digest"):
+        image = str(content.get("media_type", "")).startswith("image/")
+        src = ask.link(f"/flows/steps/{step_id}/card/{part.number}")
+        return msgspec.structs.replace(found, kind="image" if image else "page", src=src)
+    return msgspec.structs.replace(found, kind="json", text=compact(content, 2000))
+
+
+def _progress(found: CardPart, content: dict[str, Any]) -> CardPart:
+    done, total, spent = content["done"], content.get("total"), content.get("seconds") or 0.0
+    if not isinstance(total, int | float) or total <= 0:
+        return msgspec.structs.replace(found, text=f"{figure_label(done)} in {span_label(float(spent))}")
+    share = min(max(done / total, 0.0), 1.0)
+    left = f", {span_label(spent * (1 - share) / share)} left" if 0 < share < 1 and spent else ""
+    told = f"{figure_label(done)} of {figure_label(total)} in {span_label(float(spent))}{left}"
+    return msgspec.structs.replace(found, text=told, share=share)
 
 
 def _known(step: StepRecord) -> bool:
