@@ -9,9 +9,25 @@ import pytest
 import mainspring as ms
 from mainspring.client.client import Client
 from mainspring.kernel.errors import TooLarge
+from mainspring.pipelines.context import StepContext, inside_step
 
 pyspark = pytest.importorskip("pyspark")
 pytestmark = [pytest.mark.engines, pytest.mark.databases("sqlite")]
+
+
+def test_what_spark_connect_does_is_tagged_with_the_step_that_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = {"the user's", "mainspring-before"}
+    double = {
+        "getTags": lambda _: set(tags),
+        "addTag": lambda _, tag: tags.add(tag),
+        "removeTag": lambda _, tag: tags.remove(tag),
+    }
+    session = type("SparkSession", (), {**double, "__module__": "pyspark.sql.connect.session"})()
+    monkeypatch.setattr(pyspark.sql.SparkSession, "getActiveSession", lambda: session)
+    context = StepContext(step_id="s1", run_id="r", flow="f", name="n", path="0", item=-1, attempt=1)
+    with inside_step(context):
+        assert ms.spark() is session
+    assert tags == {"the user's", "mainspring-s1"}
 
 
 def test_frames_of_spark_go_from_step_to_step_and_are_recorded(

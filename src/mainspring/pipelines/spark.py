@@ -18,6 +18,7 @@ from mainspring.pipelines.context import current_step
 __all__ = ["SparkFrameCodec", "spark"]
 
 _MOST_BYTES = 2 << 30
+_TAG = "mainspring-"
 
 
 def spark(**config: Any) -> Any:
@@ -47,8 +48,11 @@ def spark(**config: Any) -> Any:
     step = current_step()
     if step is not None:
         label = f"{step.flow}/{step.name}" + (f" [{step.item}]" if step.item >= 0 else "")
-        if hasattr(session, "addTag") and os.environ.get("SPARK_REMOTE"):
-            session.addTag(f"mainspring-{step.step_id}")
+        if ".connect." in type(session).__module__:
+            for tag in session.getTags():
+                if tag.startswith(_TAG):  # of the step before, in the same session
+                    session.removeTag(tag)
+            session.addTag(_TAG + step.step_id)
         else:
             session.sparkContext.setJobGroup(step.step_id, label)
     return session

@@ -105,12 +105,42 @@ def test_options_reach_kubeflow_and_airflow():
     assert given["priority_weight"] == "3"
 
 
-def test_memoized_steps_are_found_by_code_and_parameters():
-    manifest = yaml.safe_load(export(costs, to="argo", image="image:1").text)
-    memo = template(manifest, "costly")["memoize"]
-    assert memo["maxAge"] == "3600s"
-    assert memo["key"].startswith("costly-")
-    assert memo["key"].endswith("-{{=sprig.sha256sum(workflow.parameters['day'])}}")
+def test_memoized_steps_are_found_by_code_and_all_that_they_are_given():
+    def memo(flow, name="costly"):
+        return template(yaml.safe_load(export(flow, to="argo", image="image:1").text), name)["memoize"]
+
+    found = memo(costs)
+    assert found["maxAge"] == "3600s"
+    assert found["key"].startswith("costly-")
+    assert found["key"].endswith("-{{=sprig.sha256sum(sprig.sha256sum(workflow.parameters['day']))}}")
+    assert memo(costs) == found
+    keys = {memo(flow, "between")["key"] for flow in (first_to_last, last_to_first, to_ten, to_eleven)}
+    assert len(keys) == 4, "a result is not found by what another call was given"
+
+
+@ms.step(cache=True)
+def between(start: int, end: int) -> int:
+    return end - start
+
+
+@ms.flow
+def first_to_last(first: int = 1, last: int = 2) -> int:
+    return between(first, last)
+
+
+@ms.flow
+def last_to_first(first: int = 1, last: int = 2) -> int:
+    return between(last, first)
+
+
+@ms.flow
+def to_ten(first: int = 1) -> int:
+    return between(first, 10)
+
+
+@ms.flow
+def to_eleven(first: int = 1) -> int:
+    return between(first, 11)
 
 
 @ms.flow

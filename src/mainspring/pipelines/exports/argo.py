@@ -13,6 +13,7 @@ import math
 from typing import Any
 
 from mainspring.kernel.errors import InvalidInput
+from mainspring.kernel.hashing import digest_value
 from mainspring.pipelines.exports.graph import Graph, Node, Parameter, used_by
 from mainspring.pipelines.exports.kubernetes import CONCURRENCY, container, environment, object_name
 from mainspring.pipelines.exports.parameters import as_text
@@ -242,9 +243,9 @@ class _Maker:
         texts = sorted({tag["name"] for tag in used_by(node.arguments, "parameter")})
         if any(word.startswith("--fired") for word in words):
             return {}
-        key = f"{node.name}-{node.code[:24]}"
-        if texts:
-            joined = " + '/' + ".join(f"workflow.parameters['{name}']" for name in texts)
+        key = f"{node.name}-{node.code[:24]}-{digest_value('argo-memo', node.arguments)[:16]}"
+        if texts:  # each is digested by itself, so that no two lists of texts are joined to one
+            joined = " + ".join(f"sprig.sha256sum(workflow.parameters['{name}'])" for name in texts)
             key += f"-{{{{=sprig.sha256sum({joined})}}}}"
         age = f"{math.ceil(node.how.cache_ttl)}s" if node.how.cache_ttl else "8760h"
         cache = {"configMap": {"name": f"{object_name(self._graph.flow)}-cache"}}
