@@ -80,6 +80,7 @@ def test_every_sampler_samples_inside_the_space_and_goes_on_where_it_was(client:
     assert sampler != "partialfixed" or {each.params["depth"] for each in found.trials} == {3}
 
 
+@pytest.mark.engines  # torch
 def test_gaussian_processes_find_the_bottom_of_a_bowl(client: ms.Client) -> None:
     options = {"n_startup_trials": 4}
     found = tune(bowl, {"x": Float(-4, 4)}, trials=10, sampler="gp", sampler_options=options, seed=1, client=client)
@@ -374,3 +375,17 @@ def test_a_parallel_search_that_was_killed_repeats_no_trial_that_ended(tmp_path:
         runs = client.pipelines.runs()
         assert (study.parent_id, study.state) == (runs[0].id if runs else "", "finished")
         assert all(each.state == "finished" for run in runs for each in client.pipelines.steps(run.id))
+
+
+def squared(x: float, trial: TrialHandle) -> float:
+    trial.report(x, 0)
+    return x**2
+
+
+@pytest.mark.engines
+def test_trials_run_on_a_ray_cluster(client: ms.Client) -> None:
+    found = tune(squared, {"x": Float(-4, 4)}, trials=5, parallel=2, where="ray", seed=1, client=client)
+    alone = tune(squared, {"x": Float(-4, 4)}, trials=5, sampler="tpe", seed=1, name="alone", client=client)
+    assert [trial.params for trial in found.trials] == [trial.params for trial in alone.trials]
+    assert [trial.value for trial in found.trials] == [trial.params["x"] ** 2 for trial in found.trials]
+    assert all(trial.reports == {0: trial.params["x"]} for trial in found.trials)

@@ -201,6 +201,31 @@ def test_the_program_is_run_for_each_trial_and_its_metric_read(client: ms.Client
     assert found.study.metric_names == ["loss"]
 
 
+def test_a_program_that_is_hopeless_is_killed(client: ms.Client, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "import json, pathlib, sys, time\n"
+        "x = float(sys.argv[1].split('=')[1])\n"
+        "for step in range(1, 13):\n"
+        "    print(json.dumps({'loss': x, 'step': step}), flush=True)\n"
+        "    time.sleep(0.1)\n"
+        "pathlib.Path(f'ended-{x}').touch()\n"
+    )
+    sweep = read_sweep(
+        {
+            "program": "train.py",
+            "method": "grid",
+            "metric": {"name": "loss", "target": 1.0},
+            "parameters": {"x": {"values": [1.0, 5.0, 6.0, 7.0]}},
+            "early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2},
+        }
+    )
+    found = run_sweep(client, sweep, folder=tmp_path, parallel=4)
+    pruned = [trial for trial in found.trials if trial.state == "pruned"]
+    assert 1 <= len(pruned) <= 3
+    assert found.params == {"x": 1.0}
+    assert all(not (tmp_path / f"ended-{trial.params['x']}").exists() for trial in pruned)
+
+
 def test_a_sweep_is_run_and_looked_at_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text("import sys; print('{\"loss\": ' + sys.argv[1].split('=')[1] + '}')")

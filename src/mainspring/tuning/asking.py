@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,8 @@ SILENCE = timedelta(seconds=60)
 
 _mine: set[tuple[str, int]] = set()
 """The trials that are tried in this process."""
+_taking = threading.RLock()
+"""Held while a trial is begun or taken over: what is begun in this process is in `_mine` for all who look."""
 
 
 class OpenStudy:
@@ -41,7 +44,15 @@ class OpenStudy:
     """
 
     def __init__(
-        self, client: Any, record: Study, *, space: Space | None, sampler: Any, pruner: Any, names: Sequence[str]
+        self,
+        client: Any,
+        record: Study,
+        *,
+        space: Space | None,
+        sampler: Any,
+        pruner: Any,
+        names: Sequence[str],
+        sync: bool,
     ) -> None:
         from mainspring.tuning.storage import MainspringStorage
 
@@ -50,7 +61,7 @@ class OpenStudy:
         """The study as it was when it was opened."""
         self.space = space
         self.names = list(names)
-        self.storage = MainspringStorage(client)
+        self.storage = MainspringStorage(client, sync=sync)
         self.optuna = import_optuna().load_study(
             study_name=record.unique_name, storage=self.storage, sampler=sampler, pruner=pruner
         )
@@ -59,6 +70,7 @@ class OpenStudy:
         self.exhausted = False
         """Whether the sampler said that there is nothing left to try."""
         self._again: list[int] = []
+        self._own: set[int] = set()
 
     @property
     def id(self) -> str:
@@ -74,7 +86,9 @@ class OpenStudy:
         """The next trial: one that lost its process, one that was enqueued, or a new one."""
         if self._again:
             return self.handle(self._again.pop(0))
-        asked = self.optuna.ask()
+        with _taking:
+            asked = self.optuna.ask()
+            self._register(asked.number)
         return self._handle(asked)
 
     def handle(self, number: int) -> TrialHandle:
@@ -84,10 +98,18 @@ class OpenStudy:
 
     def _handle(self, asked: Any) -> TrialHandle:
         trial = TrialHandle(self.client, self.id, asked, name=self.record.unique_name)
-        _mine.add((self.id, trial.number))
+        self._register(trial.number)
         if self.space:
             trial.draw(self.space)
         return trial
+
+    def _register(self, number: int) -> None:
+        _mine.add((self.id, number))
+        self._own.add(number)
+
+    def _forget(self, number: int) -> None:
+        _mine.discard((self.id, number))
+        self._own.discard(number)
 
     def enqueue(self, params: Mapping[str, Any], *, attrs: Mapping[str, Any] | None = None) -> int:
         """Have these parameters tried before others; those that are not named are sampled. The number of the trial."""
@@ -136,7 +158,7 @@ class OpenStudy:
         except (ValueError, import_optuna().exceptions.UpdateFinishedTrialError) as error:
             raise Conflict(f"trial {number} of study {self.record.unique_name}: {error}") from error
         finally:
-            _mine.discard((self.id, number))
+            self._forget(number)
         return self.trial(number)
 
     def retry(self, number: int, *, error: str) -> TrialHandle:
@@ -159,12 +181,16 @@ class OpenStudy:
 
     def take_over(self) -> list[int]:
         """Take up the running trials whose processes are dead; the numbers of those that live elsewhere."""
+        with _taking:
+            return self._take_over()
+
+    def _take_over(self) -> list[int]:
         elsewhere = []
         self.storage.link.send_now()
         for each in self._running():
-            if (self.id, each.number) in _mine or each.number in self._again:
+            if each.number in self._own or each.number in self._again:
                 continue
-            if not _is_dead(each):
+            if (self.id, each.number) in _mine or not _is_dead(each):
                 elsewhere.append(each.number)
                 continue
             try:
@@ -173,6 +199,7 @@ class OpenStudy:
             except Conflict:
                 continue  # somebody else was faster
             self._again.append(each.number)
+            self._register(each.number)
         if self._again:
             self.storage.link.fresh(self.record.number)
         return elsewhere
@@ -202,10 +229,10 @@ class OpenStudy:
         with view.lock:
             return len(view.trials((import_optuna().trial.TrialState.WAITING,)))
 
-    def abandon(self, numbers: Sequence[int]) -> None:
-        """These trials are not tried here any more."""
-        for number in numbers:
-            _mine.discard((self.id, number))
+    def abandon(self) -> None:
+        """No trial is tried here any more."""
+        for number in list(self._own):
+            self._forget(number)
 
     # Looking
 
@@ -270,8 +297,13 @@ def open_study(
     seed: int,
     key: str,
     parent_id: str = "",
+    sync: bool = True,
 ) -> OpenStudy:
-    """Make a study or go on with the one of this key. The arguments are those of `tune`."""
+    """Make a study or go on with the one of this key. The arguments are those of `tune`.
+
+    With `sync`, how a trial ended is on the disk when `tell` returns. Without, it survives the end of the process, and
+    a power cut a moment later.
+    """
     directions: list[Direction] = [direction] if isinstance(direction, str) else list(direction)
     declared = flat(space) if space else {}
     names = list(metrics)
@@ -293,7 +325,7 @@ def open_study(
         parent_id=parent_id,
         system_attrs=attrs,
     )
-    return OpenStudy(client, record, space=space, sampler=made_sampler, pruner=made_pruner, names=names)
+    return OpenStudy(client, record, space=space, sampler=made_sampler, pruner=made_pruner, names=names, sync=sync)
 
 
 def _is_dead(trial: Trial) -> bool:

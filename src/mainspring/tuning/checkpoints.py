@@ -24,7 +24,8 @@ def save_checkpoint(client: Any, study_id: str, number: int, value: Any) -> str:
         raise InvalidInput(
             f"a checkpoint is bytes, arrays, frames or JSON: {error.message}", hint="give bytes"
         ) from None
-    files = [File(f"part-{place}", int(each["size"]), each["digest"]) for place, each in enumerate(blobs_in(tree))]
+    large = [each for each in blobs_in(tree) if not each["inline"]]
+    files = [File(f"part-{place}", int(each["size"]), each["digest"]) for place, each in enumerate(large)]
     return str(client.tuning.keep_checkpoint(study_id, number=number, value=tree, files=files))
 
 

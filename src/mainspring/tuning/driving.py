@@ -126,7 +126,7 @@ class Driver:
             self._progress.close()
             if self._engine is not None:
                 self._engine.close()
-            self._study.abandon(list(self._flying))
+            self._study.abandon()
             if done or not self._plan.keyed:
                 self._study.finish()
 

@@ -5,6 +5,7 @@ So a study that was interrupted makes the trials that it would have made, in whi
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import Mapping
@@ -49,6 +50,7 @@ _ONE_SEED = ("QMCSampler", "GridSampler")
 _NEEDS = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 
 
+@functools.cache
 def import_optuna() -> Any:
     """Optuna, silent."""
     try:

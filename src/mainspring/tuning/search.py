@@ -148,6 +148,7 @@ def tune(
         seed=seed,
         key=key,
         parent_id=step.step_id if step else flow.run_id if flow else "",
+        sync=False,
     )
     if enqueue:
         enqueue_points(study, enqueue)

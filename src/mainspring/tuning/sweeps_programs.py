@@ -25,7 +25,7 @@ __all__ = ["PARAMS_VARIABLE", "arguments_of", "program_of"]
 PARAMS_VARIABLE = "MAINSPRING_PARAMS"
 """The environment variable that has a trial's parameters as JSON."""
 
-_LOOK_SECONDS = 0.25
+_LOOK_SECONDS = 0.1
 _TAIL = 40
 
 
