@@ -184,9 +184,11 @@ class TrialHandle:
         if outcome.state == "failed":
             self._run.finish(status="failed", error=outcome.error)
             return
-        with contextlib.suppress(Conflict):  # the objective has finished it
-            numbers = [float(each) for each in outcome.values]
-            self._run.log({"value" if len(numbers) == 1 else f"value/{place}": n for place, n in enumerate(numbers)})
+        numbers = [float(each) for each in outcome.values]
+        named = {"value" if len(numbers) == 1 else f"value/{place}": each for place, each in enumerate(numbers)}
+        if named:
+            with contextlib.suppress(Conflict):  # the objective has finished it
+                self._run.log(named)
         self._run.finish()
 
 
