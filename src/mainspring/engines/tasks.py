@@ -208,6 +208,8 @@ def open_tasks(
     main: str = "",
     store: str = "",
     owner: str = "",
+    python: str = "",
+    sys_path: Sequence[str] | None = None,
 ) -> TaskEngine:
     """An engine by its name: `process`, `thread`, `inline`, `ray` or `kubernetes`.
 
@@ -217,6 +219,8 @@ def open_tasks(
         preload: Modules that its processes import once, before any work comes.
         main: Path of the script whose functions the work needs, when they live in `__main__`.
         store: Address of the store that large things travel through, where machines share no memory.
+        python: The interpreter of processes of this machine; that of this process by default.
+        sys_path: Where they import from; as this process by default.
         owner: For whom it works: what an earlier engine of the same owner left running elsewhere is ended.
     """
     import os
@@ -225,7 +229,7 @@ def open_tasks(
     if kind == "process":
         from mainspring.engines.tasks_process import ProcessEngine
 
-        return ProcessEngine(width or cores, preload=preload, main=main)
+        return ProcessEngine(width or cores, preload=preload, main=main, python=python, sys_path=sys_path)
     if kind == "thread":
         return ThreadEngine(width or cores)
     if kind == "inline":

@@ -44,15 +44,15 @@ class _Child:
 class _Zygote:
     """The process that forks children. Requests are answered one at a time."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, python: str) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mainspring.engines.tasks_child", "zygote", str(theirs.fileno())],
+                [python, "-m", "mainspring.engines.tasks_child", "zygote", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in setup.sys_path if path)},
             )
         self._channel = ours
         self._channel.settimeout(_START_SECONDS)
@@ -105,6 +105,7 @@ class ProcessEngine:
         main: Path of the script whose functions the work needs, when they live in `__main__`.
         cwd: Working folder of the processes; that of this process by default.
         sys_path: Where they import from; as this process by default.
+        python: Their interpreter; that of this process by default.
 
     Example:
         >>> with ProcessEngine(1) as engine:
@@ -121,11 +122,13 @@ class ProcessEngine:
         main: str = "",
         cwd: str = "",
         sys_path: Sequence[str] | None = None,
+        python: str = "",
     ) -> None:
         if width < 1:
             raise InvalidInput(f"width={width}: an engine runs at least one piece of work at a time")
         self.width = width
         self._recycle = recycle
+        self._python = python or sys.executable
         self._setup = Setup(
             sys_path=list(sys.path if sys_path is None else sys_path),
             cwd=cwd or os.getcwd(),  # noqa: PTH109 -- a text is what travels
@@ -157,7 +160,7 @@ class ProcessEngine:
     def warm(self) -> None:
         """Start the zygote now, so that its imports are under way before the first work comes."""
         with self._lock:
-            self._zygote = self._zygote or _Zygote(self._setup)
+            self._zygote = self._zygote or _Zygote(self._setup, self._python)
 
     def cancel(self, future: Future[bytes]) -> bool:
         """Drop work that has not begun; kill it, and all processes it started, when it has."""
@@ -232,7 +235,7 @@ class ProcessEngine:
         with self._lock:
             if self._closed:
                 raise Unavailable("the task engine was closed")
-            zygote = self._zygote = self._zygote or _Zygote(self._setup)
+            zygote = self._zygote = self._zygote or _Zygote(self._setup, self._python)
             child = self._idle.pop() if self._idle else None
         if child is None:
             try:

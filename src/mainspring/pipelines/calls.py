@@ -20,7 +20,6 @@ from mainspring.pipelines.calls_awaited import try_awaited
 from mainspring.pipelines.calls_identity import Call, failed_call, tokens_in
 from mainspring.pipelines.context import StepContext, inside_step
 from mainspring.pipelines.coroutines import run_coroutine
-from mainspring.pipelines.environment import current_environment
 from mainspring.pipelines.logs import caught
 from mainspring.pipelines.options import Options, is_tried_again
 from mainspring.pipelines.origins import Origins
@@ -79,11 +78,13 @@ class Calls:
         return self._service
 
     def plan(self, step: Step[..., Any]) -> Plan:
-        """What is the same for every call of a step."""
-        found = self._plans.get(step.function)
-        if found is None:
-            found = self._plans[step.function] = Plan(step)
-            self._fresh[found.fingerprint] = found.code.parts
+        """What is the same for every call of a step: of one with a cache, as long as the values it reaches are."""
+        known = self._plans.get(step.function)
+        found = Plan(step) if known is None else known.still_true(step) if step.options.cache else known
+        if found is not known:
+            with self._lock:
+                self._plans[step.function] = found
+                self._fresh[found.fingerprint] = found.code.parts
         return found
 
     def of(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], path: str) -> Call:
@@ -280,7 +281,7 @@ class Calls:
             "inputs": call.inputs,
             "contents": contents,
             "code": plan.fingerprint,
-            "environment": current_environment().digest,
+            "environment": self.outside.environment(step),
             "key": key,
             "uncached": uncached,
             "uses": tuple(
@@ -349,7 +350,7 @@ class Calls:
             return "", f"code that cannot be digested: {', '.join(plan.code.unknown)}"
         if opaque := [name for name, found in contents.items() if not found]:
             return "", f"arguments that cannot be digested: {', '.join(opaque)}"
-        parts = [step.name, step.options.version, plan.code.digest, contents, current_environment().digest]
+        parts = [step.name, step.options.version, plan.code.digest, contents, self.outside.environment(step)]
         return digest_value("step", parts), ""
 
     def _tokens(self, call: Call) -> Iterator[str]:

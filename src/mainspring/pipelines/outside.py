@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from concurrent.futures import Future
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +18,8 @@ from mainspring.kernel.clock import now
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import DeadlineExceeded, InvalidInput, MainspringError
 from mainspring.pipelines.context import StepContext
+from mainspring.pipelines.environment import current_environment
+from mainspring.pipelines.environments import Locked, build, environment_of, find_lock, read_lock, site_packages
 from mainspring.pipelines.origins import Origins
 from mainspring.pipelines.remote import Answer, Request, failure_of
 from mainspring.pipelines.tries import Tried
@@ -45,13 +50,15 @@ class Outside:
         self._store = address_of(service)
         self._engines: dict[str, TaskEngine] = {}
         self._packing = Packing()
+        self._locks: dict[tuple[Any, str], Locked] = {}
+        self._noted: dict[str, str] = {}
         self._addresses: dict[Any, str] = {}
         self._lock = threading.Lock()
 
     def takes(self, step: Step[..., Any], *, spread: bool) -> bool:
         """Whether a call runs in a process of its own."""
         options = step.options
-        killed = bool(options.memory or (options.timeout and not step.is_async))
+        killed = bool(options.memory or options.env or (options.timeout and not step.is_async))
         here = options.where in ("inline", "thread") or (options.where == "auto" and (not spread or step.is_async))
         if here and not killed:
             return False
@@ -124,14 +131,55 @@ class Outside:
         from mainspring.pipelines.decorators import main_script
 
         kind = step.options.where if step.options.where in _ENGINES else "process"
+        locked = self.locked(step)
+        name = f"{kind} {locked.digest}" if locked else kind
         with self._lock:
-            if kind not in self._engines:
+            if name not in self._engines:
+                own: dict[str, Any] = {}
+                if locked is not None:
+                    folder = build(locked, self._cache())
+                    own = {"python": str(folder / "bin" / "python"), "sys_path": [site_packages(folder), *sys.path]}
                 module = self._run.location.address.partition(":")[0]
                 preload = ["mainspring.pipelines.remote", "mainspring.client.client", "mainspring.store.local"]
                 preload += [module] if module and module != "__main__" else []
-                opened = open_tasks(kind, preload=preload, main=main_script(), store=self._store, owner=self._run.id)
-                self._engines[kind] = PackedEngine(opened, self._packing) if kind == "process" else opened
-            return self._engines[kind]
+                opened = open_tasks(
+                    kind, preload=preload, main=main_script(), store=self._store, owner=self._run.id, **own
+                )
+                self._engines[name] = PackedEngine(opened, self._packing) if kind == "process" else opened
+            return self._engines[name]
+
+    def locked(self, step: Step[..., Any]) -> Locked | None:
+        """The lock file of the step's own environment; None where it runs in that of this process."""
+        options = step.options
+        if not options.env:
+            return None
+        if options.where in _ENGINES:
+            raise InvalidInput(
+                f"step {step.name}: env is for processes of this machine, not for {options.where}",
+                hint="kubernetes: build the packages into an image, @step(image=...)",
+            )
+        found = self._locks.get((step.function, options.env))
+        if found is None:
+            path = find_lock(options.env, step.function.__code__.co_filename)
+            found = self._locks[step.function, options.env] = read_lock(path)
+        return found
+
+    def environment(self, step: Step[..., Any]) -> str:
+        """The digest of what is installed where the step runs, recorded once."""
+        locked = self.locked(step)
+        if locked is None:
+            return current_environment().digest
+        if locked.digest not in self._noted:
+            environment = environment_of(locked)
+            self._service.note_environment(environment)
+            self._noted[locked.digest] = environment.digest
+        return self._noted[locked.digest]
+
+    def _cache(self) -> Path:
+        store = getattr(self._service._backend, "store", None)  # noqa: SLF001 -- services share their backend
+        if store is not None:
+            return Path(store.path("cache", "environments"))
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mainspring" / "environments"
 
     @property
     def used(self) -> bool:
