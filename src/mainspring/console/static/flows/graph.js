@@ -2,7 +2,7 @@
 // and keeps that when the live page is drawn anew.
 import { debounce, h } from "../dom.js";
 
-const kept = { box: null, words: "", key: "" };
+const kept = { box: null, words: "", touched: false };
 
 export function setUpGraph() {
   const frame = document.querySelector("[data-graph]");
@@ -16,12 +16,12 @@ export function setUpGraph() {
   chart.removeAttribute("width");
   chart.removeAttribute("height");
   const nodes = [...chart.querySelectorAll(".node")];
-  const key = nodes.map((node) => node.dataset.id).join(" ");
-  if (kept.key !== key) { kept.box = null; kept.key = key; }
+  if (!kept.touched) kept.box = null; // as long as nobody chose what to see, a graph that grew is seen whole
 
   const show = (box) => { kept.box = box; chart.setAttribute("viewBox", box.map((each) => Math.round(each * 10) / 10).join(" ")); frame.dataset.zoom = (scaleOf(box)).toFixed(2); };
   const scaleOf = (box) => Math.min(frame.clientWidth / box[2], frame.clientHeight / box[3]) || 1;
   const fit = () => {
+    kept.touched = false;
     const scale = Math.min(frame.clientWidth / whole[2], frame.clientHeight / whole[3], 1) || 1;
     const [wide, tall] = [frame.clientWidth / scale, frame.clientHeight / scale];
     show([(whole[2] - wide) / 2, (whole[3] - tall) / 2, wide, tall]);
@@ -33,11 +33,13 @@ export function setUpGraph() {
   };
   const zoom = (by, x = 0.5, y = 0.5) => {
     const [left, top, wide, tall] = kept.box;
+    kept.touched = true;
     const scale = Math.min(Math.max(scaleOf(kept.box) * by, 0.02), 6) / scaleOf(kept.box);
     show([left + wide * x * (1 - 1 / scale), top + tall * y * (1 - 1 / scale), wide / scale, tall / scale]);
   };
-  const move = (x, y) => { const [left, top, wide, tall] = kept.box; show([left + wide * x, top + tall * y, wide, tall]); };
+  const move = (x, y) => { kept.touched = true; const [left, top, wide, tall] = kept.box; show([left + wide * x, top + tall * y, wide, tall]); };
   const centre = (node) => {
+    kept.touched = true;
     const at = node.getBBox();
     const scale = Math.max(scaleOf(kept.box), 0.8);
     const [wide, tall] = [frame.clientWidth / scale, frame.clientHeight / scale];
