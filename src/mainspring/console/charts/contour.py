@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mainspring.console.charts.axes import Area
 from mainspring.console.charts.dimension import Dimension
 from mainspring.console.charts.scatter import Point, frame_area, frame_of, ramp
 from mainspring.console.charts.svg import INK, clean, element, empty_figure, figure, text
@@ -49,6 +50,26 @@ def contour_chart(
     area = frame_area(y, width, height)
     wide = len(x.names) or _FIELDS
     high = len(y.names) or _FIELDS
+    body = _fields(placed, area, wide, high)
+    body += frame_of(x, y, area)
+    for across, up, each in sorted(placed, key=lambda place: place[2].ring):
+        dot = element(
+            "circle",
+            element("title", clean(each.label)),
+            cx=area.left + across * area.width,
+            cy=area.bottom - up * area.height,
+            r=5.0 if each.ring else 2.6,
+            fill=ramp(each.shade or 0.0),
+            stroke=INK,
+            stroke_width=1.8 if each.ring else 0.6,
+        )
+        body.append(element("a", dot, href=each.href) if each.href else dot)
+    body += _key(area.right, legend)
+    described = f"{len(placed)} trials over {x.name} and {y.name}"
+    return figure(body, width=width, height=height, title=title, description=described, kind="contour")
+
+
+def _fields(placed: Sequence[tuple[float, float, Point]], area: Area, wide: int, high: int) -> list[str]:
     body = []
     for row in range(high):
         fields = [_value(placed, (column + 0.5) / wide, (row + 0.5) / high) for column in range(wide)]
@@ -67,22 +88,7 @@ def contour_chart(
                     fill=ramp((level + 0.5) / _LEVELS),
                 )
             )
-    body += frame_of(x, y, area)
-    for across, up, each in sorted(placed, key=lambda place: place[2].ring):
-        dot = element(
-            "circle",
-            element("title", clean(each.label)),
-            cx=area.left + across * area.width,
-            cy=area.bottom - up * area.height,
-            r=5.0 if each.ring else 2.6,
-            fill=ramp(each.shade or 0.0),
-            stroke=INK,
-            stroke_width=1.8 if each.ring else 0.6,
-        )
-        body.append(element("a", dot, href=each.href) if each.href else dot)
-    body += _key(area.right, legend)
-    described = f"{len(placed)} trials over {x.name} and {y.name}"
-    return figure(body, width=width, height=height, title=title, description=described, kind="contour")
+    return body
 
 
 def _value(placed: Sequence[tuple[float, float, Point]], across: float, up: float) -> float:

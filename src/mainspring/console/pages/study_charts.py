@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -91,45 +92,23 @@ def charts_of(
         drawn_from.update(each.distributions)
     dimensions = {name: _axis(drawn_from.get(name), name, [_param(each, name) for each in kept]) for name in parameters}
 
-    def points(among: Sequence[Trial], x: str, other: str = "") -> list[Point]:
-        return [
-            Point(
-                x=_param(each, x) if x else each.number,
-                y=_param(each, other) if other else _value(each, objective),
-                label=label_of(each, params=0 if x else 6),
-                href=ask.link(f"/runs/{each.id}"),
-                shade=shades[each.number],
-                ring=each.number in tops,
-            )
-            for each in among
-            if (not x or x in each.params) and (not other or other in each.params)
-        ]
-
+    look = functools.partial(_points, objective=objective, shades=shades, tops=tops, ask=ask)
     shown = list(parameters[: _MOST_AXES - 1])
     two = len(study.directions) == 2
     fronted = {each.number for each in front}
     return Charts(
         x=Dimension.of("trial", [each.number for each in finished]),
         y=y,
-        history=[msgspec.structs.replace(each, shade=None, status="") for each in points(kept, "")],
+        history=[msgspec.structs.replace(each, shade=None, status="") for each in look(kept, "")],
         best=best,
         slices=[
-            Slice(name, dimensions[name], _bare(points(few, name), len(parameters)))
-            for name in parameters[:_MOST_SLICES]
+            Slice(name, dimensions[name], _bare(look(few, name), len(parameters))) for name in parameters[:_MOST_SLICES]
         ],
-        surface=points(few, *pair) if pair else [],
+        surface=look(few, *pair) if pair else [],
         surface_x=dimensions[pair[0]] if pair else None,
         surface_y=dimensions[pair[1]] if pair else None,
         axes=[*(dimensions[name] for name in shown), y],
-        strands=[
-            Strand(
-                values=[*(_param(each, name) for name in shown), _value(each, objective)],
-                shade=shades[each.number],
-                label=label_of(each, params=0),
-                href=ask.link(f"/runs/{each.id}"),
-            )
-            for each in few
-        ],
+        strands=_strands(few, shown, objective, shades, ask),
         front=_front_points(finished, fronted, ask) if two else [],
         front_line=sorted((number(each.values[0]), number(each.values[1])) for each in front) if two else [],
         front_x=_value_axis([_value(each, 0) for each in finished], _objective_name(study, 0)) if two else None,
@@ -137,6 +116,45 @@ def charts_of(
         spans=_spans(trials, ask),
         curves=_curves(trials, shades),
     )
+
+
+def _points(
+    trials: Sequence[Trial],
+    x: str,
+    y: str = "",
+    *,
+    objective: int,
+    shades: dict[int, float],
+    tops: set[int],
+    ask: Ask,
+) -> list[Point]:
+    """Trials over the parameter x, or their numbers, and the parameter y, or the value."""
+    return [
+        Point(
+            x=_param(each, x) if x else each.number,
+            y=_param(each, y) if y else _value(each, objective),
+            label=label_of(each, params=0 if x else 6),
+            href=ask.link(f"/runs/{each.id}"),
+            shade=shades[each.number],
+            ring=each.number in tops,
+        )
+        for each in trials
+        if (not x or x in each.params) and (not y or y in each.params)
+    ]
+
+
+def _strands(
+    trials: Sequence[Trial], parameters: Sequence[str], objective: int, shades: dict[int, float], ask: Ask
+) -> list[Strand]:
+    return [
+        Strand(
+            values=[*(_param(each, name) for name in parameters), _value(each, objective)],
+            shade=shades[each.number],
+            label=label_of(each, params=0),
+            href=ask.link(f"/runs/{each.id}"),
+        )
+        for each in trials
+    ]
 
 
 def _bare(points: list[Point], slices: int) -> list[Point]:
