@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mainspring.kernel.errors import CheckFailed, InvalidInput, nearest
 from mainspring.kernel.hashing import digest_value
@@ -17,7 +17,7 @@ from mainspring.kernel.hooks import load
 from mainspring.pipelines.context import current_client, current_step
 from mainspring.tuning.asking import OpenStudy, open_study
 from mainspring.tuning.budgets import Budget
-from mainspring.tuning.driving import Driver, Plan, calls_of_flow
+from mainspring.tuning.driving import Driver, FlowCalls, Plan, calls_of_flow
 from mainspring.tuning.fronts import best_of, front_of
 from mainspring.tuning.spaces import Space, flat
 from mainspring.tuning.trying import Pruned, TrialHandle, form_of
@@ -122,34 +122,12 @@ def tune(
     budget = Budget(trials or (sys.maxsize if method else 0), timeout, max_cost, patience, target)
     directions: list[Direction] = [direction] if isinstance(direction, str) else list(direction)
     budget.check(len(directions))
-    if method not in ("", "population"):
-        raise InvalidInput(f"there is no method {method!r}", known=["population"])
-    if method and (enqueue or warm_start):
-        raise InvalidInput(f"method={method!r} begins with its own parameters: no enqueue, no warm_start")
+    _check_method(method, begun=bool(enqueue or warm_start))
     _check(objective, space, where=where, parallel=parallel, retries=retries)
-    step = current_step()
-    flow = None if step else calls_of_flow(objective)
-    if client is None:
-        client = flow.client if flow else current_client() if step else load(_DEFAULT_CLIENT)()
-    name = name or (f"{step.flow}/{step.name}" if step else _name_of(objective))
-    if not key and (step or flow):
-        key = digest_value("study", [step.idempotency_key if step else flow.run_id, name])  # type: ignore[union-attr]  # one of both is there
-    study = open_study(
-        client,
-        name,
-        space=space,
-        direction=directions,
-        sampler=sampler,
-        sampler_options=sampler_options,
-        pruner=pruner,
-        pruner_options=pruner_options,
-        fixed=fixed,
-        metrics=metrics,
-        seed=seed,
-        key=key,
-        parent_id=step.step_id if step else flow.run_id if flow else "",
-        sync=False,
-    )
+    home = _home(objective, client, name, key)
+    sampling = (sampler, dict(sampler_options or {}), dict(fixed or {}))
+    pruning = (pruner, dict(pruner_options or {}))
+    study = _open(home, space, directions, sampling, pruning, metrics=metrics, seed=seed)
     if enqueue:
         enqueue_points(study, enqueue)
     added = warm_up(study, [warm_start] if isinstance(warm_start, str) else warm_start, how=warm)
@@ -161,19 +139,73 @@ def tune(
         where=where or ("thread" if parallel > 1 else "inline"),
         retries=retries,
         catch=catch,
-        keyed=bool(key),
+        keyed=bool(home.key),
         progress=progress,
-        sampler=(sampler, dict(sampler_options or {}), dict(fixed or {})),
-        pruner=(pruner, dict(pruner_options or {})),
+        sampler=sampling,
+        pruner=pruning,
         added=added,
     )
-    if method == "population":
-        from mainspring.tuning.population import evolve
+    options = dict(method_options or {})
+    return outcome_of(study, _evolve(study, plan, options) if method else Driver(study, plan, home.flow).run())
 
-        stopped = evolve(study, plan, dict(method_options or {}))
-    else:
-        stopped = Driver(study, plan, flow).run()
-    return outcome_of(study, stopped)
+
+def _evolve(study: OpenStudy, plan: Plan, options: dict[str, Any]) -> str:
+    from mainspring.tuning.population import evolve
+
+    return evolve(study, plan, options)
+
+
+class _Home(NamedTuple):
+    """Where a search is recorded, and as what."""
+
+    client: Any
+    name: str
+    key: str
+    parent_id: str
+    flow: FlowCalls | None
+    """The run of a flow whose step the objective is."""
+
+
+def _home(objective: Objective, client: Any, name: str, key: str) -> _Home:
+    step = current_step()
+    flow = None if step else calls_of_flow(objective)
+    if client is None:
+        client = flow.client if flow else current_client() if step else load(_DEFAULT_CLIENT)()
+    if step:
+        name = name or f"{step.flow}/{step.name}"
+        return _Home(client, name, key or digest_value("study", [step.idempotency_key, name]), step.step_id, None)
+    name = name or _name_of(objective)
+    if flow:
+        return _Home(client, name, key or digest_value("study", [flow.run_id, name]), flow.run_id, flow)
+    return _Home(client, name, key, "", None)
+
+
+def _open(
+    home: _Home,
+    space: Space | None,
+    directions: Sequence[Direction],
+    sampling: tuple[Any, dict[str, Any], dict[str, Any]],
+    pruning: tuple[Any, dict[str, Any]],
+    *,
+    metrics: Sequence[str],
+    seed: int,
+) -> OpenStudy:
+    return open_study(
+        home.client,
+        home.name,
+        space=space,
+        direction=directions,
+        sampler=sampling[0],
+        sampler_options=sampling[1],
+        pruner=pruning[0],
+        pruner_options=pruning[1],
+        fixed=sampling[2],
+        metrics=metrics,
+        seed=seed,
+        key=home.key,
+        parent_id=home.parent_id,
+        sync=False,
+    )
 
 
 def outcome_of(study: OpenStudy, stopped: str) -> Tuned:
@@ -191,6 +223,13 @@ def outcome_of(study: OpenStudy, stopped: str) -> Tuned:
         )
     record = study.client.tuning.get(study.id)
     return Tuned(record, best, recorded, front_of(recorded, record.directions), stopped)
+
+
+def _check_method(method: str, *, begun: bool) -> None:
+    if method not in ("", "population"):
+        raise InvalidInput(f"there is no method {method!r}", known=["population"])
+    if method and begun:
+        raise InvalidInput(f"method={method!r} begins with its own parameters: no enqueue, no warm_start")
 
 
 def _check(objective: Any, space: Space | None, *, where: str, parallel: int, retries: int) -> None:
