@@ -12,6 +12,7 @@ import pytest
 ROOTS = {
     "PIL": "pillow",
     "dateutil": "python-dateutil",
+    "grpc": "grpcio",
     "google": "protobuf",
     "nats": "nats-py",
     "opentelemetry": "opentelemetry-api",
