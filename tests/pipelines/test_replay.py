@@ -284,6 +284,62 @@ def test_after_an_edit_only_what_changed_runs(
             assert each.state == "finished"
 
 
+turns: list[int] = []
+factors = {"is": 2}
+offset = 0
+
+
+@flow
+def restless(wanted: int) -> int:
+    turns.append(wanted)  # a value that the program changes: no edit of the flow
+    first = double(wanted + len(turns))
+    if len(turns) == 1:
+        raise RuntimeError("not yet")
+    return first
+
+
+def test_a_flow_whose_globals_changed_is_not_taken_for_edited(client: Client) -> None:
+    turns.clear()
+    with pytest.raises(RuntimeError, match="not yet"):
+        restless.run(client, 3)
+    with pytest.raises(Diverged) as caught:
+        restless.resume(client, client.pipelines.runs(flow="restless")[0].id)
+    assert caught.value.details["arguments"] == {"x": ["4", "5"]}
+
+
+@step(cache=True, where="inline")
+def scaled(x: int) -> int:
+    return x * factors["is"] + offset
+
+
+@flow
+def rescaled(other: int) -> list[int]:
+    global offset  # noqa: PLW0603 -- what the body changes
+    factors["is"], offset = 2, 0
+    found = [scaled(3)]
+    factors["is"] = other
+    found.append(scaled(3))
+    offset = 1
+    return [*found, scaled(3), *scaled.map([3])]
+
+
+def test_a_cached_step_sees_what_the_body_changes_in_the_values_that_it_reads(client: Client) -> None:
+    def states() -> list[str]:
+        steps = client.pipelines.steps(client.pipelines.runs(flow="rescaled")[0].id)
+        assert len({each.code for each in steps}) == 3
+        return [each.state for each in steps]
+
+    assert rescaled.run(client, 10) == [6, 30, 31, 31]
+    assert states() == ["finished", "finished", "finished", "cached"]
+    assert rescaled.run(client, 10) == [6, 30, 31, 31]
+    assert states() == ["cached"] * 4
+    assert rescaled.run(client, 11) == [6, 33, 34, 34]
+    assert states() == ["cached", "finished", "finished", "cached"]
+    second = client.pipelines.steps(client.pipelines.runs(flow="rescaled")[0].id)[1]
+    reasons = client.pipelines.why_step(f"step/{second.id}").reasons
+    assert [each.component.rpartition(":")[2] for each in reasons] == ["factors"]
+
+
 def test_why_says_which_function_made_a_step_run(client: Client, edited: ModuleType) -> None:
     _edit(edited, _CURE)
     edited.edited.run(client, 3)

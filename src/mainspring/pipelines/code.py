@@ -20,9 +20,7 @@ import logging
 import re
 import sys
 import sysconfig
-import textwrap
 import types
-from collections.abc import Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path, PurePath
@@ -32,13 +30,13 @@ from uuid import UUID
 import msgspec
 
 from mainspring.kernel.hashing import digest_value
+from mainspring.pipelines.code_text import Text, text_of_class, text_of_function, written_as
 from mainspring.pipelines.values import digest
 
 __all__ = ["Code", "code_of"]
 
 _OURS = "mainspring"
 _FIXED = (str, bytes, bool, int, float, complex, Decimal, date, time, timedelta, enum.Enum, PurePath, UUID)
-_DECORATORS = frozenset({"flow", "step"})
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -51,6 +49,8 @@ class Code(msgspec.Struct, frozen=True):
     state: tuple[str, ...] = ()
     """Those of the parts that are values which the program may change as it runs: lists, dicts, objects. What their
     modules assign is a part of its own, `module:name as written`."""
+    values: bool = False
+    """Whether it reaches values at all: such code may be another at the next call."""
 
     @property
     def digest(self) -> str:
@@ -76,6 +76,7 @@ def code_of(function: Any) -> Code:
         parts=dict(sorted(reader.parts.items())),
         unknown=tuple(sorted(reader.unknown)),
         state=tuple(sorted(reader.state)),
+        values=reader.values,
     )
 
 
@@ -84,6 +85,7 @@ class _Reader:
         self.parts: dict[str, str] = {}
         self.unknown: set[str] = set()
         self.state: set[str] = set()
+        self.values = False
         self._seen: set[int] = set()
         self._alive: list[Any] = []  # an id is unique only as long as its object lives
 
@@ -112,31 +114,32 @@ class _Reader:
 
     def _function(self, function: types.FunctionType) -> None:
         address = f"{function.__module__}:{function.__qualname__}"
-        tree = _tree(function)
-        if tree is None:
+        text = text_of_function(function)
+        if text is None:
             self.unknown.add(f"{address} (no source)")
             return
-        self.parts[address] = digest_value("code-part", ast.dump(tree))
+        self.parts[address] = text.digest
         for number, default in enumerate([*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]):
             self.visit(default, f"{address} default {number}")
         closure = inspect.getclosurevars(function).nonlocals if function.__closure__ else {}
-        self._names(tree, {**function.__globals__, **closure}, function.__module__)
+        self._names(text, {**function.__globals__, **closure}, function.__module__)
 
     def _class(self, found: type) -> None:
-        tree = _tree(found)
+        text = text_of_class(found)
         address = f"{found.__module__}:{found.__qualname__}"
-        if tree is None:
+        if text is None:
             self.unknown.add(address)
             return
-        self.parts[address] = digest_value("code-part", ast.dump(tree))
+        self.parts[address] = text.digest
         for parent in found.__mro__[1:]:
             self.visit(parent, parent.__qualname__)
         module = sys.modules.get(found.__module__)
-        self._names(tree, vars(module) if module else {}, found.__module__)
+        self._names(text, vars(module) if module else {}, found.__module__)
 
     def _constant(self, value: Any, name: str) -> None:
         if isinstance(value, logging.Logger) or type(value).__module__ in ("typing", "types", "_thread"):
             return
+        self.values = True
         if isinstance(value, re.Pattern):
             self.parts[name] = digest_value("code-part", [value.pattern, value.flags])
             return
@@ -156,15 +159,15 @@ class _Reader:
             self.parts[name] = found
             if not _is_fixed(value):
                 self.state.add(name)
-                if written := _as_written(name):
+                if written := written_as(name):
                     self.parts[f"{name} as written"] = written
             self.visit(type(value), type(value).__qualname__)
         else:
             self.unknown.add(f"{name} (a {type(value).__qualname__})")
 
-    def _names(self, tree: ast.AST, scope: dict[str, Any], module: str) -> None:
-        scope = {**scope, **_imported(tree, module)}
-        for chain in _chains(tree):
+    def _names(self, text: Text, scope: dict[str, Any], module: str) -> None:
+        scope = {**scope, **_imported(text.imports, module)} if text.imports else scope
+        for chain in text.chains:
             if chain[0] not in scope:
                 continue
             found, name = scope[chain[0]], chain[0]
@@ -184,105 +187,22 @@ def _is_fixed(value: Any) -> bool:
     return value is None or isinstance(value, _FIXED)
 
 
-def _as_written(name: str) -> str:
-    """A digest of how a module assigns a value that may change: an edit of it is not what the program does to it."""
-    module, _, variable = name.replace(":", ".").rpartition(".")
-    try:
-        body = _parsed(inspect.getsource(sys.modules[module]))
-    except (OSError, TypeError, KeyError, SyntaxError):
-        return ""  # a notebook, or a value that has no name of its own
-    found = [ast.dump(node) for node in body if variable in _assigned(node)]
-    return digest_value("code-part", found) if found else ""
-
-
-@functools.lru_cache(maxsize=64)
-def _parsed(source: str) -> list[ast.stmt]:
-    return ast.parse(source).body
-
-
-def _assigned(node: ast.stmt) -> list[str]:
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    return [each.id for each in targets if isinstance(each, ast.Name)]
-
-
 def _reached_first_party(root: Any) -> bool:
     """Whether what is behind a name is ours to look into: not an attribute of an installed module."""
     return not isinstance(root, types.ModuleType) or _first_party(root.__name__)
 
 
-def _tree(found: Any) -> ast.AST | None:
-    """The normalised syntax tree of a function or class, or None when there is no source."""
-    try:
-        source = textwrap.dedent(inspect.getsource(found))
-        tree = ast.parse(source)
-    except (OSError, TypeError, SyntaxError):
-        return None
-    definition: ast.AST | None = next(
-        (
-            node
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == found.__name__
-        ),
-        None,
-    )
-    if definition is None:
-        definition = next((node for node in ast.walk(tree) if isinstance(node, ast.Lambda)), None)
-    return None if definition is None else _Normal().visit(definition)
-
-
-class _Normal(ast.NodeTransformer):
-    """Drops what does not change what a function does."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self._plain(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        node.returns = None
-        return self._plain(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return self._plain(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
-
-    def _plain(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.AST:
-        node.decorator_list = [each for each in node.decorator_list if _last_name(each) not in _DECORATORS]
-        if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
-            node.body = node.body[1:] or [ast.Pass()]
-        return self.generic_visit(node)
-
-
-def _last_name(node: ast.AST) -> str:
-    node = node.func if isinstance(node, ast.Call) else node
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-
-
-def _chains(tree: ast.AST) -> Iterator[list[str]]:
-    """Every name that is read, with the attributes read from it: `a.b.c` gives a, b, c."""
-    for node in ast.walk(tree):
-        chain: list[str] = []
-        inner: ast.AST = node
-        while isinstance(inner, ast.Attribute):
-            chain.insert(0, inner.attr)
-            inner = inner.value
-        if isinstance(inner, ast.Name):
-            yield [inner.id, *chain]
-
-
-def _imported(tree: ast.AST, module: str) -> dict[str, Any]:
+def _imported(nodes: tuple[ast.Import | ast.ImportFrom, ...], module: str) -> dict[str, Any]:
     """What first-party imports inside the body bring in."""
     found: dict[str, Any] = {}
     package = module.rpartition(".")[0]
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if (loaded := _import(alias.name)) is not None:
                     root = alias.name.partition(".")[0]
                     found[alias.asname or root] = loaded if alias.asname else sys.modules.get(root, loaded)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             name = "." * node.level + (node.module or "")
             absolute = importlib.util.resolve_name(name, package) if node.level and package else name
             loaded = _import(absolute)

@@ -29,6 +29,12 @@ class Plan:
         self._places = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
         self._defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
 
+    def still_true(self, step: Step[..., Any]) -> Plan:
+        """This plan, or another when a value that its code reaches is not what it was."""
+        if not self.code.values or step.code() == self.code:
+            return self
+        return Plan(step)
+
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, defaults included; `inspect` takes ten times as long for plain parameters.
 

@@ -18,6 +18,7 @@ import msgspec
 from mainspring.kernel.clock import now
 from mainspring.kernel.errors import Conflict, MainspringError
 from mainspring.kernel.ids import new_id
+from mainspring.pipelines.edits import is_edited
 from mainspring.pipelines.types import Known, Opened, StepRecord
 
 if TYPE_CHECKING:
@@ -83,8 +84,7 @@ class Replay:
         pair = (known.code, plan.fingerprint)
         if pair not in self._edited:
             before = self._calls.service.code_parts(known.code)
-            fixed = {name: digest for name, digest in plan.code.parts.items() if name not in plan.code.state}
-            self._edited[pair] = bool(before) and any(before.get(name) != digest for name, digest in fixed.items())
+            self._edited[pair] = is_edited(before, plan.code.parts, plan.code.state)
         return self._edited[pair]
 
     def _forget_from(self, path: str) -> None:

@@ -262,6 +262,7 @@ def begin(
         params=params or {},
         code=code.fingerprint,
         parts=code.parts,
+        state=code.state,
         environment=environment.digest,
         worker=worker,
     )

@@ -14,6 +14,7 @@ from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage.graph import add_artifact
 from mainspring.lineage.listing import with_digest
+from mainspring.pipelines.edits import is_edited
 from mainspring.pipelines.records import (
     begin_attempt,
     check_own,
@@ -137,13 +138,15 @@ class RunOperations(RoomService):
         params: dict[str, Any] = {},  # noqa: B006 -- an operation's defaults are copied
         code: str = "",
         parts: dict[str, str] = {},  # noqa: B006 -- an operation's defaults are copied
+        state: tuple[str, ...] = (),
         environment: str = "",
         key: str = "",
         worker: str = "",
     ) -> Opened:
         """Become the one that executes a flow run, new or interrupted; what is already known of it comes with it.
 
-        Whoever executed it before is fenced off: nothing that they record is accepted from now on.
+        Whoever executed it before is fenced off: nothing that they record is accepted from now on. `state` names those
+        of the `parts` of its code that are values which the program changes: when only these differ, nobody edited it.
         """
         check_name(flow, what="flow")
         with self.store.write() as tx:
@@ -163,7 +166,11 @@ class RunOperations(RoomService):
                 (run.id,),
             )
             steps = [Known(*row) for row in rows]
-        return Opened(opened, steps, changed=bool(steps) and run.code != code)
+            changed = bool(steps) and run.code != code
+            known = with_digest(tx, run.code, kind="code") if changed else None
+            if known is not None and (before := known.metadata.get("parts")):
+                changed = is_edited(before, parts, state)
+        return Opened(opened, steps, changed=changed)
 
     @operation(permission="pipelines:write", writes=True, resource="run_id")
     def record(
