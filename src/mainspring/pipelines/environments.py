@@ -31,16 +31,8 @@ _BUILD_SECONDS = 3600.0
 _READY = "mainspring-ready"
 _EXACT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*===?\s*([^\s;,*]+)\s*(;.*)?")
 _DIRECT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*@\s*(\S+)\s*(;.*)?")
-_OPTIONS = (
-    "--index-url",
-    "-i",
-    "--extra-index-url",
-    "--find-links",
-    "-f",
-    "--no-index",
-    "--only-binary",
-    "--no-binary",
-)
+_OPTION = re.compile(r"-[if]|--((extra-)?index-url|find-links|no-index|only-binary|no-binary)\b")
+"""Where packages come from, in a file of requirements: how they are found, and not what they are."""
 _TOML = ("uv.lock", "pylock.toml")
 
 
@@ -199,7 +191,7 @@ def _of_requirements(path: Path, text: str) -> Iterator[tuple[str, str]]:
     joined = re.sub(r"\\\r?\n", " ", text)
     for number, raw in enumerate(joined.splitlines(), 1):
         line = re.sub(r"(^|\s)#.*$", "", raw).strip()
-        if not line or line.startswith(_OPTIONS):
+        if not line or _OPTION.match(line):
             continue
         wanted = re.split(r"\s+--", line)[0].strip()
         found = _EXACT.fullmatch(wanted) or _DIRECT.fullmatch(wanted)
