@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 import mainspring as ms
+from mainspring.events.outbox import emit
 from mainspring.kernel.clock import now
 from mainspring.kernel.ids import new_id
 from mainspring.pipelines import flow, step
@@ -88,9 +89,13 @@ def fill(client) -> dict[str, str]:
     )
     pipelines.create_trigger("retrain-when-it-must", flow="daily", location=HERE, condition=condition)
     pipelines.create_trigger("metric-crossed", flow="report", location=HERE, condition=metric("auc", ">", 0.8))
+    pipelines.create_trigger("on-release", flow="publish", location=HERE, condition=on("model.alias.set", "model/fl*"))
+    with client.backend.store.write("test.event") as tx:
+        emit(tx, "model.alias.set", subject="model/flight-delay@3", data={"alias": "champion"})
     begin = now() - timedelta(days=5)
     pipelines.backfill("spring", begin, begin + timedelta(days=4), schedule="nightly", max_parallel=2)
     pipelines.tick()
+    names["triggered"] = pipelines.runs(flow="publish")[0].id
     store = client.backend.store
     names["worker"] = store.queue.join(["flow"], lease=30.0, name="builder-1")
     store.queue.claim(names["worker"], ["flow"], 1)

@@ -55,7 +55,7 @@ def test_flows_show_their_health_and_are_found(flows):
     names = [each.all("th")[0].text for each in flows.page("/flows?q=AIL").all("tr")[1:]]
     assert names == ["daily"]
     waiting = [each.all("th")[0].text for each in flows.page("/flows?only=open").all("tr")[1:]]
-    assert waiting == ["daily", "release"]
+    assert waiting == ["daily", "publish", "release"]
 
 
 def test_runs_stand_beside_steps_with_the_times_of_one(flows):
@@ -232,12 +232,16 @@ def test_a_trigger_is_a_tree_with_what_arrived(flows):
         "within 1 min",
         ["a.b of x", "c.d"],
     )
+    page = flows.page(f"/flows/{flows.names['triggered']}")
+    (event,) = card(page, "Why it was started").all("li")
+    assert "model.alias.set" in event.text
+    assert event.all("a")[0].attributes["href"] == "/models/flight-delay@3"
     store = flows.client.backend.store
     with store.write("test.arrive") as tx:
         emit(tx, "model.alias.set", subject="model/delay", data={"alias": "champion"})
     flows.client.pipelines.tick()
     page = flows.page("/flows/triggers")
-    arrived = [each for each in page.all("li") if each.text.startswith("model.alias.set")]
+    arrived = [each for each in page.all("li") if each.text.startswith("model.alias.set of model/delay")]
     assert "arrived" in arrived[0].text
     assert "did not happen that" in row(page, "retrain-when-it-must").text
 

@@ -10,6 +10,7 @@ import msgspec
 
 from mainspring.console.charts import Edge, Node
 from mainspring.console.charts.scale import span_label
+from mainspring.console.links import resource_path
 from mainspring.console.page import Ask, Crumb, Entry, Page
 from mainspring.console.pages.answer_forms import Asked, asked
 from mainspring.console.pages.flow_parts import Shown, cause_words, message_of, shown, trace_of
@@ -62,6 +63,16 @@ class StepRow(msgspec.Struct, frozen=True):
     error: str
 
 
+class EventLine(msgspec.Struct, frozen=True):
+    """An event that made a trigger fire."""
+
+    number: int
+    kind: str
+    """Empty for one that is forgotten by now."""
+    subject: str
+    href: str
+
+
 class Value(msgspec.Struct, frozen=True):
     """A named value."""
 
@@ -79,7 +90,10 @@ class FlowRunPage(Page, frozen=True, kw_only=True):
     trace: str
     cause: str
     cause_href: str
-    firing: Firing | None
+    trigger: str
+    """Which started it; empty when none did."""
+    events: list[EventLine]
+    """Because of which the trigger fired."""
     deployment_href: str
     flow_href: str
     counts: dict[str, int]
@@ -151,7 +165,8 @@ def flow_run(client: Client, ask: Ask) -> FlowRunPage:
         trace=trace_of(run.error) if trace_of(run.error) != message_of(run.error) else "",
         cause=cause_words(run.cause, run.created_by),
         cause_href=_cause_href(run, ask),
-        firing=client.pipelines.why_started(run.id) if run.cause.kind == "trigger" else None,
+        trigger=run.cause.name if run.cause.kind == "trigger" else "",
+        events=_events(client.pipelines.why_started(run.id), ask) if run.cause.kind == "trigger" else [],
         deployment_href=ask.link("/flows/deployments", flow=run.flow) if run.deployment else "",
         flow_href=ask.link(f"/flows/of/{run.flow}", run=run.id),
         counts=shape.counts,
@@ -195,6 +210,17 @@ def flow_run(client: Client, ask: Ask) -> FlowRunPage:
         lineage_href=ask.link(f"/lineage/run/{run.id}"),
         actions=_actions(run),
     )
+
+
+def _events(firing: Firing, ask: Ask) -> list[EventLine]:
+    found = []
+    for each in firing.events:
+        subject = str(each.get("subject", ""))
+        path = f"/flows/of/{subject[5:]}" if subject.startswith("flow/") else resource_path(subject)
+        run = str((each.get("data") or {}).get("run", "")) if subject.startswith("flow/") else ""
+        href = ask.link(f"/flows/{run}" if run else path) if path else ""
+        found.append(EventLine(int(each.get("number", 0)), str(each.get("kind", "")), subject, href))
+    return found
 
 
 def _actions(run: FlowRun) -> list[str]:
@@ -287,7 +313,7 @@ def _group_row(group: StepGroup, begin: float, run: FlowRun, waited: list[tuple[
     end = group.finished_at or run.finished_at
     spent = sum(high - low for low, high in waited)
     return GroupRow(
-        label=_label(group),
+        label="\u2003" * min(group.path.count("."), 6) + _label(group),
         state=min(group.counts, key=rank),
         counts=group.counts,
         total=sum(group.counts.values()),
