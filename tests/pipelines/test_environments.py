@@ -77,7 +77,7 @@ def _lock(folder: Path, version: str, digest: str = "") -> Path:
     path = folder / "requirements.lock"
     hashed = f" \\\n    --hash=sha256:{digest}" if digest else ""
     path.write_text(
-        f"# made by a test\n--no-index\n--find-links {folder}/wheels\ntinything=={version}{hashed}  # why\n"
+        f"# made by a test\n--no-index\n-f {folder}/wheels\ntinything=={version}{hashed}  # why\n"
     )
     return path
 
