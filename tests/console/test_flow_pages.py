@@ -277,3 +277,28 @@ def test_the_queue_tells_what_nobody_takes_and_who_is_lost(flows):
         page = flows.page("/flows/queue")
     assert "No worker takes flow" in page.all("div", role="alert")[0].text
     assert "lost" in row(card(page, "Workers"), "builder-1").text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/flows/nothing", 404),
+        ("/flows/of/nothing", 404),
+        ("/flows/steps/nothing", 404),
+        ("/flows/steps/{step}/card/99", 404),
+        ("/flows/{wide}?after=999999999999", 400),
+        ("/flows/{wide}?rows=99999999999999999999&open=1&shut=1&q=%25%5C_", 200),
+        ("/flows/of/wide?before=zzz&rows=-1", 200),
+        ("/flows/calendar?tz=../../etc/passwd", 400),
+        ("/flows/calendar?month=9999-12", 400),
+        ("/flows/backfills?preview=1&schedule=nightly&first=0001-01-01T00:00&last=9999-12-31T23:59", 200),
+        ("/flows/backfills?preview=1&schedule=nightly&reprocess=zzz&parallel=x", 200),
+        ("/flows/backfills?name=none", 404),
+        ("/flows/deployments?flow=x&before=a&after=2", 400),
+        ("/flows/triggers?name=%3Cscript%3E", 200),
+    ],
+)
+def test_an_address_that_makes_no_sense_is_answered(flows, parsed, path, status):
+    answer = flows.get(path.format(**flows.names))
+    assert answer.status_code == status, answer.text[-500:]
+    parsed(answer.text)

@@ -16,7 +16,7 @@ export function setUpActs() {
     button.disabled = true;
     try {
       await call(button.dataset.act, values);
-      done(button.dataset.said);
+      done(button.dataset.said, button.dataset.then);
     } catch (error) {
       say(error.hint ? `${error.message} ${error.hint}` : error.message, { bad: true });
       button.disabled = false;
@@ -26,9 +26,10 @@ export function setUpActs() {
   if (said) { sessionStorage.removeItem("flows-said"); say(said); }
 }
 
-export function done(text) {
+export function done(text, then = "") {
   sessionStorage.setItem("flows-said", text);
-  location.reload();
+  if (then) location.assign(then);
+  else location.reload();
 }
 
 // A question before something is done; the values that were given with the answer, or null.
@@ -48,6 +49,15 @@ function sure(button) {
       fields.push(h("label", {}, "Its result, as JSON", area));
       read.push(() => ({ output: JSON.parse(area.value || "null") }));
     }
+    if (input === "params") {
+      const area = h("textarea", { rows: 4, spellcheck: false, value: "{}" });
+      fields.push(h("label", {}, "Its parameters, as JSON; what is not here has its default", area));
+      read.push(() => {
+        const params = JSON.parse(area.value || "{}");
+        if (params === null || typeof params !== "object" || Array.isArray(params)) throw new Error();
+        return { params };
+      });
+    }
     const id = `sure-${Date.now()}`;
     const confirm = h("button", { class: `button ${button.classList.contains("danger") ? "danger" : "primary"}`, type: "submit" }, button.textContent.trim().replace("…", ""));
     const form = h("form", { method: "dialog" }, h("h2", { id }, question), text ? h("p", { class: "faint" }, text) : null, ...fields, problem, h("div", { class: "line" }, h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Not now"), confirm));
@@ -55,7 +65,7 @@ function sure(button) {
     let answer = null;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      try { answer = Object.assign({}, ...read.map((each) => each())); } catch { problem.textContent = "That is not JSON."; return; }
+      try { answer = Object.assign({}, ...read.map((each) => each())); } catch { problem.textContent = input === "params" ? "That is not an object of JSON." : "That is not JSON."; return; }
       dialog.close();
     });
     dialog.addEventListener("close", () => { dialog.remove(); resolve(answer); button.focus(); });
