@@ -149,6 +149,13 @@ def test_runs_are_steered(say, module, folder):
     steps = say("flow", "show", run_id, "--json").json["steps"]
     assert [(each["name"], each["state"]) for each in steps] == [("load", "finished"), ("scale", "failed")]
     assert say("flow", "why", steps[0]["id"]).out.startswith("load(")
+    assert say("flow", "start", "nights:nightly", "--day", "2026-11-19", "--rows", "4", "--depth", "-1").code == 0
+    work(folder)
+    other = say("flow", "show", say("flow", "list", "--json").json[0]["id"], "--json").json["steps"]
+    for words in (("flow", "why", other[0]["id"]), ("why", f"step/{other[0]['id']}")):
+        told = say(*words).out
+        assert "input: rows" in told
+        assert {len(each) for each in re.findall(r"\b[0-9a-f]{12,}\b", told.partition("input:")[2])} == {12}
     assert say("flow", "logs", steps[0]["id"], "--follow").out == "loaded 3\n"
     assert "scale at 1: finished" in say("flow", "mark", steps[1]["id"], "--output", "77").out
     assert say("flow", "retry", run_id).out.strip() == "queued"

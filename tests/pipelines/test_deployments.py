@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 import time
@@ -158,6 +159,38 @@ def test_collecting_garbage_keeps_what_a_version_needs(client: Client, project: 
     (folder / "project_of_tests" / "words.py").write_text("altered")
     assert unpacked(client, made) == folder  # what was altered is made anew
     assert "hello" in (folder / "project_of_tests" / "words.py").read_text()
+
+
+def test_collecting_garbage_removes_the_folders_that_no_open_run_uses(client: Client, project: Path) -> None:
+    old = unpacked(client, client.pipelines.deploy(imported().told))
+    run = client.pipelines.start_deployed("told")
+    edited(project)
+    new = unpacked(client, client.pipelines.deploy(reimported().told))
+
+    def collected(*aged: Path) -> tuple[bool, bool]:
+        for each in aged:
+            os.utime(each, (0, 0))
+        client.storage.collect_garbage()
+        return old.exists(), new.exists()
+
+    assert collected() == (True, True)  # somebody asked for both just now
+    assert collected(old, new) == (True, False)
+    client.pipelines.cancel(run.id)
+    assert unpacked(client, client.pipelines.deployment("told", version="1")) == old  # which counts as a use
+    assert collected() == (True, False)
+    assert collected(old) == (False, False)
+    assert list(old.parent.iterdir()) == []
+
+
+def test_a_trigger_of_a_decorator_drops_no_event_unless_the_flow_says_so(client: Client, project: Path) -> None:
+    text = (project / "flows.py").read_text()
+    for said, expected in (("", "allow_all"), (', overlap="skip"', "skip")):
+        decorated = text.replace("@flow(", f'@flow(trigger=on("dataset.version.created"){said}, ', 1)
+        (project / "flows.py").write_text(f"from mainspring import on\n{decorated}")
+        client.pipelines.deploy(reimported().told)
+        assert "trigger/told" in set_up(client, imported().told)
+        assert client.pipelines.triggers()[0].overlap == expected
+        assert {each.overlap for each in client.pipelines.schedules()} == {"skip"}
 
 
 def test_a_decorator_becomes_schedules_and_what_it_no_longer_says_goes(client: Client, project: Path) -> None:

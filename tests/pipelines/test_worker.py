@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from mainspring import on
 from mainspring.client.client import Client
+from mainspring.events.outbox import emit
 from mainspring.kernel.errors import Conflict
 from mainspring.kernel.hooks import HANDLERS
 from mainspring.pipelines.types import FlowRun
@@ -189,3 +192,24 @@ def test_a_flow_that_always_kills_its_process_crashes_in_the_end(
     assert ended_run.state == "crashed"
     assert "exited with code 7" in ended_run.error["details"]["last"]["message"]  # type: ignore[index]
     assert client.lineage.runs(kind="flow")[0].status == "crashed"
+
+
+@pytest.mark.databases("sqlite")
+def test_a_worker_alone_starts_what_is_due_without_waiting_for_its_next_look(
+    flows: ModuleType, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mainspring.pipelines.worker._TICK_SECONDS", 600.0)
+    client.pipelines.trigger("on-data", flows.simple, on("dataset.version.created"), params={"n": 5})
+    worker = Worker(client, concurrency=1)
+    working = threading.Thread(target=worker.run)
+    working.start()
+    try:
+        deadline = time.monotonic() + 30
+        with client.backend.store.write() as tx:  # type: ignore[attr-defined]
+            emit(tx, "dataset.version.created", subject="dataset/flights@1", data={})
+        while not client.pipelines.runs(flow="simple", state="finished"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        worker.stop()
+        working.join()

@@ -6,6 +6,7 @@ import click
 
 from mainspring.cli.output import (
     ago,
+    digests_short,
     echo_json,
     json_option,
     seconds_text,
@@ -125,7 +126,8 @@ def why(step_id: str, store: str, url: str, *, as_json: bool) -> None:
     if not found.reasons:
         click.echo("nothing differs from the run before", err=True)
         return
-    show_table(("what", "before", "now"), [(each.component, each.before, each.now) for each in found.reasons], empty="")
+    rows = [(each.component, digests_short(each.before), digests_short(each.now)) for each in found.reasons]
+    show_table(("what", "before", "now"), rows, empty="")
 
 
 def _follow(client: Client, flow_id: str, run_id: str, text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mainspring.cli.output import echo_json, json_option, show_fields, store_options, use_client
+from mainspring.cli.output import digests_short, echo_json, json_option, show_fields, store_options, use_client
 from mainspring.client.client import Client
 from mainspring.lineage.types import Graph, Node
 from mainspring.pipelines.types import StepWhy
@@ -102,7 +102,9 @@ def _show_step(found: StepWhy) -> None:
     if not found.reasons:
         click.echo("  nothing differs")
     for each in found.reasons:
-        change = f"{_short(each.before) or 'nothing'} → {_short(each.now) or 'nothing'}" if each.before else each.now
+        change = (
+            f"{_short(each.before) or 'nothing'} → {_short(each.now) or 'nothing'}" if each.before else _short(each.now)
+        )
         click.echo(f"  {each.component}: {change}")
 
 
@@ -155,5 +157,5 @@ def _detail(node: Node) -> str:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = digests_short(str(value))
     return text if len(text) <= 60 else text[:57] + "..."

@@ -19,6 +19,7 @@ from mainspring.kernel.errors import MainspringError
 __all__ = [
     "ago",
     "bytes_text",
+    "digests_short",
     "echo_json",
     "exit_code_of",
     "json_option",
@@ -33,6 +34,7 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DIGEST = re.compile("(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])")
 _EXIT_CODES: dict[type[MainspringError], int] = {
     errors.InvalidInput: 2,
     errors.NotFound: 3,
@@ -142,6 +144,16 @@ def bytes_text(size: int) -> str:
         if amount < 999.5 or unit == "PB":
             break
     return f"{amount:.3g} {unit}"
+
+
+def digests_short(text: str) -> str:
+    """A text with the first twelve digits of each digest in it.
+
+    Example:
+        >>> digests_short("was " + "0123456789abcdef" * 4)
+        'was 0123456789ab'
+    """
+    return _DIGEST.sub(r"\1", text)
 
 
 def seconds_text(seconds: float) -> str:

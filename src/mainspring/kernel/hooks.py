@@ -56,7 +56,7 @@ class Room(msgspec.Struct, frozen=True):
     """`module:function`, `(store) -> digests`: blobs that must be kept because blobs of the room name them."""
     release: str = ""
     """`module:function`, `(store, marks) -> None`: lets go of what leads to blobs that are not marked, before these are
-    condemned."""
+    condemned, and of copies on this machine that nobody uses."""
     expire: str = ""
     """`module:function`, `(tx, before, write) -> how many`: gives up what was deleted before then (microseconds)."""
 
@@ -130,6 +130,7 @@ ROOMS: tuple[Room, ...] = (
             "flow_deployment.files",
             "flow_card.content",
         ),
+        release="mainspring.pipelines.deployments_cleaning:release_folders",
     ),
     Room(
         "models",

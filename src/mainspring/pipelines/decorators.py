@@ -306,7 +306,7 @@ def flow(
     trigger: Any = None,
     pool: str = "",
     priority: int = 0,
-    overlap: Overlap = "skip",
+    overlap: Overlap | None = None,
     timeout: float = 0.0,
     on_failure: Callable[[FlowRun], Any] | None = None,
     on_success: Callable[[FlowRun], Any] | None = None,

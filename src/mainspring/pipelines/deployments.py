@@ -79,6 +79,8 @@ def unpacked(client: Client, deployment: Deployment) -> Path:
     """The folder with the files of a version, made where it is missing or was altered."""
     folder = _cache(client) / deployment.digest
     if _whole(folder, deployment.files):
+        with contextlib.suppress(OSError):
+            os.utime(folder)  # it is in use: see `deployments_cleaning`
         return folder
     young = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
     try:

@@ -66,7 +66,7 @@ def set_up(
             flow,
             name=name,
             tz=tz or options.tz,
-            overlap=options.overlap,
+            overlap=options.overlap or "skip",
             deployment=deployment,
             pool=options.pool,
             priority=options.priority,
@@ -78,9 +78,15 @@ def set_up(
     for number, condition in enumerate(conditions):
         name = flow.name if len(conditions) == 1 else f"{flow.name}-{number + 1}"
         client.pipelines.trigger(
-            name, flow, condition, overlap=options.overlap, deployment=deployment, pool=options.pool,
-            priority=options.priority, labels={"deployed": flow.name},
-        )  # fmt: skip
+            name,
+            flow,
+            condition,
+            overlap=options.overlap or "allow_all",
+            deployment=deployment,
+            pool=options.pool,
+            priority=options.priority,
+            labels={"deployed": flow.name},
+        )
         made.append(f"trigger/{name}")
     _take_away(client, flow.name, before, set(made))
     return made

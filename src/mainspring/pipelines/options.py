@@ -77,8 +77,9 @@ class FlowOptions(msgspec.Struct, frozen=True):
     """Which workers may execute it; those without a pool when empty."""
     priority: int = 0
     """Of queued runs the higher goes first."""
-    overlap: Overlap = "skip"
-    """What becomes of a start by a schedule or a trigger while a run is not over."""
+    overlap: Overlap | None = None
+    """What becomes of a start by a schedule or a trigger while a run is not over; unless said, schedules `skip` it and
+    triggers, whose events do not come again, `allow_all`."""
     timeout: float = 0.0
     """Seconds from when a run first began after which it is ended as failed, waits included; 0 for no limit."""
     on_failure: Callable[[FlowRun], Any] | None = None
@@ -101,7 +102,7 @@ def flow_options(**given: Any) -> FlowOptions:
         zoneinfo.ZoneInfo(made.tz)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInput(f"flow: there is no time zone {made.tz!r}", hint="write tz='Europe/Paris'") from None
-    if made.overlap not in get_args(Overlap):
+    if made.overlap is not None and made.overlap not in get_args(Overlap):
         raise InvalidInput(f"flow: overlap={made.overlap!r}", known=get_args(Overlap))
     if made.timeout < 0 or made.retries < 0 or made.max_attempts < 1:
         raise InvalidInput("flow: timeout and retries cannot be negative, and max_attempts is at least 1")

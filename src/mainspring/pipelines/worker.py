@@ -26,7 +26,7 @@ from mainspring.kernel.names import check_name
 from mainspring.pipelines.handler import engine_kept
 from mainspring.pipelines.remote import failure_of
 from mainspring.pipelines.starting import task_kind
-from mainspring.pipelines.tick import tick
+from mainspring.pipelines.tick import fire_due, next_due, tick
 from mainspring.pipelines.working import working
 from mainspring.store.queue_tables import Task
 
@@ -34,6 +34,9 @@ __all__ = ["Worker", "run_worker"]
 
 _LOOK_SECONDS = 0.5
 _TICK_SECONDS = 1.0
+"""How often it is looked for workers that were lost: that nothing came from them is seen only by looking."""
+_BREATH_SECONDS = 0.05
+"""After a commit that may matter: where there is a scheduler, it has done by then what there was to do."""
 _GRACE_SECONDS = 10.0
 _log = logging.getLogger("mainspring.worker")
 
@@ -97,6 +100,7 @@ class Worker:
         finally:
             self._drain()
             self._ending.set()
+            self._store.database.commits.tell()
             pool.shutdown()
             beating.join()
             self._queue.leave(self._id)
@@ -152,18 +156,34 @@ class Worker:
             _log.warning("the failure of task %s could not be recorded: %s", task.id, second)
 
     def _beat(self) -> None:
-        """Every second look at what is due and what was lost; every third of the lease say that this worker lives."""
-        last = monotonic()
-        while not self._ending.wait(min(_TICK_SECONDS, self._lease / 3)) or self._running:
+        """Look at what is due when its moment comes, at what was lost every second; say now and then that it lives."""
+        beaten = ticked = monotonic()
+        while not self._ending.is_set() or self._running:
+            seen, left = self._store.database.commits.number, None
             try:
-                if monotonic() - last >= self._lease / 3:
-                    last = monotonic()
+                if monotonic() - beaten >= self._lease / 3:
+                    beaten = monotonic()
                     self._stop_what_is_not_held(self._queue.heartbeat(self._id))
-                tick(self._store)
+                if monotonic() - ticked >= _TICK_SECONDS:
+                    ticked = monotonic()
+                    tick(self._store)
+                else:
+                    fire_due(self._store)
+                left = next_due(self._store)
             except LostLease:
                 self._rejoin()
             except MainspringError as error:
                 _log.warning("the store could not be looked at, it is tried again: %s", error)
+            most = min(beaten + self._lease / 3, ticked + _TICK_SECONDS) - monotonic()
+            self._rest(seen, most if left is None else min(most, left))
+
+    def _rest(self, seen: int, seconds: float) -> None:
+        """Wait until something is due, or was committed; not shorter than a breath."""
+        commits = self._store.database.commits
+        if seconds > _BREATH_SECONDS:
+            commits.wait(seen, seconds)
+        if commits.number != seen or seconds <= _BREATH_SECONDS:
+            self._ending.wait(_BREATH_SECONDS)
 
     def _stop_what_is_not_held(self, held: frozenset[str]) -> None:
         with self._lock:

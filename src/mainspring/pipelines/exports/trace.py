@@ -49,7 +49,7 @@ def trace(flow: Flow[..., Any], *, cron: str = "", tz: str = "") -> Graph:
         parameters=parameters_of(flow),
         crons=crons_of(flow, cron),
         tz=tz or flow.options.tz,
-        overlap=flow.options.overlap,
+        overlap=flow.options.overlap or "skip",
         timeout=flow.options.timeout,
         title=(flow.function.__doc__ or "").strip().partition("\n")[0],
     )
