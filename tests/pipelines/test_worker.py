@@ -205,7 +205,7 @@ def test_a_worker_alone_starts_what_is_due_without_waiting_for_its_next_look(
     working.start()
     try:
         deadline = time.monotonic() + 30
-        with client.backend.store.write() as tx:  # type: ignore[attr-defined]
+        with client.backend.store.write("test.emit") as tx:  # type: ignore[attr-defined]
             emit(tx, "dataset.version.created", subject="dataset/flights@1", data={})
         while not client.pipelines.runs(flow="simple", state="finished"):
             assert time.monotonic() < deadline
