@@ -25,7 +25,7 @@ from mainspring.pipelines.coroutines import run_coroutine
 from mainspring.pipelines.environment import current_environment
 from mainspring.pipelines.finishing import ended_here, expected, heeding, record_failure, why_lost
 from mainspring.pipelines.handles import Handle, resolved
-from mainspring.pipelines.logs import caught
+from mainspring.pipelines.logs import Tail, caught
 from mainspring.pipelines.mapping import run_map
 from mainspring.pipelines.origins import Origins
 from mainspring.pipelines.presence import present
@@ -312,22 +312,30 @@ def execute_flow(
             raise  # it waits on, without this process
         except Suspended as left:
             session.close()  # what runs beside the body is recorded before the run is left
-            log = redacted(tail.text()) if tail else ""
+            log = _said(tail)
             service.suspend(run.id, attempt=run.attempt, wait_id=left.wait_id, log=log)
             raise
         except BaseException as error:
-            log = redacted(tail.text()) if tail else ""
+            log = _said(tail)
             ended = record_failure(service, run, error, tries_left=tries_left, log=log)
             if not leaves:
                 ended_here(service, flow, ended)
             raise
         finally:
             session.close()
-    log, calls = redacted(tail.text()) if tail else "", session.calls_made()
+    log, calls = _said(tail), session.calls_made()
     ended = service.finish(run.id, attempt=run.attempt, result=output, log=log, calls=calls)
     if not leaves:
         ended_here(service, flow, ended)
     return result
+
+
+def _said(tail: Tail | None) -> str:
+    """All that the body printed, to be recorded in place of what was sent of it meanwhile."""
+    if tail is None:
+        return ""
+    tail.end()
+    return redacted(tail.text())
 
 
 class _ServerBlobs:
