@@ -349,7 +349,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("where", ["thread", "process", "flow"])
+@pytest.mark.parametrize("where", ["process", "flow"])
 def test_a_parallel_search_that_was_killed_repeats_no_trial_that_ended(tmp_path: Path, where: str) -> None:
     script = tmp_path / "search.py"
     script.write_text(_SCRIPT)
