@@ -220,6 +220,31 @@ def _spread() -> list[int]:
     return _counted.map([1, 2, 3, 4])
 
 
+_runs = {"now": 0, "most": 0}
+
+
+@flow(limits="one-at-a-time")
+def _alone(n: int) -> int:
+    _runs["now"] += 1
+    _runs["most"] = max(_runs["most"], _runs["now"])
+    found = _counted.using(limits=("one-at-a-time",))(n)  # its run holds the place already
+    time.sleep(0.01)
+    _runs["now"] -= 1
+    return found
+
+
+@pytest.mark.databases("sqlite")
+def test_runs_of_a_flow_are_limited_and_do_not_wait_for_themselves(client):
+    client.pipelines.set_limit("one-at-a-time", slots=1)
+    runs = [threading.Thread(target=_alone.run, args=(client, n), daemon=True) for n in range(3)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(20)
+    assert [run.state for run in client.pipelines.runs()] == ["finished"] * 3
+    assert _runs == {"now": 0, "most": 1}
+
+
 def _until(true) -> None:
     deadline = time.monotonic() + 20
     while not true():

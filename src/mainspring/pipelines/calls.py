@@ -164,12 +164,14 @@ class Calls:
 
     def gate(self, options: Options, call: Call) -> AbstractContextManager[Any]:
         """What holds a call up until the limits that its step names let it in."""
-        if not options.limits:
-            return nullcontext()
+        return self.gates().held(call) if options.limits else nullcontext()
+
+    def gates(self) -> Any:
+        """The limits of this session."""
         with self._lock:
             if self._gates is None:
                 self._gates = load("mainspring.pipelines.limits:Gates")(self._service, self.run_record)
-        return self._gates.held(call)  # type: ignore[no-any-return]
+        return self._gates
 
     def begun(self, call: Call, started: datetime) -> None:
         """A call has begun: it is recorded as running when it takes more than a moment."""

@@ -312,6 +312,7 @@ def flow(
     on_success: Callable[[FlowRun], Any] | None = None,
     retries: int = 0,
     max_attempts: int = 5,
+    limits: str | tuple[str, ...] = (),
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 def flow(function: Callable[..., Any] | None = None, /, *, name: str = "", **options: Any) -> Any:
     """Make a function a flow: ordinary Python that calls steps. What it does between steps is done again on resuming.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mainspring.kernel.context import acting_as, caller
 from mainspring.kernel.errors import MainspringError
@@ -13,6 +13,7 @@ from mainspring.pipelines.presence import present
 
 if TYPE_CHECKING:
     from mainspring.pipelines.calls_identity import Call
+    from mainspring.pipelines.decorators import Flow
     from mainspring.pipelines.service import Pipelines
     from mainspring.pipelines.types import FlowRun
 
@@ -36,6 +37,7 @@ class Gates:
         self._stack = ExitStack()
         self._worker: str | None = None
         self._held: set[str] = set()
+        self._of_flow: frozenset[str] = frozenset()
         self._closing = threading.Event()
 
     @contextmanager
@@ -46,8 +48,23 @@ class Gates:
             LostLease: Another attempt took over, or the run was cancelled, while it waited.
         """
         options = call.step.options
-        with self.entered(options.limits, step_id=call.id, step=call.step.name, priority=options.priority):
+        names = tuple(name for name in options.limits if name not in self._of_flow)
+        if not names:  # the flow holds them all, and would wait for itself
             yield
+            return
+        with self.entered(names, step_id=call.id, step=call.step.name, priority=options.priority):
+            yield
+
+    @contextmanager
+    def held_by_flow(self, flow: Flow[..., Any]) -> Iterator[None]:
+        """Hold a place in every limit of the flow while its body is executed here; its steps need no other."""
+        names, options = tuple(flow.options.limits), flow.options
+        with self.entered(names, step_id=self._run.id, step=flow.name, priority=options.priority):
+            self._of_flow = frozenset(names)
+            try:
+                yield
+            finally:
+                self._of_flow = frozenset()
 
     @contextmanager
     def entered(self, names: tuple[str, ...], *, step_id: str, step: str, priority: int) -> Iterator[None]:

@@ -90,6 +90,8 @@ class FlowOptions(msgspec.Struct, frozen=True):
     """How often a worker tries it again after an error."""
     max_attempts: int = 5
     """How often it may lose its process."""
+    limits: tuple[str, ...] = ()
+    """Names of limits that each run of it counts against while its body is executed, and waits for before."""
 
 
 def flow_options(**given: Any) -> FlowOptions:
@@ -97,6 +99,8 @@ def flow_options(**given: Any) -> FlowOptions:
     if unknown := sorted(set(given) - set(FlowOptions.__struct_fields__)):
         known = nearest(unknown[0], FlowOptions.__struct_fields__)
         raise InvalidInput(f"flow: there is no option {unknown[0]!r}", known=known)
+    if isinstance(given.get("limits"), str):
+        given = {**given, "limits": (given["limits"],)}
     made = FlowOptions(**given)
     try:
         zoneinfo.ZoneInfo(made.tz)

@@ -299,7 +299,8 @@ def execute_flow(
         try:
             if arguments is None:
                 arguments = flow.bind_run(run, {name: decode(value, blobs) for name, value in run.params.items()})
-            with session.scope():
+            limited = session.calls.gates().held_by_flow(flow) if flow.options.limits else nullcontext()
+            with limited, session.scope():
                 result = flow.function(**arguments)
                 if flow.is_async:
                     result = run_coroutine(result)
