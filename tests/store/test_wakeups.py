@@ -64,6 +64,14 @@ time.sleep(60)
         os.kill(int(child), signal.SIGKILL)
 
 
+def test_a_pipe_that_was_never_listened_to_is_removed_after_a_while(tmp_path):
+    for name in (".young", ".old"):
+        os.mkfifo(tmp_path / name)
+    os.utime(tmp_path / ".old", (0, 0))
+    assert Pipes(tmp_path).call() == 0
+    assert [each.name for each in tmp_path.iterdir()] == [".young"], "its process may be about to open it"
+
+
 def test_a_pipe_beyond_the_first_thousand_descriptors_is_heard(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2048)), hard))

@@ -15,11 +15,13 @@ from errno import ENXIO
 from pathlib import Path
 from typing import Protocol
 
+from mainspring.kernel.clock import now_micros
 from mainspring.kernel.ids import new_id
 
 __all__ = ["Ear", "PipeEar", "Pipes"]
 
 _DRAIN_BYTES = 4096
+_YOUNG_SECONDS = 60.0
 
 
 class Ear(Protocol):
@@ -61,7 +63,7 @@ class Pipes:
             try:
                 pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except OSError as error:
-                if error.errno == ENXIO and not name.startswith("."):  # its reader is gone
+                if error.errno == ENXIO and not _is_young(path, name):  # its reader is gone
                     with contextlib.suppress(OSError):
                         os.unlink(path)  # noqa: PTH108 -- the path is a text already
                 continue
@@ -77,6 +79,14 @@ class Pipes:
             return PipeEar(self._folder)
         except OSError:
             return None
+
+
+def _is_young(path: str, name: str) -> bool:
+    """Whether a pipe may be one that its reader has not opened yet."""
+    try:
+        return name.startswith(".") and now_micros() / 1e6 - os.stat(path).st_mtime < _YOUNG_SECONDS  # noqa: PTH116 -- a text already
+    except OSError:
+        return True
 
 
 class PipeEar:
