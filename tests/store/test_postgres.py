@@ -22,7 +22,7 @@ from mainspring.store.store import Store
 
 psycopg = pytest.importorskip("psycopg")
 
-from mainspring.store.postgres import PostgresEngine, to_postgres  # noqa: E402 -- needs psycopg
+from mainspring.store.postgres import PostgresConnection, PostgresEngine, to_postgres  # noqa: E402 -- needs psycopg
 
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 ADD = "INSERT INTO note (id) VALUES (?)"
@@ -49,6 +49,22 @@ def notes(store: Store) -> Store:
 def there(store: Store) -> set[int]:
     with store.read() as tx:
         return {number for (number,) in tx.rows("SELECT id FROM note")}
+
+
+def test_what_cannot_begin_leaves_no_connection(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(connection: PostgresConnection, *_: object) -> None:
+        made.append(connection)
+        raise Unavailable("the server went away")
+
+    made: list[PostgresConnection] = []
+    engine = PostgresEngine(postgres_url)
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(PostgresConnection, "script", away)
+        engine.listen()
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(PostgresConnection, "_run", away)
+        engine.connect(readonly=False)
+    assert [each._db.closed for each in made] == [True, True]
 
 
 def test_a_connection_that_dies_in_a_transaction_is_unavailable_and_the_next_call_works(

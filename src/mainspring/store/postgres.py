@@ -124,7 +124,11 @@ class _Listener:
 
     def __init__(self, url: str) -> None:
         self._connection = PostgresConnection(url, readonly=True)
-        self._connection.script(f"LISTEN {_CHANNEL}")
+        try:
+            self._connection.script(f"LISTEN {_CHANNEL}")
+        except MainspringError:
+            self._connection.close()
+            raise
 
     def hear(self, timeout: float) -> bool:
         try:
@@ -151,7 +155,11 @@ class PostgresConnection:
             ) from error
         if not readonly:
             # A writer that was stopped in the middle keeps everybody waiting: the server ends its transaction.
-            self._run(f"SET idle_in_transaction_session_timeout = '{_WRITER_IDLE}'")
+            try:
+                self._run(f"SET idle_in_transaction_session_timeout = '{_WRITER_IDLE}'")
+            except MainspringError:
+                self.close()
+                raise
 
     def wait_for_disk(self, wanted: bool) -> None:  # noqa: FBT001 -- it is all that it says
         """Nothing: each transaction says so of itself."""
