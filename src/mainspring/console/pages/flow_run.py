@@ -63,6 +63,23 @@ class StepRow(msgspec.Struct, frozen=True):
     error: str
 
 
+class StepTable(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the steps, and what they were chosen by."""
+
+    rows: list[StepRow]
+    found: int
+    """How many fit."""
+    q: str
+    name: str
+    state: str
+    states: list[Crumb]
+    order: str
+    order_href: str
+    more_steps: str
+    first_steps: str
+    everything: str
+
+
 class EventLine(msgspec.Struct, frozen=True):
     """An event that made a trigger fire."""
 
@@ -112,17 +129,7 @@ class FlowRunPage(Page, frozen=True, kw_only=True):
     critical: list[CriticalStep]
     """The longest of what its end waited for."""
     critical_seconds: float
-    rows: list[StepRow]
-    found: int
-    q: str
-    name: str
-    state: str
-    states: list[Crumb]
-    order: str
-    order_href: str
-    more_steps: str
-    first_steps: str
-    everything: str
+    table: StepTable
     waits: list[Wait]
     asked: list[Asked]
     params: list[Value]
@@ -139,15 +146,6 @@ def flow_run(client: Client, ask: Ask) -> FlowRunPage:
     run = client.pipelines.get(str(ask.params["run_id"]))
     shape = client.pipelines.run_shape(run.id, opened=ask.query.get("open", []), closed=ask.query.get("shut", []))
     chain = client.pipelines.critical_path(run.id)
-    found = client.pipelines.find_steps(
-        run.id,
-        q=ask.get("q"),
-        name=ask.get("name"),
-        state=ask.get("state"),
-        order="longest" if ask.get("order") == "longest" else "begun",
-        limit=_STEPS,
-        after=ask.get("after") if ask.get("after").isdigit() else "",
-    )
     waits = client.pipelines.waits(run_id=run.id, state=None, limit=100)
     log = client.pipelines.logs(run.id)
     offset = int(ask.get("rows")) if ask.get("rows").isdigit() else 0
@@ -183,6 +181,33 @@ def flow_run(client: Client, ask: Ask) -> FlowRunPage:
         length=_length(run, shape, begin, ask),
         critical=sorted(chain, key=lambda each: -each.seconds)[:8],
         critical_seconds=sum(each.seconds for each in chain),
+        table=_table(client, run.id, shape, ask),
+        waits=waits,
+        asked=[
+            asked(wait, ask)
+            for wait in waits
+            if wait.state == "open" and wait.wanted.kind == "ask" and run.state not in _OVER
+        ],
+        params=[Value(name, shown(client, tree)) for name, tree in run.params.items()],
+        result=shown(client, run.result),
+        log=log[-_LOG:],
+        log_cut=len(log) > _LOG,
+        lineage_href=ask.link(f"/lineage/run/{run.id}"),
+        actions=_actions(run),
+    )
+
+
+def _table(client: Client, run_id: str, shape: RunShape, ask: Ask) -> StepTable:
+    found = client.pipelines.find_steps(
+        run_id,
+        q=ask.get("q"),
+        name=ask.get("name"),
+        state=ask.get("state"),
+        order="longest" if ask.get("order") == "longest" else "begun",
+        limit=_STEPS,
+        after=ask.get("after") if ask.get("after").isdigit() else "",
+    )
+    return StepTable(
         rows=[StepRow(each, ask.link(f"/flows/steps/{each.id}"), message_of(each.error)) for each in found.steps],
         found=found.total,
         q=ask.get("q"),
@@ -197,18 +222,6 @@ def flow_run(client: Client, ask: Ask) -> FlowRunPage:
         more_steps=ask.here(after=found.following) + "#steps" if found.following else "",
         first_steps=ask.here(after="") + "#steps" if ask.get("after") else "",
         everything=ask.here(name="", state="", q="", after="") + "#steps",
-        waits=waits,
-        asked=[
-            asked(wait, ask)
-            for wait in waits
-            if wait.state == "open" and wait.wanted.kind == "ask" and run.state not in _OVER
-        ],
-        params=[Value(name, shown(client, tree)) for name, tree in run.params.items()],
-        result=shown(client, run.result),
-        log=log[-_LOG:],
-        log_cut=len(log) > _LOG,
-        lineage_href=ask.link(f"/lineage/run/{run.id}"),
-        actions=_actions(run),
     )
 
 
