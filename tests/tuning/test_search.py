@@ -162,6 +162,24 @@ def test_bad_input_changes_nothing(client: Client, bad: dict[str, Any]) -> None:
     assert client.tuning.studies() == []
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"key": "k" * 501},
+        {"space": {"x": Float(0, 1, step=float("nan"))}},
+        {"space": {"x": Float(0, 1, step=float("inf"))}},
+        {"space": {"x": Int(0, 10**400)}},
+        {"directions": []},
+    ],
+    ids=["key", "step-nan", "step-inf", "bounds", "directions"],
+)
+@pytest.mark.databases("sqlite")
+def test_a_study_that_cannot_be_is_not_made(client: Client, bad: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        client.tuning.create("s", **bad)
+    assert client.tuning.studies() == []
+
+
 @pytest.mark.databases("sqlite")
 def test_a_workspace_changes_no_trial_of_another(client: Client) -> None:
     mine = client.tuning.create("mine")

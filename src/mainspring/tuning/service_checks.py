@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.names import check_name
-from mainspring.tuning.types import Choice, Dimension, Direction, NewTrial, Real, Trial, TrialChange
+from mainspring.tuning.types import Choice, Dimension, Direction, Float, Int, NewTrial, Real, Trial, TrialChange
 
-__all__ = ["check_change", "check_directions", "check_new", "check_recorded", "check_space", "check_values"]
+__all__ = [
+    "check_change",
+    "check_directions",
+    "check_new",
+    "check_recorded",
+    "check_space",
+    "check_texts",
+    "check_values",
+]
 
 _OBJECTIVES = 100
+_LONGEST_TEXT = 500
+_LARGEST_INT = 2**63 - 1
 
 
 def check_directions(directions: Sequence[Direction]) -> None:
@@ -27,12 +38,23 @@ def check_space(space: dict[str, Dimension]) -> None:
         if isinstance(each, Choice):
             if not each.values:
                 raise InvalidInput(f"parameter {name}: there is nothing to choose from")
-        elif not (math.isfinite(each.low) and math.isfinite(each.high) and each.low <= each.high):
+        elif not -_largest(each) <= each.low <= each.high <= _largest(each):
             raise InvalidInput(f"parameter {name}: from {each.low} to {each.high} is no range")
         elif each.log and each.low <= 0:
             raise InvalidInput(f"parameter {name}: a logarithmic range begins above 0, not at {each.low}")
-        elif each.step is not None and (each.step <= 0 or (each.log and each.step != 1)):
+        elif each.step is not None and (not 0 < each.step <= _largest(each) or (each.log and each.step != 1)):
             raise InvalidInput(f"parameter {name}: step {each.step} does not go with this range")
+
+
+def _largest(dimension: Int | Float) -> float:
+    return _LARGEST_INT if isinstance(dimension, Int) else sys.float_info.max
+
+
+def check_texts(**texts: str) -> None:
+    """Texts that rows and indexes hold are of a length that these can have."""
+    for name, text in texts.items():
+        if len(text) > _LONGEST_TEXT:
+            raise InvalidInput(f"{name} has {len(text)} characters; at most {_LONGEST_TEXT}")
 
 
 def check_values(directions: Sequence[Direction], values: Sequence[Real], *, what: str) -> None:
@@ -45,6 +67,7 @@ def check_values(directions: Sequence[Direction], values: Sequence[Real], *, wha
 
 def check_new(directions: Sequence[Direction], trial: NewTrial) -> None:
     """A trial that begins is given values exactly where it is finished."""
+    check_texts(worker=trial.worker)
     if trial.state == "finished":
         check_values(directions, trial.values, what="a trial")
     _check_spelled("a trial", trial)
@@ -63,6 +86,7 @@ def check_change(directions: Sequence[Direction], change: TrialChange) -> None:
 def check_recorded(study_id: str, directions: Sequence[Direction], space: dict[str, Dimension], trial: Trial) -> None:
     """A trial that was made elsewhere is one of this study."""
     what = f"trial {trial.number}"
+    check_texts(id=trial.id, worker=trial.worker)
     if trial.study_id != study_id:
         raise InvalidInput(f"{what} belongs to another study than {study_id}")
     if space and (unknown := sorted(set(trial.params) - set(space))):

@@ -13,6 +13,7 @@ from mainspring.kernel.operations import operation
 from mainspring.lineage.graph import finish_run, put_runs
 from mainspring.store.service import RoomService
 from mainspring.tuning.importances import importances_of
+from mainspring.tuning.service_checks import check_texts
 from mainspring.tuning.service_rows import fetch_trials, lineage_run, put_trials
 from mainspring.tuning.service_studies import advance, place_of, study_of
 from mainspring.tuning.types import Importances, Trial
@@ -53,6 +54,7 @@ class ResumeOperations(RoomService):
         Raises:
             Conflict: It is over, or somebody else renewed it.
         """
+        check_texts(worker=worker)
         with self.store.bookkeeping() as tx:
             study = advance(tx, study_id)
             found = fetch_trials(tx, study, "number = ?", (number,))

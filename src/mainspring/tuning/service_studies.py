@@ -15,7 +15,7 @@ from mainspring.kernel.operations import operation
 from mainspring.lineage.graph import crash_runs, finish_run, reopen_run, start_run
 from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
-from mainspring.tuning.service_checks import check_directions, check_space
+from mainspring.tuning.service_checks import check_directions, check_space, check_texts
 from mainspring.tuning.service_rows import Place, best_of, fetch_trials, put_trials
 from mainspring.tuning.tables import STUDIES
 from mainspring.tuning.types import Dimension, Direction, Study, Trial
@@ -48,6 +48,7 @@ class StudyOperations(RoomService):
         check_name(name, what="study")
         check_space(space)
         check_directions(directions)
+        check_texts(key=key, parent_id=parent_id)
         with self.store.write() as tx:
             if known := _by_key(tx, key):
                 asked = (name, directions, space, sampler, pruner, seed)

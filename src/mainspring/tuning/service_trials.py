@@ -18,7 +18,7 @@ from mainspring.kernel.operations import operation
 from mainspring.lineage.graph import finish_run, get_run, put_runs
 from mainspring.store.service import RoomService
 from mainspring.store.transaction import Transaction
-from mainspring.tuning.service_checks import check_change, check_new, check_recorded
+from mainspring.tuning.service_checks import check_change, check_new, check_recorded, check_texts
 from mainspring.tuning.service_rows import Place, changed, end_quickly, fetch_trials, lineage_run, put_trials
 from mainspring.tuning.service_studies import advance, place_of, study_of
 from mainspring.tuning.types import Changed, Changes, NewTrial, Trial, TrialChange
@@ -64,6 +64,7 @@ class TrialOperations(RoomService):
     @operation(permission="tuning:write", writes=True, resource="study_id")
     def claim(self, study_id: str, *, number: int, worker: str = "", heartbeat: bool = False) -> Trial | None:
         """Take up a trial that waits. Of all who try, one gets the trial and the others None."""
+        check_texts(worker=worker)
         with self.store.bookkeeping(durable=False) as tx:
             study = place_of(tx, study_id)
             found = _the_trial(tx, study, number)
