@@ -275,9 +275,9 @@ def sweep(tmp_path_factory):
             yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A store of flows; `names` of what is in it, `filling` to make more."""
+    """A store of flows, of one module, for a browser answers what it asks; `names` in it, `filling` to make more."""
     with ms.connect(tmp_path_factory.mktemp("shop")) as opened:
         opened.filling = _filling("filling_flows")
         opened.names = opened.filling.fill(opened)

@@ -43,7 +43,7 @@ def test_a_graph_is_searched_zoomed_and_opened_and_a_question_answered(counter, 
     release.get_by_label("until").fill("2026-12-24")
     release.get_by_label("regions").fill("eu\nus\n")
     release.get_by_role("button", name="Answer").click()
-    counter.wait_for_function("document.querySelectorAll('article').length === 1")
+    release.wait_for(state="detached")
     wait = shop.pipelines.waits(run_id=shop.names["record"], state="done")[0]
     told = {"stage": "production", "weight": 0.25, "until": "2026-12-24", "regions": ["eu", "us"], "urgent": False}
     assert wait.answer == told
