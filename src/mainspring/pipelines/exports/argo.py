@@ -12,10 +12,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mainspring.kernel.errors import InvalidInput
 from mainspring.kernel.hashing import digest_value
 from mainspring.pipelines.exports.graph import Graph, Node, Parameter, used_by
-from mainspring.pipelines.exports.kubernetes import CONCURRENCY, container, environment, object_name
+from mainspring.pipelines.exports.kubernetes import CONCURRENCY, check_scheduled, container, environment, object_name
 from mainspring.pipelines.exports.parameters import as_text
 from mainspring.pipelines.exports.words import argument_words, constant, how_words, iterated
 
@@ -42,13 +41,7 @@ def cron_workflow(graph: Graph, *, image: str, store: str = "") -> dict[str, Any
     Raises:
         InvalidInput: The flow has no schedule, or a parameter without a default.
     """
-    if not graph.crons:
-        raise InvalidInput(f"the flow {graph.flow} has no schedule", hint='@ms.flow(schedule="15 2 * * *"), or --cron')
-    if lacking := [each.name for each in graph.parameters if not each.has_default]:
-        raise InvalidInput(
-            f"the flow {graph.flow} cannot start by itself: {', '.join(lacking)} has no default",
-            hint="give every parameter a default",
-        )
+    check_scheduled(graph)
     return {
         "apiVersion": _API,
         "kind": "CronWorkflow",

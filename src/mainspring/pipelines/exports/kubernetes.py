@@ -11,7 +11,7 @@ from mainspring.pipelines.exports.graph import Graph, How
 from mainspring.pipelines.exports.parameters import as_text
 from mainspring.pipelines.exports.words import COMMAND
 
-__all__ = ["CONCURRENCY", "container", "cron_job", "environment", "object_name", "quantities"]
+__all__ = ["CONCURRENCY", "check_scheduled", "container", "cron_job", "environment", "object_name", "quantities"]
 
 
 CONCURRENCY = {"cancel_other": "Replace", "allow_all": "Allow"}
@@ -24,13 +24,7 @@ def cron_job(graph: Graph, *, image: str, store: str = "") -> dict[str, Any]:
     Raises:
         InvalidInput: The flow has no schedule, or a parameter without a default.
     """
-    if not graph.crons:
-        raise InvalidInput(f"the flow {graph.flow} has no schedule", hint='@ms.flow(schedule="15 2 * * *"), or --cron')
-    if lacking := [each.name for each in graph.parameters if not each.has_default]:
-        raise InvalidInput(
-            f"the flow {graph.flow} cannot start by itself: {', '.join(lacking)} has no default",
-            hint="give every parameter a default",
-        )
+    check_scheduled(graph)
     words = ["flow", graph.address]
     words += [
         f"--argument={each.name}={each.kind}:{'' if each.fires else as_text(each)}".replace("$(", "$$(")
@@ -55,6 +49,17 @@ def cron_job(graph: Graph, *, image: str, store: str = "") -> dict[str, Any]:
             "jobTemplate": {"spec": work},
         },
     }
+
+
+def check_scheduled(graph: Graph) -> None:
+    """Refuse a flow that nothing starts, or that cannot start without somebody who gives it arguments."""
+    if not graph.crons:
+        raise InvalidInput(f"the flow {graph.flow} has no schedule", hint='@ms.flow(schedule="15 2 * * *"), or --cron')
+    if lacking := [each.name for each in graph.parameters if not each.has_default]:
+        raise InvalidInput(
+            f"the flow {graph.flow} cannot start by itself: {', '.join(lacking)} has no default",
+            hint="give every parameter a default",
+        )
 
 
 def container(
