@@ -183,9 +183,9 @@ class serve:  # noqa: N801 -- used as a context manager
         from mainspring.server.app import make_app
         from mainspring.store.store import Store
 
+        app = make_app(Store.open(folder), **options)  # may raise, and leaves no socket open then
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.bind(("127.0.0.1", 0))
-        app = make_app(Store.open(folder), **options)
         self.server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=2)
         )

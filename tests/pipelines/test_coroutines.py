@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mainspring.client.client import Client
-from mainspring.kernel.errors import DeadlineExceeded
+from mainspring.kernel.errors import DeadlineExceeded, InvalidInput
 from mainspring.pipelines import current_step, flow, step
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -135,3 +135,35 @@ def test_where_a_loop_runs_already_a_flow_has_one_of_its_own(client: Client) -> 
 
     assert asyncio.run(notebook())[0] == 10
     assert threading.current_thread() is threading.main_thread()
+
+
+def test_a_map_that_is_awaited_lets_others_go_on(client: Client) -> None:
+    may_end = threading.Event()
+
+    @step(where="thread")
+    def slow(number: int) -> int:
+        assert may_end.wait(30)
+        return number * 2
+
+    @flow
+    async def abreast() -> list[Any]:
+        found = slow.submit_map([1, 2, 3])
+
+        async def other() -> int:
+            value = plain(10)  # takes the place after the map, while that is under way
+            may_end.set()
+            return value
+
+        return list(await asyncio.gather(found, other()))
+
+    assert abreast.run(client) == [[2, 4, 6], 11]
+    steps = client.pipelines.steps(client.pipelines.runs()[0].id)
+    assert {(each.path, each.item, each.name) for each in steps} == {
+        ("0", 0, "slow"),
+        ("0", 1, "slow"),
+        ("0", 2, "slow"),
+        ("1", -1, "plain"),
+    }
+    assert slow.submit_map([4]).result() == [8]
+    with pytest.raises(InvalidInput):
+        slow.submit_map([1], [1, 2]).result()

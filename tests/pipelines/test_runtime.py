@@ -23,6 +23,7 @@ from mainspring.lineage.graph import add_artifact
 from mainspring.pipelines import Flow, current_step, flow, step
 from mainspring.pipelines.runtime import Diverged
 from mainspring.pipelines.types import Attempt, FlowRun
+from mainspring.pipelines.types_cards import Shown
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -417,6 +418,13 @@ def test_a_run_says_nothing_of_another_and_of_its_steps(client: Client) -> None:
             with pytest.raises(InvalidInput, match="not a step"):
                 client.pipelines.record(theirs.id, attempt=1, steps=[], **said)
         client.pipelines.record(theirs.id, attempt=1, steps=[forged])
+        assert client.pipelines.logs(done.id) == ""
+        for step_id in (done.id, mine.id):
+            said = {"attempt": 1, "step_id": step_id}
+            with pytest.raises(InvalidInput, match="not a step"):
+                client.pipelines.append_step_log(theirs.id, text="theirs", **said)
+            with pytest.raises(InvalidInput, match="not a step"):
+                client.pipelines.show_parts(theirs.id, parts=[Shown(0, "markdown")], **said)
     assert client.pipelines.logs(done.id) == "mine\n"
     assert client.lineage.run(mine.id).status == "finished"
 

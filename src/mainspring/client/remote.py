@@ -52,10 +52,7 @@ class RemoteBackend:
         )
         if operation.downloads:
             return self._stream(request)
-        try:
-            response = self._http.send(request)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+        response = self._send(request)
         if response.status_code != httpx.codes.OK:
             raise _error_of(response)
         try:
@@ -66,14 +63,22 @@ class RemoteBackend:
             ) from error
 
     def _stream(self, request: httpx.Request) -> Iterator[bytes]:
-        try:
-            response = self._http.send(request, stream=True)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+        response = self._send(request, stream=True)
         if response.status_code != httpx.codes.OK:
             response.read()
             raise _error_of(response)
         return self._pieces(response)
+
+    def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+        if self._is_closed():
+            raise Unavailable(f"the client of {self.url} is closed", hint="connect again")
+        try:
+            return self._http.send(request, stream=stream)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        finally:
+            if self._is_closed():  # by another thread: what was connected since then would stay open
+                self._http._transport.close()  # noqa: SLF001 -- a closed httpx client closes nothing more
 
     def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
         try:
@@ -89,6 +94,9 @@ class RemoteBackend:
         """Close the connections."""
         with self._closing:
             self._http.close()
+
+    def _is_closed(self) -> bool:
+        return self._http.is_closed
 
     def _unreachable(self, error: httpx.HTTPError) -> Unavailable:
         return Unavailable(

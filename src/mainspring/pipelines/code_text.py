@@ -10,6 +10,7 @@ import functools
 import inspect
 import sys
 import textwrap
+import threading
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +23,8 @@ from mainspring.kernel.hashing import digest_value
 __all__ = ["Text", "text_of_class", "text_of_function", "written_as"]
 
 _DECORATORS = frozenset({"flow", "step"})
+_reading = threading.RLock()
+"""CPython 3.11 counts the depth of all threads that make syntax trees together, and raises when they are several."""
 _classes: WeakKeyDictionary[type, Text] = WeakKeyDictionary()
 
 
@@ -62,7 +65,8 @@ class _Module:
     """The source of a module."""
 
     def __init__(self, source: str) -> None:
-        self._body = ast.parse(source).body
+        with _reading:
+            self._body = ast.parse(source).body
         self._written: dict[str, str] = {}
 
     @staticmethod
@@ -88,7 +92,8 @@ def _text_of_code(_file: str, code: types.CodeType, name: str) -> Text | None:
 
 
 def _text(found: Any, name: str) -> Text | None:
-    tree = _tree(found, name)
+    with _reading:
+        tree = _tree(found, name)
     if tree is None:
         return None
     imports = tuple(node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))

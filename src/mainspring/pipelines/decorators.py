@@ -116,6 +116,22 @@ class Step(Generic[P, R]):
             done.set_exception(error)
         return done
 
+    @overload
+    def submit_map(self: Step[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> Handle[list[T]]: ...
+    @overload
+    def submit_map(self, *args: Any, **kwargs: Any) -> Handle[list[R]]: ...
+    def submit_map(self, *args: Any, **kwargs: Any) -> Handle[Any]:
+        """`map` while the flow goes on; in a coroutine, `await train.submit_map(...)` holds up no other."""
+        session = _session()
+        if session is not None and not hasattr(session, "map_over"):
+            return cast("Handle[Any]", session.submit_map(self, spread(*resolved((args, kwargs)))))
+        done: Handle[Any] = Handle()
+        try:
+            done.set_result(self.map(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 -- the handle carries it
+            done.set_exception(error)
+        return done
+
     def using(self, **options: Any) -> Step[P, R]:
         """The same step with other options: `train.using(timeout=60)`."""
         return Step(self.function, changed(self.options, options), self.name)

@@ -19,6 +19,7 @@ __all__ = ["OPEN_STATES", "Ends", "all_ended", "has_ended", "newly_ended", "note
 
 OPEN_STATES = ("queued", "running", "waiting", "paused")
 _ENDS = "('flow.run.finished', 'flow.run.failed', 'flow.run.cancelled', 'flow.run.crashed')"
+_OF_OPEN_BACKFILLS = "backfill_id IN (SELECT id FROM flow_backfill WHERE state IN ('running', 'paused')) AND "
 _MOST = 2000
 _AT_ONCE = 500
 _seen: WeakKeyDictionary[Database, int] = WeakKeyDictionary()
@@ -65,13 +66,14 @@ def _among(tx: Transaction, table: str, column: str, ids: list[str]) -> list[str
 
 def all_ended(tx: Transaction) -> Ends:
     """Every one that ended, found by looking at all that are waited for."""
-    return Ends(_ended(tx, "flow_fire", "outcome"), _ended(tx, "flow_backfill_item", "state"), last_number(tx))
+    fires = _ended(tx, "flow_fire", "outcome")
+    return Ends(fires, _ended(tx, "flow_backfill_item", "state", _OF_OPEN_BACKFILLS), last_number(tx))
 
 
-def _ended(tx: Transaction, table: str, column: str) -> list[str]:
+def _ended(tx: Transaction, table: str, column: str, among: str = "") -> list[str]:
     rows = tx.rows(
         f"SELECT {table}.run_id FROM {table} LEFT JOIN flow_run ON flow_run.id = {table}.run_id"  # noqa: S608 -- constants
-        f" WHERE {table}.{column} = 'started'"
+        f" WHERE {among}{table}.{column} = 'started'"
         f" AND (flow_run.state IS NULL OR flow_run.state NOT IN {OPEN_STATES}) LIMIT 1000"
     )
     return [str(row[0]) for row in rows]

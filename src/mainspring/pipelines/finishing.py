@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["call_at_end", "ended_here", "expected", "heeding", "is_given_back", "record_failure", "why_lost"]
 
 _HEED_SECONDS = 0.5
+_JOIN_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +44,7 @@ def expected(service: Pipelines, flow: Flow[..., Any], run: FlowRun) -> Iterator
         yield
     finally:
         timer.cancel()
+        timer.join(_JOIN_SECONDS)
 
 
 @contextmanager
@@ -69,6 +71,7 @@ def heeding(service: Pipelines, run: FlowRun, outside: Outside) -> Iterator[None
         yield
     finally:
         over.set()
+        thread.join(_JOIN_SECONDS)  # so that nobody asks a client that is closed next
 
 
 def is_given_back(error: BaseException, *, tries_left: bool) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from mainspring.store.service import RoomService
 
 __all__ = ["Diverged", "Session", "begin", "blob_port", "current_session", "execute_flow", "run_here"]
+
+T = TypeVar("T")
 
 _THREADS = 8
 
@@ -99,16 +101,24 @@ class Session:
     def submit(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Handle[Any]:
         """One call of a step beside the body. Its place is taken now, so the order of completion does not matter."""
         path = self._next()
+        return self._beside(lambda: self._call(step, args, kwargs, path, spread=True))
+
+    def submit_map(self, step: Step[..., Any], spread: Spread) -> Handle[list[Any]]:
+        """`map` beside the body."""
+        path = self._next(spread.width)
+        return self._beside(lambda: self._map(step, spread, path))
+
+    def _beside(self, make: Callable[[], T]) -> Handle[T]:
         with self._lock:
             self._threads = self._threads or ThreadPoolExecutor(_THREADS, thread_name_prefix="mainspring-step")
         context = contextvars.copy_context()
-        handle: Handle[Any] = Handle()
+        handle: Handle[T] = Handle()
 
         def work() -> None:
             if not handle.set_running_or_notify_cancel():
                 return
             try:
-                handle.set_result(context.run(self._call, step, args, kwargs, path, spread=True))
+                handle.set_result(context.run(make))
             except BaseException as error:  # noqa: BLE001 -- the handle carries it to who asks for the result
                 handle.set_exception(error)
 
@@ -117,7 +127,9 @@ class Session:
 
     def map(self, step: Step[..., Any], spread: Spread) -> list[Any]:
         """One call for each of what is spread, in parallel; the results in order."""
-        path = self._next(spread.width)
+        return self._map(step, spread, self._next(spread.width))
+
+    def _map(self, step: Step[..., Any], spread: Spread, path: str) -> list[Any]:
         calls = self.calls.of_map(step, spread, path)
         known = {call.item: found for call in calls if (found := self.replay.recall(call)) is not None}
         results = {item: self._value(found, step) for item, found in known.items()}

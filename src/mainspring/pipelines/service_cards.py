@@ -7,7 +7,7 @@ import msgspec
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.operations import operation
-from mainspring.pipelines.records import fence_steps, save_log
+from mainspring.pipelines.records import check_own, fence_steps, save_log
 from mainspring.pipelines.tables_cards import PARTS
 from mainspring.pipelines.types_cards import Part, Shown
 from mainspring.store.service import RoomService
@@ -39,6 +39,7 @@ class CardOperations(RoomService):
                 raise InvalidInput(f"part {part.number} of a card has more than {MOST_CONTENT >> 10} KiB")
         with self.store.bookkeeping(durable=False) as tx:
             run = fence_steps(tx, run_id, attempt)
+            check_own(tx, run, [step_id])
             if fresh:  # a call that is made again has another id: what it showed before is nobody's
                 tx.execute(
                     "DELETE FROM flow_card WHERE run_id = ? AND (step_id = ? OR step_id NOT IN"
@@ -86,8 +87,5 @@ class CardOperations(RoomService):
         if len(text) > _LONGEST_TEXT or not 0 < len(step_id) <= _LONGEST_ID:
             raise InvalidInput(f"a piece of a log has at most {_LONGEST_TEXT} characters, and is of a step")
         with self.store.bookkeeping(durable=False) as tx:
-            fence_steps(tx, run_id, attempt)
-            other = tx.value("SELECT 1 FROM flow_step WHERE id = ? AND run_id <> ?", (step_id, run_id))
-            if other:
-                raise InvalidInput(f"step {step_id} is of another run")
+            check_own(tx, fence_steps(tx, run_id, attempt), [step_id])
             save_log(tx, step_id, str(tx.value("SELECT text FROM flow_log WHERE id = ?", (step_id,)) or "") + text)

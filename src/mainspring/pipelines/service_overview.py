@@ -11,6 +11,7 @@ from mainspring.kernel.clock import from_micros
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import InvalidInput, NotFound
 from mainspring.kernel.operations import operation
+from mainspring.pipelines.ends import OPEN_STATES
 from mainspring.pipelines.overview import flow_names, health_of, run_grid
 from mainspring.pipelines.overview_days import days_of_schedules, outlook, schedules_named
 from mainspring.pipelines.overview_shape import critical_path, run_shape
@@ -153,8 +154,8 @@ class OverviewOperations(RoomService):
             )
             held: dict[str, list[OpenTask]] = {}
             for worker, *task in tx.rows(
-                "SELECT q.worker, q.id, q.kind, f.id, f.flow, q.attempt, q.changed_at FROM queue_tasks q"
-                " LEFT JOIN flow_run f ON f.task_id = q.id"
+                "SELECT q.worker, q.id, q.kind, f.id, f.flow, q.attempt, q.changed_at FROM queue_tasks q"  # noqa: S608
+                f" LEFT JOIN flow_run f ON f.task_id = q.id AND f.state IN {OPEN_STATES}"
                 " WHERE q.workspace = ? AND q.state = 'running' ORDER BY q.id LIMIT 1000",
                 (workspace,),
             ):

@@ -331,8 +331,12 @@ class RunOperations(RoomService):
     @operation(permission="pipelines:read")
     def logs(self, run_id: str) -> str:
         """The end of what a step, or the body of a flow, printed; empty when it printed nothing."""
+        wanted = run_id.removeprefix("run/")
         with self.store.read() as tx:
-            return str(tx.value("SELECT text FROM flow_log WHERE id = ?", (run_id.removeprefix("run/"),)) or "")
+            run_id = str(tx.value("SELECT run_id FROM flow_step WHERE id = ?", (wanted,)) or wanted)
+            if not tx.row("SELECT 1 FROM flow_run WHERE id = ? AND workspace = ?", (run_id, caller().workspace)):
+                return ""
+            return str(tx.value("SELECT text FROM flow_log WHERE id = ?", (wanted,)) or "")
 
     @operation(permission="pipelines:read")
     def why_step(self, step_id: str) -> StepWhy:

@@ -143,9 +143,7 @@ class WaitOperations(RoomService):
                 clauses.append(clause)
                 params.append(value)
         if state == "open":
-            clauses.append(
-                "run_id IN (SELECT id FROM flow_run WHERE state IN ('queued', 'running', 'waiting', 'paused'))"
-            )
+            clauses.append(_OF_OPEN_RUNS)
         count = max(1, min(limit, 1000))
         found: list[Wait] = []
         with self.store.read() as tx:

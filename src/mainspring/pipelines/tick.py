@@ -15,7 +15,7 @@ from mainspring.kernel.clock import now_micros, to_micros
 from mainspring.kernel.context import Caller, acting_as
 from mainspring.kernel.errors import MainspringError
 from mainspring.pipelines import backfills, triggers
-from mainspring.pipelines.ends import Ends, all_ended, newly_ended, note_seen
+from mainspring.pipelines.ends import OPEN_STATES, Ends, all_ended, newly_ended, note_seen
 from mainspring.pipelines.firing import (
     Shot,
     as_owner,
@@ -185,7 +185,8 @@ def _orphans(tx: Transaction) -> list[FlowRun]:
         FLOW_RUNS,
         "LEFT JOIN queue_tasks ON queue_tasks.id = flow_run.task_id"
         " LEFT JOIN queue_workers ON queue_workers.id = flow_run.worker"
-        " WHERE flow_run.state IN ('queued', 'running') AND ("
+        f" WHERE flow_run.state IN {OPEN_STATES}"  # the index's own words
+        " AND flow_run.state IN ('queued', 'running') AND ("
         "   (flow_run.task_id = '' AND flow_run.worker <> '' AND queue_workers.id IS NULL)"
         "   OR queue_tasks.state IN ('dead', 'cancelled'))",
     )
