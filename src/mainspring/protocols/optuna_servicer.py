@@ -17,7 +17,7 @@ __all__ = ["OptunaServicer", "add_servicer"]
 _NUMBER = (1 << SHIFT) - 1
 
 
-class OptunaServicer(OptunaStorageProxyService):  # type: ignore[misc]  # it derives from generated code without types
+class OptunaServicer(OptunaStorageProxyService):
     """Answers `GrpcStorageProxy`."""
 
     def GetTrials(self, request: Any, context: Any) -> Any:  # noqa: N802 -- the name in the protocol
