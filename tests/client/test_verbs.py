@@ -114,6 +114,23 @@ def test_a_forked_child_opens_its_own(folder):
     assert done.stdout.strip() == "0 ['before', 'child']", done.stderr
 
 
+GOING = """
+import os, pathlib, tempfile, mainspring as ms
+pathlib.Path("a.bin").write_bytes(bytes(3))
+with tempfile.TemporaryDirectory() as folder:
+    os.environ["MAINSPRING_STORE"] = folder + "/store"
+    ms.data.commit("short", "a.bin")
+print("gone")
+"""
+
+
+def test_a_store_whose_folder_is_gone_is_closed_without_a_word(folder):
+    done = subprocess.run(
+        [sys.executable, "-c", GOING], capture_output=True, text=True, check=False, cwd=folder.parent, timeout=30
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "gone\n", "")
+
+
 @ms.step
 def look() -> str:
     ms.data.commit("inside", pl.DataFrame({"n": [1]}))

@@ -12,10 +12,13 @@ from typing import Any
 
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mainspring as ms
 from mainspring.kernel.errors import CheckFailed, InvalidInput
-from mainspring.tuning import Branches, Choice, Float, Int, TrialHandle, tune
+from mainspring.tuning import Branches, Choice, Float, Int, Trial, TrialHandle, tune
+from mainspring.tuning.fronts import front_of
 from mainspring.tuning.samplers import PRUNERS, SAMPLERS
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -141,6 +144,30 @@ def test_several_objectives_have_a_front_and_constraints_are_kept(client: ms.Cli
     assert all(each.params["x"] >= -1 for each in found.front)
     with pytest.raises(CheckFailed, match="breaks no constraint"):
         tune(lambda x, trial: trial.constrain(never=1) or x, {"x": Float(0, 1)}, trials=2, client=client)
+
+
+def test_a_value_that_breaks_a_constraint_is_neither_the_best_nor_good_enough(client: ms.Client) -> None:
+    def objective(x: int, trial: TrialHandle) -> float:
+        trial.constrain(enough=3 - x)
+        return float(x)
+
+    found = tune(objective, {"x": Int(0, 5)}, sampler="grid", target=3.0, name="held", client=client)
+    assert found.stopped == "target"
+    best = client.tuning.best("held")
+    assert best is not None
+    assert best.params == found.params == {"x": 3}
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=30), st.booleans())
+def test_the_front_is_what_nothing_dominates(values: list[tuple[int, int]], down: bool) -> None:
+    made = [Trial("", "", place, "finished", {}, values=list(each)) for place, each in enumerate(values)]
+    sign = -1 if down else 1
+    expected = [
+        place
+        for place, (a, b) in enumerate(values)
+        if not any(c <= a and sign * d <= sign * b and (c, d) != (a, b) for c, d in values)
+    ]
+    assert [each.number for each in front_of(made, ["minimize", "maximize" if down else "minimize"])] == expected
 
 
 def test_a_branch_has_its_own_parameters(client: ms.Client) -> None:

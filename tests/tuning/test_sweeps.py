@@ -43,6 +43,7 @@ parameters:
 early_terminate: {type: hyperband, min_iter: 3, eta: 2}
 command: ["${env}", "${interpreter}", "-u", "${program}", "${args}"]
 """
+X = {"x": {"values": [1, 2]}}
 GIVEN = {
     "a": 2.0,
     "b": 5.0,
@@ -94,6 +95,32 @@ def test_macros_are_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ma
     assert arguments_of(read_sweep({**given, "command": [macro]}), params, tmp_path) == expected
     (path,) = arguments_of(read_sweep({**given, "command": ["${args_json_file}"]}), params, tmp_path)
     assert json.loads(Path(path).read_text()) == {"a": {"b": 1}, "on": True, "off": False}
+    (named,) = arguments_of(read_sweep({**given, "command": ["--in=${args_json_file}"]}), params, tmp_path)
+    assert named == f"--in={path}"
+
+
+def test_what_stands_for_a_macro_is_data_and_no_macro_or_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SWEEP_TEST", "${envvar:SWEEP_TEST}")  # would be looked into for ever
+    hostile = "${envvar:HOME} $(touch here); `id`"
+    given = {"method": "random", "parameters": {"a": {"values": [hostile]}}, "program": "p.py"}
+    sweep = read_sweep({**given, "command": ["x=${envvar:SWEEP_TEST}", "y=${args}", "${args}", "${envvar:open"]})
+    assert arguments_of(sweep, {"a": hostile}, tmp_path) == [
+        "x=${envvar:SWEEP_TEST}",
+        f"y=--a={hostile}",
+        f"--a={hostile}",
+        "${envvar:open",
+    ]
+
+
+def test_lines_that_only_look_like_a_metric_do_not_stop_the_listening(client: ms.Client, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        """print('{"loss": 1' + "0" * 400 + "}"); print('{"loss":' + "[" * 100_000)\n"""
+        """print('{"loss": NaN}'); print("noise " * 50_000); print('{"loss": 2.5}')\n"""
+    )
+    sweep = read_sweep({"method": "random", "program": "train.py", "metric": {"name": "loss"}, "parameters": X})
+    assert run_sweep(client, sweep, count=1, folder=tmp_path).value == 2.5
 
 
 @pytest.mark.parametrize("kind", sorted(set(DISTRIBUTIONS) - {"constant"}))
@@ -149,7 +176,14 @@ def test_quantised_values_are_multiples(low: float, width: float, q: float, seed
         {"parameters": {"x": {"min": 2.0, "max": 1.0}}},
         {"early_terminate": {"type": "median"}},
         {"early_terminate": {"type": "hyperband"}},
+        {"early_terminate": {"min_iter": 0}},
+        {"early_terminate": {"max_iter": 9, "eta": 0}},
+        {"early_terminate": ["hyperband"]},
         {"run_cap": -1},
+        {"command": "python train.py"},
+        {"metric": {"name": "x", "target": "low"}},
+        {"parameters": {"x": {"value": 1}, "x.y": {"values": [1, 2]}}},
+        {"parameters": {"x.y": {"value": 1}, "x": {"parameters": {"y": {"values": [1, 2]}}}}},
         {"paramters": {}},
     ],
 )

@@ -8,6 +8,7 @@ lives; a forked child opens its own, because a database's connections do not sur
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -54,8 +55,9 @@ def _forked() -> None:
 
 
 def _close() -> None:
-    while _open:
-        _open.popitem()[1].close()
+    with contextlib.ExitStack() as closing:  # one that cannot be closed keeps no other from it
+        while _open:
+            closing.callback(_open.popitem()[1].close)
 
 
 os.register_at_fork(after_in_child=_forked)

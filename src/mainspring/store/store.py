@@ -124,7 +124,8 @@ class Store:
         if self.database.closed:
             return
         try:
-            self.ledger.anchor()
+            if self.folder.is_dir():  # a temporary folder may be gone before its store: there is nothing to anchor
+                self.ledger.anchor()
         finally:
             self.database.close()
 

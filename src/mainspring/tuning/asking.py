@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from mainspring.kernel.clock import now
+from mainspring.kernel.clock import monotonic, now
 from mainspring.kernel.errors import Conflict, InvalidInput
 from mainspring.tuning.fronts import best_of, front_of
 from mainspring.tuning.samplers import import_optuna, label_of, make_pruner, make_sampler
@@ -55,7 +55,9 @@ class OpenStudy:
         sync: bool,
     ) -> None:
         from mainspring.tuning.storage import MainspringStorage
+        from mainspring.tuning.storage_view import FLUSH_SECONDS
 
+        self._fresh = FLUSH_SECONDS
         self.client = client
         self.record = record
         """The study as it was when it was opened."""
@@ -140,9 +142,10 @@ class OpenStudy:
                 raise InvalidInput(f"trial {number}: {outcome.error}", hint='state="failed"')
         if isinstance(trial, TrialHandle):
             trial.close(outcome)
-        return self.end(number, outcome)
+        self.end(number, outcome)
+        return self.trial(number)
 
-    def end(self, number: int, outcome: Outcome) -> Trial:
+    def end(self, number: int, outcome: Outcome) -> None:
         """Record how a trial ended."""
         states = import_optuna().trial.TrialState
         try:
@@ -159,7 +162,6 @@ class OpenStudy:
             raise Conflict(f"trial {number} of study {self.record.unique_name}: {error}") from error
         finally:
             self._forget(number)
-        return self.trial(number)
 
     def retry(self, number: int, *, error: str) -> TrialHandle:
         """Try a running trial anew, because it failed."""
@@ -217,11 +219,29 @@ class OpenStudy:
         return len(self._again)
 
     def begun(self) -> int:
-        """How many trials have begun, wherever."""
-        states = import_optuna().trial.TrialState
-        view = self.storage.link.fresh(self.record.number)
+        """How many trials have begun, wherever, as of a moment ago: `ask` looks again."""
+        link = self.storage.link
+        view = link.view(self.record.number)
+        if monotonic() - view.asked > self._fresh:
+            link.refresh(view)
         with view.lock:
-            return len(view.trials()) - len(view.trials((states.WAITING,)))
+            return view.begun()
+
+    def ended(self, number: int, outcome: Outcome) -> Trial:
+        """What a budget asks of a trial that was ended here; nothing is read again."""
+        view = self.storage.link.view(self.record.number)
+        with view.lock:
+            known = self.storage.link.known(view, number)
+        return Trial(
+            "",
+            self.id,
+            number,
+            outcome.state,
+            {},
+            values=outcome.values,
+            user_attrs=known.user_attrs,
+            system_attrs=known.system_attrs,
+        )
 
     def waiting(self) -> int:
         """How many trials were enqueued and not taken up."""

@@ -28,9 +28,9 @@ class Budget(msgspec.Struct, frozen=True):
     cost: float = 0.0
     """The sum of what trials said that they cost."""
     patience: int = 0
-    """After so many trials that ended without a better value, it stops."""
+    """After so many trials that ended without a better value, it stops; what breaks a constraint is no better."""
     target: float | None = None
-    """A value that is good enough."""
+    """A value that is good enough, of a trial that breaks no constraint."""
 
     def check(self, objectives: int) -> None:
         """Refuse what cannot be."""
@@ -66,7 +66,8 @@ class Spent:
         """A trial ended."""
         self.ended += 1
         self.cost += _number(trial.user_attrs.get(COST))
-        value = trial.value if trial.state == "finished" else None
+        sound = trial.state == "finished" and not any(broken > 0 for broken in trial.constraints.values())
+        value = trial.value if sound else None
         if value is not None and (self.best is None or self._sign * value < self._sign * self.best):
             self.best, self._since_better = value, 0
         else:

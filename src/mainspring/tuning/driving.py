@@ -223,9 +223,9 @@ class Driver:
                 continue
             if self._address:
                 self._study.storage.link.fresh(self._study.record.number)
-            ended = self._study.end(number, outcome)
+            self._study.end(number, outcome)
             del self._flying[number]
-            self._spent.end(ended)
+            self._spent.end(self._study.ended(number, outcome))
             self._progress.show(self._spent, len(self._flying))
             if (error := self._raises(outcome)) is not None:
                 raise error

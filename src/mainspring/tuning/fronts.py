@@ -39,9 +39,11 @@ def front_of(trials: Sequence[Trial], directions: Sequence[Direction]) -> list[T
     ]
     points.sort(key=lambda point: (point[0], point[1].number))
     front: list[tuple[tuple[float, ...], Trial]] = []
-    # In this order nothing that comes later dominates what came before.
+    # In this order nothing that comes later dominates what came before. Of two objectives the latest of the front has
+    # the least second value: it alone is looked at, because a whole study may lie on the front.
     for place, each in points:
-        if not any(_dominates(other, place) for other, _ in front):
+        rivals = front[-1:] if len(signs) <= 2 else front
+        if not any(_dominates(other, place) for other, _ in rivals):
             front.append((place, each))
     return sorted((each for _, each in front), key=lambda each: each.number)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mainspring.kernel.errors import InvalidInput, MissingDependency, nearest
@@ -150,12 +150,18 @@ def _seeded(optuna: Any, name: str, options: dict[str, Any], seed: int) -> Any:
             raise MissingDependency(_NEEDS[name], extra="tune-samplers")
     if name in _ONE_SEED:
         return _made(kind, name, {"seed": seed, **options})
-    _made(kind, name, {"seed": seed, **options})  # wrong options are refused now, not in the first trial
+    import warnings
 
-    return _by_number(optuna, kind, name, options, seed)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        _made_loud(kind, name, {"seed": seed, **options})  # wrong options are refused now, not in the first trial
+    # Filters of warnings are the whole process's: trials in threads leave them alone where nothing is said.
+    return _by_number(optuna, kind, name, options, seed, make=_made if said else _made_loud)
 
 
-def _by_number(optuna: Any, kind: Any, name: str, options: dict[str, Any], seed: int) -> Any:
+def _by_number(
+    optuna: Any, kind: Any, name: str, options: dict[str, Any], seed: int, *, make: Callable[..., Any]
+) -> Any:
     class ByNumber(optuna.samplers.BaseSampler):  # type: ignore[misc]  # Optuna is imported when it is used
         """One sampler for each trial, seeded with the trial's number."""
 
@@ -171,7 +177,7 @@ def _by_number(optuna: Any, kind: Any, name: str, options: dict[str, Any], seed:
                 found = self._made.get(trial.number)
                 if found is None:
                     of_trial = int(digest_value("trial-seed", [seed, trial.number])[:8], 16)
-                    found = self._made[trial.number] = _made(kind, name, {"seed": of_trial, **options})
+                    found = self._made[trial.number] = make(kind, name, {"seed": of_trial, **options})
             return found
 
         def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
@@ -199,7 +205,11 @@ def _made(kind: Any, name: str, options: Mapping[str, Any]) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls half of its samplers experimental, each time
-        try:
-            return kind(**options)
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(f"{name} does not take {', '.join(sorted(options)) or 'nothing'}: {error}") from None
+        return _made_loud(kind, name, options)
+
+
+def _made_loud(kind: Any, name: str, options: Mapping[str, Any]) -> Any:
+    try:
+        return kind(**options)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} does not take {', '.join(sorted(options)) or 'nothing'}: {error}") from None

@@ -20,6 +20,7 @@ _COLUMNS = (
     "study, number, id, state, revision, value, params, distributions, outcome, reports, user_attrs, system_attrs,"
     " error, worker, started_at, finished_at, heartbeat_at"
 )
+_LOOKED_AT = 500
 _KEPT = ("study", "number", "id")
 _PUT = (
     f"INSERT INTO study_trial ({_COLUMNS}) VALUES ({', '.join('?' * len(_COLUMNS.split(',')))})"  # noqa: S608 -- names of our own
@@ -72,11 +73,16 @@ def fetch_trials(tx: Transaction, study: Place, where: str, params: Iterable[Any
 
 
 def best_of(tx: Transaction, study: Place) -> Trial | None:
-    """The finished trial with the best first value, the earliest of equals."""
+    """The finished trial with the best first value that breaks no constraint, the earliest of equals."""
     order = "ASC" if study.directions[0] == "minimize" else "DESC"
-    where = f"state = 'finished' AND value IS NOT NULL ORDER BY value {order}, number LIMIT 1"
-    found = fetch_trials(tx, study, where)
-    return found[0] if found else None
+    where = f"state = 'finished' AND value IS NOT NULL ORDER BY value {order}, number LIMIT ? OFFSET ?"
+    seen = 0
+    while found := fetch_trials(tx, study, where, (_LOOKED_AT if seen else 1, seen)):
+        for each in found:
+            if not any(broken > 0 for broken in each.constraints.values()):
+                return each
+        seen += len(found)
+    return None
 
 
 def changed(trial: Trial, change: TrialChange, now: datetime) -> Trial:

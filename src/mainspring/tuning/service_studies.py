@@ -181,7 +181,10 @@ class StudyOperations(RoomService):
 
     @operation(permission="tuning:read", resource="study_id")
     def best(self, study_id: str) -> Trial | None:
-        """The finished trial with the best value, or None. Of several objectives the first one counts."""
+        """The finished trial with the best value that breaks no constraint, or None.
+
+        Of several objectives the first one counts.
+        """
         with self.store.read() as tx:
             return best_of(tx, place_of(tx, study_of(tx, study_id).id))
 

@@ -121,6 +121,10 @@ class View:
             self._snapshot = [each for each in self._trials if each is not None]
         return self._snapshot[:]
 
+    def begun(self) -> int:
+        """How many trials have begun, those that are over included."""
+        return sum(len(places) for state, places in self._states.items() if state != TrialState.WAITING)
+
     def best(self) -> FrozenTrial | None:
         """The complete trial with the best value, the earliest of equals."""
         return self._best

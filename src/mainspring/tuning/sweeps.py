@@ -23,6 +23,7 @@ __all__ = ["Sweep", "read_sweep", "run_sweep", "sweep_sampler"]
 
 _METHODS = ("bayes", "grid", "random")
 _STARTUP = 10
+_MOST_STEPS = 1_000_000
 _SEARCHED = ("program", "name", "method", "metric", "parameters", "early_terminate", "command", "run_cap")
 _PASSED_OVER = ("description", "entity", "project", "controller", "imageuri", "job", "resource")
 _KNOWN = frozenset((*_SEARCHED, *_PASSED_OVER))
@@ -60,13 +61,14 @@ class Sweep(msgspec.Struct, frozen=True):
         early = self.early_terminate
         if not early:
             return "none", {}
-        eta = int(early.get("eta", 3))
-        first = early.get("min_iter")
-        if first is None:
-            if "max_iter" not in early:
-                raise InvalidInput("early_terminate needs min_iter, or max_iter and s")
-            first = max(1, int(early["max_iter"]) // eta ** int(early.get("s", 1)))
-        return "asha", {"min_resource": int(first), "reduction_factor": eta}
+        if "min_iter" not in early and "max_iter" not in early:
+            raise InvalidInput("early_terminate needs min_iter, or max_iter and s")
+        whole = {"eta": 3, "s": 1, **early}
+        for name, least in (("eta", 2), ("s", 0), ("min_iter", 1), ("max_iter", 1)):
+            if name in whole and (type(whole[name]) is not int or not least <= whole[name] <= _MOST_STEPS):
+                raise InvalidInput(f"early_terminate: {name}: {whole[name]!r} is no whole number from {least}")
+        first = whole.get("min_iter") or max(1, whole["max_iter"] // whole["eta"] ** whole["s"])
+        return "asha", {"min_resource": first, "reduction_factor": whole["eta"]}
 
 
 def read_sweep(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
@@ -96,14 +98,21 @@ def read_sweep(source: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
     _gather(given.get("parameters"), "", parameters, constants)
     if not parameters:
         raise InvalidInput("parameters: there is nothing to search")
+    _check_names([*parameters, *constants])
     early = given.get("early_terminate") or {}
+    if not isinstance(early, Mapping):
+        raise InvalidInput(f"early_terminate: {early!r}", hint="early_terminate: {type: hyperband, min_iter: 3}")
     if early and early.get("type", "hyperband") != "hyperband":
         raise InvalidInput(f"early_terminate: type {early.get('type')!r}", known=["hyperband"])
     command = given.get("command") or _COMMAND
+    if not isinstance(command, list | tuple):
+        raise InvalidInput(f"command: {command!r} is no list", hint='["${interpreter}", "${program}", "${args}"]')
     cap = given.get("run_cap") or 0
     if not isinstance(cap, int) or cap < 0:
         raise InvalidInput(f"run_cap: {cap!r} is no number of runs")
     target = metric.get("target")
+    if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
+        raise InvalidInput(f"metric: target: {target!r} is no number")
     sweep = Sweep(
         name=str(given.get("name") or given.get("program") or "sweep"),
         method=method,
@@ -238,11 +247,23 @@ def _gather(given: Any, prefix: str, parameters: dict[str, Parameter], constants
         if "parameters" in each:
             _gather(each["parameters"], f"{name}.", parameters, constants)
             continue
+        if name in parameters or name in constants:
+            raise InvalidInput(f"parameter {name} is there twice")
         found = parameter_of(name, each)
         if isinstance(found, Parameter):
             parameters[name] = found
         else:
             constants[name] = found
+
+
+def _check_names(names: list[str]) -> None:
+    """Refuse a parameter that is a value and has parameters of its own: both cannot be in one mapping."""
+    for name in names:
+        outer, dot, _ = name.rpartition(".")
+        while dot:
+            if outer in names:
+                raise InvalidInput(f"parameter {outer} has a value, and {name} is inside of it")
+            outer, dot, _ = outer.rpartition(".")
 
 
 def _points(sweep: Sweep) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ PARAMS_VARIABLE = "MAINSPRING_PARAMS"
 
 _LOOK_SECONDS = 0.1
 _TAIL = 40
+_MACRO = re.compile(r"\$\{(?:envvar:([^}]*)|[a-z_]+)\}")
 
 
 def program_of(sweep: Sweep, *, folder: str | os.PathLike[str], address: str) -> Callable[..., dict[str, float]]:
@@ -59,13 +61,13 @@ def arguments_of(sweep: Sweep, params: Mapping[str, Any], scratch: Path) -> list
         "${args_no_boolean_flags}": _flags(params),
         "${args_json}": [whole],
     }
+    if any("${args_json_file}" in part for part in sweep.command):
+        (scratch / "params.json").write_text(whole)
+        lists["${args_json_file}"] = [str(scratch / "params.json")]
     found: list[str] = []
     for part in sweep.command:
         if part in lists:
             found += lists[part]
-        elif part == "${args_json_file}":
-            (scratch / "params.json").write_text(whole)
-            found.append(str(scratch / "params.json"))
         else:
             found.append(_replaced(part, lists))
     return found
@@ -185,11 +187,11 @@ def _metric_in(line: str, name: str) -> tuple[int | None, float] | None:
         found = json.loads(text)
         value = found.get(name)
         step = found.get("step", found.get("epoch"))
-    except (ValueError, AttributeError):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return (step if isinstance(step, int) and not isinstance(step, bool) else None), float(value)
+    except (ValueError, AttributeError, OverflowError, RecursionError):  # a line that only looks like a metric
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return (step if isinstance(step, int) and not isinstance(step, bool) else None), float(value)
 
 
 def _flags(params: Mapping[str, Any]) -> list[str]:
@@ -207,14 +209,14 @@ def _text(value: Any) -> str:
 
 
 def _replaced(part: str, lists: Mapping[str, Sequence[str]]) -> str:
-    """A part with macros inside: `--config=${args_json}`, `${envvar:HOME}`."""
-    for macro, values in lists.items():
-        part = part.replace(macro, " ".join(values))
-    while "${envvar:" in part:
-        before, _, rest = part.partition("${envvar:")
-        name, _, after = rest.partition("}")
-        part = before + os.environ.get(name, "") + after
-    return part
+    """A part with macros inside: `--config=${args_json}`, `${envvar:HOME}`. What stands for one is not looked into."""
+
+    def text_of(macro: re.Match[str]) -> str:
+        if macro[1] is not None:
+            return os.environ.get(macro[1], "")
+        return " ".join(lists.get(macro[0], [macro[0]]))
+
+    return _MACRO.sub(text_of, part)
 
 
 def _nested(params: Mapping[str, Any]) -> dict[str, Any]:
