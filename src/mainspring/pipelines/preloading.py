@@ -18,9 +18,9 @@ from mainspring.kernel.clock import monotonic
 __all__ = ["begin_anew", "unfit"]
 
 _INSTALLED = tuple(
-    {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix, Path(__file__).parents[1])} | {"/proc", "/dev"}
+    {f"{Path(path).resolve()}{os.sep}" for path in (sys.prefix, sys.base_prefix, Path(__file__).parents[1])}
 )
-
+_DEVICES, _MEMORY = ("/proc/", "/dev/"), "/dev/shm/"  # noqa: S108 -- files in memory are files that people edit
 
 _SURVIVING = frozenset({"", "jemalloc_bg_thd", "polars-ooc-clea"})
 
@@ -43,7 +43,8 @@ class _Seen:
             with suppress(ValueError):
                 path = importlib.util.source_from_cache(path)
         path = os.path.abspath(path)  # noqa: PTH100 -- of a text, without looking at the disk
-        if not path.startswith(_INSTALLED) and path not in self.files:
+        passed_over = path.startswith((*_INSTALLED, *_DEVICES)) and not path.startswith(_MEMORY)
+        if not passed_over and path not in self.files:
             self.files[path] = _state(path)
 
 
