@@ -12,7 +12,7 @@ import pytest
 import mainspring as ms
 from mainspring.kernel.clock import now
 from mainspring.kernel.ids import new_id
-from mainspring.tuning import Choice, Float, Int, Trial
+from mainspring.tuning import Choice, Float, Int, NewTrial, Trial, TrialChange
 
 pytestmark = pytest.mark.databases("sqlite")
 
@@ -126,11 +126,36 @@ def test_ten_thousand_trials_are_thinned_and_the_best_is_among_them(empty: Any) 
     trials = fill(empty.client, "large", 10_000)
     answer = empty.get("/studies/large")
     assert answer.status_code == 200
-    assert len(answer.content) < 1_000_000
+    assert len(answer.content) < 300_000
+    assert answer.text.count('class="dots"') > 1
     assert len(empty.operations) <= 5
     best = empty.client.tuning.best("large")
     assert f"/runs/{best.id}" in answer.text
     assert len(trials) == 10_000
+
+
+def test_a_study_that_lies_on_its_front_as_a_whole_has_a_page_of_the_same_size(empty: Any) -> None:
+    made = empty.client.tuning.create("front", space={"x": Int(0, 4999)}, directions=["minimize", "maximize"])
+    began = now()
+    trials = [
+        Trial(new_id(), made.id, x, "finished", {"x": x}, began, values=[float(x), float(x)], finished_at=began)
+        for x in range(5000)
+    ]
+    empty.client.tuning.record(made.id, trials=trials)
+    answer = empty.get("/studies/front")
+    assert answer.status_code == 200
+    assert len(answer.content) < 330_000
+    assert answer.text.count("5,000") >= 1
+
+
+def test_a_constraint_that_is_no_number_is_broken(empty: Any) -> None:
+    made = empty.client.tuning.create("odd", space={"x": Int(0, 9)})
+    for x, attrs in enumerate(({"constraints": ["low"]}, {"constraints": 3}, {"constraints:a": -1})):
+        trial = empty.client.tuning.begin(made.id, trial=NewTrial(params={"x": x}, system_attrs=attrs))
+        change = TrialChange(trial.number, state="finished", values=[float(x)])
+        empty.client.tuning.change(made.id, changes=[change])
+    assert empty.client.tuning.best("odd").number == 1
+    assert empty.get("/studies/odd").status_code == 200
 
 
 def test_an_idle_server_does_not_load_optuna() -> None:

@@ -142,14 +142,16 @@ class Trial(msgspec.Struct, frozen=True, gc=False):
     @property
     def constraints(self) -> dict[str, float]:
         """How far each constraint is broken, by its name or its place: one holds where this is not above 0."""
-        listed = self.system_attrs.get("constraints") or ()
-        found = {str(place): each for place, each in enumerate(listed)}
+        if not self.system_attrs:
+            return {}
+        listed = self.system_attrs.get("constraints")
+        found = {str(place): each for place, each in enumerate(listed if isinstance(listed, list | tuple) else ())}
         found |= {
             key.removeprefix("constraints:"): each
             for key, each in self.system_attrs.items()
             if key.startswith("constraints:")
         }
-        return {name: number(plain(each)) for name, each in found.items()}
+        return {name: _broken(each) for name, each in found.items()}
 
     @property
     def ended(self) -> bool:
@@ -267,6 +269,14 @@ def number(value: Real) -> float:
         (-inf, 2.0)
     """
     return float(value)
+
+
+def _broken(value: Any) -> float:
+    """How far a constraint is broken; by what is no number, it is."""
+    try:
+        return float(plain(value))
+    except (TypeError, ValueError, OverflowError):
+        return float("inf")
 
 
 _MARKS = ("$float", "$int", "$plain")

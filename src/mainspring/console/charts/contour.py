@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mainspring.console.charts.axes import Area
 from mainspring.console.charts.dimension import Dimension
 from mainspring.console.charts.scatter import Point, frame_area, frame_of, ramp
-from mainspring.console.charts.svg import INK, clean, element, empty_figure, figure, text
+from mainspring.console.charts.svg import INK, clean, element, empty_figure, figure, number, text
 
 __all__ = ["contour_chart"]
 
@@ -55,7 +55,7 @@ def contour_chart(
     for across, up, each in sorted(placed, key=lambda place: place[2].ring):
         dot = element(
             "circle",
-            element("title", clean(each.label)),
+            element("title", clean(each.label)) if each.label else "",
             cx=area.left + across * area.width,
             cy=area.bottom - up * area.height,
             r=5.0 if each.ring else 2.6,
@@ -70,7 +70,8 @@ def contour_chart(
 
 
 def _fields(placed: Sequence[tuple[float, float, Point]], area: Area, wide: int, high: int) -> list[str]:
-    body = []
+    levels: dict[int, list[str]] = {}
+    height = area.height / high + 0.4
     for row in range(high):
         fields = [_value(placed, (column + 0.5) / wide, (row + 0.5) / high) for column in range(wide)]
         column = 0
@@ -78,17 +79,13 @@ def _fields(placed: Sequence[tuple[float, float, Point]], area: Area, wide: int,
             level, start = int(fields[column] * _LEVELS), column
             while column < wide and int(fields[column] * _LEVELS) == level:
                 column += 1
-            body.append(
-                element(
-                    "rect",
-                    x=area.left + area.width * start / wide,
-                    y=area.bottom - area.height * (row + 1) / high,
-                    width=area.width * (column - start) / wide + 0.4,
-                    height=area.height / high + 0.4,
-                    fill=ramp((level + 0.5) / _LEVELS),
-                )
-            )
-    return body
+            left, top = area.left + area.width * start / wide, area.bottom - area.height * (row + 1) / high
+            across = number(area.width * (column - start) / wide + 0.4)
+            levels.setdefault(level, []).append(f"M{number(left)} {number(top)}h{across}v{number(height)}h-{across}z")
+    return [
+        element("path", class_="field", d="".join(each), fill=ramp((level + 0.5) / _LEVELS))
+        for level, each in sorted(levels.items())
+    ]
 
 
 def _value(placed: Sequence[tuple[float, float, Point]], across: float, up: float) -> float:

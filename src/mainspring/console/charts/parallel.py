@@ -59,7 +59,7 @@ def parallel_chart(
         ]
         line = element(
             "path",
-            element("title", clean(each.label)),
+            element("title", clean(each.label)) if each.label else "",
             class_="strand",
             d=polyline(places),
             fill="none",

@@ -10,11 +10,23 @@ import msgspec
 from mainspring.console.charts.axes import Area, polyline
 from mainspring.console.charts.dimension import Dimension
 from mainspring.console.charts.palette import series_colour, status_colour
-from mainspring.console.charts.svg import GRID, INK, MUTED, clean, element, empty_figure, figure, text, text_width
+from mainspring.console.charts.svg import (
+    GRID,
+    INK,
+    MUTED,
+    clean,
+    element,
+    empty_figure,
+    figure,
+    number,
+    text,
+    text_width,
+)
 
 __all__ = ["Point", "frame_of", "ramp", "scatter_chart"]
 
 _RAMP = ("#e7eef8", "#b9d2f0", "#7fb0e4", "#3f83cf", "#174f96")
+_MANY = 150
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +70,8 @@ def scatter_chart(
 ) -> str:
     """Points, the ringed ones on top, with a line over `line`; a stairway with `steps`.
 
+    Of more than 150, those without a label and a link are dots of few bytes.
+
     Example:
         >>> scatter_chart([Point(x=1, y=2), Point(x=2, y=1)], title="trials").count("<circle")
         2
@@ -71,11 +85,17 @@ def scatter_chart(
     if line:
         body.append(_line(line, x, y, area, steps=steps))
     shown = 0
+    dots: dict[str, list[str]] = {}
+    place = len(body)
     for each in sorted(points, key=lambda point: (point.ring, point.shade or 0.0)):
         across, up = x.share(each.x), y.share(each.y)
         if across is None or up is None:
             continue
         shown += 1
+        if len(points) > _MANY and not (each.label or each.href or each.ring):
+            at = f"M{number(area.left + across * area.width)} {number(area.bottom - up * area.height)}h0"
+            dots.setdefault(_fill(each), []).append(at)
+            continue
         dot = element(
             "circle",
             element("title", clean(each.label or f"{x.label(each.x)}, {y.label(each.y)}")),
@@ -90,6 +110,7 @@ def scatter_chart(
         body.append(element("a", dot, href=each.href) if each.href else dot)
     if not shown:
         return empty_figure(empty, width=width, height=height, title=title, kind="scatter")
+    body[place:place] = [_dots(fill, each, radius) for fill, each in dots.items()]
     described = f"{shown} points of {y.name or 'values'} over {x.name or 'values'}"
     return figure(body, width=width, height=height, title=title, description=described, kind="scatter")
 
@@ -121,6 +142,20 @@ def frame_of(x: Dimension, y: Dimension, area: Area) -> list[str]:
     if y.name:
         body.append(text(y.name + (" (log)" if y.log else ""), area.left, area.top - 8, fill=INK))
     return body
+
+
+def _dots(colour: str, places: list[str], radius: float) -> str:
+    """Many points of one colour, as the round ends of lines without length."""
+    return element(
+        "path",
+        class_="dots",
+        d="".join(places),
+        fill="none",
+        stroke=colour,
+        stroke_width=2 * radius,
+        stroke_linecap="round",
+        stroke_opacity="0.65",
+    )
 
 
 def _fill(point: Point) -> str:

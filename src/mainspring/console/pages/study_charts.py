@@ -19,9 +19,12 @@ from mainspring.tuning.types import Choice, Study, Trial, number, plain
 
 __all__ = ["Charts", "Slice", "charts_of", "label_of", "ranked"]
 
-_MOST_POINTS = 900
+_MOST_POINTS = 2000
+_MOST_SLICED = 250
 _MOST_SMALL = 200
-_MOST_SPANS = 600
+_MOST_LINKED = 300
+_BEST_LINKED = 20
+_MOST_SPANS = 150
 _MOST_CURVES = 40
 _MOST_AXES = 9
 _MOST_SLICES = 12
@@ -83,7 +86,7 @@ def charts_of(
     """
     finished = [each for each in trials if _value(each, objective) is not None]
     shades = ranked(finished, objective, maximize=study.directions[objective] == "maximize")
-    kept, few = (_thinned(finished, shades, most) for most in (_MOST_POINTS, _MOST_SMALL))
+    kept, several, few = (_thinned(finished, shades, most) for most in (_MOST_POINTS, _MOST_SLICED, _MOST_SMALL))
     best = _best_so_far(finished, objective, maximize=study.directions[objective] == "maximize")
     tops = {place for place, _ in best[-1:]}
     y = _value_axis([_value(each, objective) for each in finished], value_name)
@@ -93,24 +96,35 @@ def charts_of(
     dimensions = {name: _axis(drawn_from.get(name), name, [_param(each, name) for each in kept]) for name in parameters}
 
     look = functools.partial(_points, objective=objective, shades=shades, tops=tops, ask=ask)
+    leading = sorted(kept, key=lambda each: -shades[each.number])[:_BEST_LINKED]
+    best_few = {each.number for each in leading} | tops
+    sliced = parameters[:_MOST_SLICES]
     shown = list(parameters[: _MOST_AXES - 1])
     two = len(study.directions) == 2
     fronted = {each.number for each in front}
     return Charts(
         x=Dimension.of("trial", [each.number for each in finished]),
         y=y,
-        history=[msgspec.structs.replace(each, shade=None, status="") for each in look(kept, "")],
+        history=[
+            msgspec.structs.replace(each, shade=None, status="")
+            for each in look(kept, "", linked=best_few if len(kept) > _MOST_LINKED else None)
+        ],
         best=best,
         slices=[
-            Slice(name, dimensions[name], _bare(look(few, name), len(parameters))) for name in parameters[:_MOST_SLICES]
+            Slice(
+                name,
+                dimensions[name],
+                look(several, name, linked=tops if len(several) * len(sliced) > _MOST_LINKED * 2 else None),
+            )
+            for name in sliced
         ],
-        surface=look(few, *pair) if pair else [],
+        surface=look(few, *pair, params=0, linked=best_few if len(finished) > _MOST_LINKED else None) if pair else [],
         surface_x=dimensions[pair[0]] if pair else None,
         surface_y=dimensions[pair[1]] if pair else None,
         axes=[*(dimensions[name] for name in shown), y],
         strands=_strands(few, shown, objective, shades, ask),
         front=_front_points(finished, fronted, ask) if two else [],
-        front_line=sorted((number(each.values[0]), number(each.values[1])) for each in front) if two else [],
+        front_line=_front_line(front) if two else [],
         front_x=_value_axis([_value(each, 0) for each in finished], _objective_name(study, 0)) if two else None,
         front_y=_value_axis([_value(each, 1) for each in finished], _objective_name(study, 1)) if two else None,
         spans=_spans(trials, ask),
@@ -127,14 +141,19 @@ def _points(
     shades: dict[int, float],
     tops: set[int],
     ask: Ask,
+    params: int = 6,
+    linked: set[int] | None = None,
 ) -> list[Point]:
-    """Trials over the parameter x, or their numbers, and the parameter y, or the value."""
+    """Trials over the parameter x, or their numbers, and the parameter y, or the value.
+
+    Where they are thousands, only those of `linked` say what they are: most of the page would be names and addresses.
+    """
     return [
         Point(
             x=_param(each, x) if x else each.number,
             y=_param(each, y) if y else _value(each, objective),
-            label=label_of(each, params=0 if x else 6),
-            href=ask.link(f"/runs/{each.id}"),
+            label=label_of(each, params=0 if x else params) if linked is None or each.number in linked else "",
+            href=ask.link(f"/runs/{each.id}") if linked is None or each.number in linked else "",
             shade=shades[each.number],
             ring=each.number in tops,
         )
@@ -146,20 +165,16 @@ def _points(
 def _strands(
     trials: Sequence[Trial], parameters: Sequence[str], objective: int, shades: dict[int, float], ask: Ask
 ) -> list[Strand]:
+    good = 0.9 if len(trials) > _BEST_LINKED else 0.0
     return [
         Strand(
             values=[*(_param(each, name) for name in parameters), _value(each, objective)],
             shade=shades[each.number],
-            label=label_of(each, params=0),
-            href=ask.link(f"/runs/{each.id}"),
+            label=label_of(each, params=0) if len(trials) <= _BEST_LINKED or shades[each.number] >= good else "",
+            href=ask.link(f"/runs/{each.id}") if shades[each.number] >= good else "",
         )
         for each in trials
     ]
-
-
-def _bare(points: list[Point], slices: int) -> list[Point]:
-    """Without links where there are many: half of the page would be addresses."""
-    return points if slices <= _MOST_SLICES // 2 else [msgspec.structs.replace(each, href="") for each in points]
 
 
 def ranked(finished: Sequence[Trial], objective: int, *, maximize: bool) -> dict[int, float]:
@@ -246,19 +261,27 @@ def _best_so_far(finished: Sequence[Trial], objective: int, *, maximize: bool) -
 
 
 def _front_points(finished: Sequence[Trial], fronted: set[int], ask: Ask) -> list[Point]:
-    every = max(1, len(finished) // _MOST_POINTS)
+    """Trials over both values; of thousands as many as can be told apart, those on the front more of them."""
+    ringed = [each for each in finished if each.number in fronted]
+    others = [each for each in finished if each.number not in fronted]
+    linked = len(finished) <= _MOST_LINKED
     return [
         Point(
             x=_value(each, 0),
             y=_value(each, 1),
-            label=label_of(each),
-            href=ask.link(f"/runs/{each.id}"),
-            ring=each.number in fronted,
-            status="" if each.number in fronted else "pruned",
+            label=label_of(each, params=6 if linked else 0) if linked or on_front else "",
+            href=ask.link(f"/runs/{each.id}") if linked or on_front else "",
+            ring=on_front,
+            status="" if on_front else "pruned",
         )
-        for place, each in enumerate(finished)
-        if each.number in fronted or place % every == 0
+        for on_front, some, most in ((False, others, _MOST_POINTS), (True, ringed, _MOST_LINKED // 2))
+        for each in some[:: max(1, -(-len(some) // most))]
     ]
+
+
+def _front_line(front: Sequence[Trial]) -> list[tuple[float, float]]:
+    line = sorted((number(each.values[0]), number(each.values[1])) for each in front)
+    return line[:: max(1, -(-len(line) // _MOST_LINKED))]
 
 
 def _objective_name(study: Study, objective: int) -> str:
