@@ -213,3 +213,30 @@ def test_a_worker_alone_starts_what_is_due_without_waiting_for_its_next_look(
     finally:
         worker.stop()
         working.join()
+
+
+@pytest.mark.databases("sqlite")
+def test_a_worker_lives_on_while_what_is_due_takes_long(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_go_on = threading.Event()
+    looking = threading.Event()
+
+    def look(_: object) -> int:
+        looking.set()
+        may_go_on.wait(30)
+        return 0
+
+    monkeypatch.setattr("mainspring.pipelines.worker.fire_due", look)
+    worker = Worker(client, concurrency=1, lease=0.3)
+    working = threading.Thread(target=worker.run)
+    working.start()
+    try:
+        assert looking.wait(30)
+        before = client.pipelines.workers()[0]
+        deadline = time.monotonic() + 30
+        while client.pipelines.workers()[0].beats < before.beats + 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        may_go_on.set()
+        worker.stop()
+        working.join()

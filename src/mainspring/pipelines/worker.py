@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -85,8 +86,12 @@ class Worker:
 
     def _run(self, *, until_idle: bool) -> int:
         self._id = self._queue.join(self._kinds, lease=self._lease)
-        beating = threading.Thread(target=self._beat, name="mainspring-heartbeat", daemon=True)
-        beating.start()
+        beside = [
+            threading.Thread(target=self._beat, name="mainspring-heartbeat", daemon=True),
+            threading.Thread(target=self._look, name="mainspring-lookout", daemon=True),
+        ]
+        for each in beside:
+            each.start()
         claimed = 0
         pool = ThreadPoolExecutor(self._width, thread_name_prefix="mainspring-handler")
         try:
@@ -102,7 +107,8 @@ class Worker:
             self._ending.set()
             self._store.database.commits.tell()
             pool.shutdown()
-            beating.join()
+            for each in beside:
+                each.join()
             self._queue.leave(self._id)
         return claimed
 
@@ -156,25 +162,34 @@ class Worker:
             _log.warning("the failure of task %s could not be recorded: %s", task.id, second)
 
     def _beat(self) -> None:
-        """Look at what is due when its moment comes, at what was lost every second; say now and then that it lives."""
-        beaten = ticked = monotonic()
+        """Every third of the lease say that this worker lives: in a thread of its own, however long looking takes."""
+        while not self._ending.wait(self._lease / 3) or self._running:
+            try:
+                self._stop_what_is_not_held(self._queue.heartbeat(self._id))
+            except LostLease:
+                self._rejoin()
+            except MainspringError as error:
+                _log.warning("the store could not be told that this worker lives, it is tried again: %s", error)
+            if self._ending.is_set():  # what runs may finish
+                time.sleep(_BREATH_SECONDS)
+
+    def _look(self) -> None:
+        """Look at what is due when its moment comes, and every second at what was lost."""
+        ticked = monotonic()
         while not self._ending.is_set() or self._running:
             seen, left = self._store.database.commits.number, None
             try:
-                if monotonic() - beaten >= self._lease / 3:
-                    beaten = monotonic()
-                    self._stop_what_is_not_held(self._queue.heartbeat(self._id))
                 if monotonic() - ticked >= _TICK_SECONDS:
                     ticked = monotonic()
                     tick(self._store)
                 else:
                     fire_due(self._store)
                 left = next_due(self._store)
-            except LostLease:
-                self._rejoin()
             except MainspringError as error:
                 _log.warning("the store could not be looked at, it is tried again: %s", error)
-            most = min(beaten + self._lease / 3, ticked + _TICK_SECONDS) - monotonic()
+            except Exception:  # noqa: BLE001 -- whatever one schedule or trigger does: the next look begins anew
+                _log.exception("the store could not be looked at, it is tried again")
+            most = ticked + _TICK_SECONDS - monotonic()
             self._rest(seen, most if left is None else min(most, left))
 
     def _rest(self, seen: int, seconds: float) -> None:
