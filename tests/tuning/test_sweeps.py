@@ -6,6 +6,7 @@ import json
 import math
 import random
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 import mainspring as ms
 from mainspring.cli.app import cli
 from mainspring.kernel.errors import CheckFailed, InvalidInput, NotFound
-from mainspring.tuning import Choice, Float, Int
+from mainspring.tuning import Choice, Float, Int, sweeps_programs
 from mainspring.tuning.sweeps import read_sweep, run_sweep
 from mainspring.tuning.sweeps_distributions import DISTRIBUTIONS, parameter_of
 from mainspring.tuning.sweeps_programs import arguments_of
@@ -112,6 +113,24 @@ def test_what_stands_for_a_macro_is_data_and_no_macro_or_command(
         f"--a={hostile}",
         "${envvar:open",
     ]
+
+
+def test_what_a_program_leaves_behind_ends_with_its_trial(
+    client: ms.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps_programs, "_LINGER_SECONDS", 0.3)
+    (tmp_path / "train.py").write_text(
+        "import subprocess\nleft = subprocess.Popen(['sleep', '60'])\n"
+        "open('left', 'w').write(str(left.pid))\nprint('{\"loss\": 1}')\n"
+    )
+    sweep = read_sweep({"method": "random", "program": "train.py", "metric": {"name": "loss"}, "parameters": X})
+    assert run_sweep(client, sweep, count=1, folder=tmp_path).value == 1
+    left = Path("/proc") / (tmp_path / "left").read_text() / "status"
+    for _ in range(100):  # who has no parent any more is reaped by another process
+        if not left.exists() or "State:\tZ" in left.read_text():
+            return
+        time.sleep(0.02)
+    pytest.fail("it is still there")
 
 
 def test_lines_that_only_look_like_a_metric_do_not_stop_the_listening(client: ms.Client, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,7 @@ PARAMS_VARIABLE = "MAINSPRING_PARAMS"
 
 _LOOK_SECONDS = 0.1
 _TAIL = 40
+_LINGER_SECONDS = 5.0
 _MACRO = re.compile(r"\$\{(?:envvar:([^}]*)|[a-z_]+)\}")
 
 
@@ -124,7 +127,11 @@ class _Program:
             if process.poll() is None:
                 kill_tree(process.pid)
                 process.wait()
-            reader.join(5)
+            reader.join(_LINGER_SECONDS)
+            if reader.is_alive():  # what the program left behind holds its output: it ends with the trial
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                reader.join(_LINGER_SECONDS)
             if process.stdout is not None and not reader.is_alive():
                 process.stdout.close()
             self._trial.set_user_attr("output", "".join(self._tail)[-4000:])
