@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from mainspring.data import folder_writing, linking
 from mainspring.data.bundle import BUNDLED_BELOW
 from mainspring.data.selecting import Selection
+from mainspring.data.stat_cache import FileClock
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -323,3 +325,34 @@ def test_what_a_checkout_does_to_any_folder(client, tmp_path, first, second, edi
         client.data.checkout(ref, into=out)
         kept = {path: content for path, content in now.items() if path not in old or old[path] != content}
         assert held(out) == {**kept, **new}
+
+
+def test_a_new_folder_on_a_file_system_of_its_own(data, tmp_path, monkeypatch):
+    """What is known of files lies elsewhere: the clock is asked where the folder will be."""
+    asked = []
+    plain = FileClock._probe
+    monkeypatch.setattr(
+        FileClock, "_probe", lambda self, device, folder: asked.append(folder) or plain(self, device, folder)
+    )
+    monkeypatch.setattr(FileClock, "__init__", lambda self, scratch: _no_scratch(self, tmp_path / "nowhere"))
+    out = tmp_path / "new" / "out"
+    assert held_after(data, out) == FIRST
+    assert asked
+    assert all(Path(folder).is_dir() for folder in asked)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["out"], "nothing is left beside it"
+    assert data.status(out).changes.unchanged == 4
+
+
+def test_a_file_system_without_a_clock_is_written_all_the_same(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_writing, "_TICKS", 3)
+    monkeypatch.setattr(FileClock, "_probe", lambda *_: None)
+    assert held_after(data, tmp_path / "out") == FIRST
+
+
+def held_after(data, out):
+    data.checkout("files@1", into=out)
+    return held(out)
+
+
+def _no_scratch(clock, scratch):
+    clock._scratch, clock._probes, clock._guard = scratch, {}, threading.Lock()

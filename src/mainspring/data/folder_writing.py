@@ -30,6 +30,8 @@ __all__ = ["Content", "Fill", "FolderWriter", "sweep"]
 
 _STAGED = 64
 _TICK = 0.001
+_TICKS = 200
+"""A clock of files stands still for 4 to 10 ms at a time, on some file systems longer; then nothing is learned."""
 Fill = Callable[[File, str], bool]
 """Makes a file at a path in another way than by writing it; False where that cannot be."""
 Content = tuple[File, Iterable[Buffer], bool]
@@ -119,12 +121,7 @@ class FolderWriter:
     def publish(self) -> None:
         """Let the new folders appear."""
         staged, self._staged = self._staged, []
-        latest = max((each.changed for one in staged for each in one.seen), default=0)
-        while staged and latest:
-            device = staged[0].seen[0].device if staged[0].seen else 0
-            if self._clock.now(device, self._into) > latest:
-                break
-            time.sleep(_TICK)  # what changes a file from now on has another time
+        settled = self._settle(staged)
         for one in staged:
             try:
                 one.hidden.rename(one.place)
@@ -135,10 +132,22 @@ class FolderWriter:
                     os.replace(f"{one.hidden}/{each.name}", f"{one.place}/{each.name}")  # noqa: PTH105
                 shutil.rmtree(one.hidden, ignore_errors=True)
             else:
-                if one.entry is not None:
+                if settled and one.entry is not None:
                     self._learn(one, one.entry)
             finally:
                 os.close(one.handle)
+
+    def _settle(self, staged: Sequence[_Staged]) -> bool:
+        """Wait until what changes a file from now on has another time; False where no clock tells."""
+        written = [each for one in staged for each in one.seen]
+        if not written:
+            return True
+        latest = max(each.changed for each in written)
+        for _ in range(_TICKS):
+            if self._clock.now(written[0].device, str(staged[0].hidden.parent)) > latest:
+                return True
+            time.sleep(_TICK)
+        return False
 
     def discard(self) -> None:
         """Remove what has not appeared."""
