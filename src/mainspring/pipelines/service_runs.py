@@ -5,11 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from mainspring.kernel.context import caller
 from mainspring.kernel.errors import Conflict, InvalidInput, NotFound
-from mainspring.kernel.ids import new_id
 from mainspring.kernel.names import check_name
 from mainspring.kernel.operations import operation
 from mainspring.lineage.graph import add_artifact
@@ -29,8 +26,8 @@ from mainspring.pipelines.records import (
     save_log,
     save_steps,
 )
+from mainspring.pipelines.starting import known_run, new_run, queue_flow
 from mainspring.pipelines.tables_runs import ATTEMPTS, FLOW_RUNS, STEPS
-from mainspring.pipelines.tick import queue_flow
 from mainspring.pipelines.types import (
     Attempt,
     Environment,
@@ -46,7 +43,6 @@ from mainspring.pipelines.values import nodes_in
 from mainspring.pipelines.why import explain
 from mainspring.store.queue_tables import WorkerRow
 from mainspring.store.service import RoomService
-from mainspring.store.transaction import Transaction
 
 if TYPE_CHECKING:
     from mainspring.pipelines.decorators import Flow
@@ -117,12 +113,12 @@ class RunOperations(RoomService):
                 hint="define it at the top of a module, or run it here: my_flow.run(client)",
             )
         with self.store.write() as tx:
-            if known := _by_key(tx, flow, key):
+            if known := known_run(tx, flow, key):
                 return known
             return queue_flow(
                 self.store.queue,
                 tx,
-                msgspec.structs.replace(_new_run(tx, flow, location, params, code, key), pool=pool, priority=priority),
+                new_run(tx, flow, location=location, params=params, code=code, key=key, pool=pool, priority=priority),
                 priority=priority,
                 not_before=not_before,
                 max_attempts=max_attempts,
@@ -150,9 +146,9 @@ class RunOperations(RoomService):
         """
         check_name(flow, what="flow")
         with self.store.write() as tx:
-            run = find_flow(tx, run_id) if run_id else _by_key(tx, flow, key)
+            run = find_flow(tx, run_id) if run_id else known_run(tx, flow, key)
             if run is None:
-                run = _new_run(tx, flow, location, params, code, key)
+                run = new_run(tx, flow, location=location, params=params, code=code, key=key)
                 tx.insert(FLOW_RUNS, run)
             if run.flow != flow:
                 raise Conflict(f"flow run {run.id} is of {run.flow}, not of {flow}")
@@ -346,27 +342,3 @@ class RunOperations(RoomService):
             if step is None:
                 raise NotFound(f"there is no step {step_id!r}")
             return explain(tx, find_flow(tx, step.run_id), step)
-
-
-def _new_run(tx: Transaction, flow: str, location: Location, params: dict[str, Any], code: str, key: str) -> FlowRun:
-    return FlowRun(
-        id=new_id(),
-        workspace=caller().workspace,
-        flow=flow,
-        key=key,
-        state="queued",
-        attempt=0,
-        params=params,
-        code=code,
-        location=location,
-        task_id="",
-        worker="",
-        created_at=tx.now,
-        created_by=caller().principal,
-    )
-
-
-def _by_key(tx: Transaction, flow: str, key: str) -> FlowRun | None:
-    if not key:
-        return None
-    return tx.fetch_one(FLOW_RUNS, "WHERE workspace = ? AND flow = ? AND key = ?", (caller().workspace, flow, key))
