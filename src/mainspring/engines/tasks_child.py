@@ -124,8 +124,12 @@ def _prepare(setup: Setup) -> None:
     with contextlib.suppress(OSError):
         os.chdir(setup.cwd)
     for name in setup.preload:
+        # By its bytecode, Python takes two texts of one length that a second did not separate for the same: what is
+        # imported here of a file that is being edited leaves none.
+        sys.dont_write_bytecode |= not name.startswith("mainspring.")
         with contextlib.suppress(Exception):  # the work that needs it will say what is wrong
             importlib.import_module(name)
+    sys.dont_write_bytecode = True
     if setup.main and Path(setup.main).is_file():
         _load_main(setup.main)
 
