@@ -1,7 +1,5 @@
 """When flows start: from a moment or an event to a queued run at 10,000 schedules, an idle scheduler, a big backfill.
 
-    python -m benchmarks.bench_schedules [--schedules 10000] [--events 200] [--json FILE]
-
 The scheduler is a process of its own, as in `mainspring up`; events are committed by this process, so that each has to
 cross from one process to another. What is measured is the time from the commit, or from the moment that was due, to the
 commit of the queued run. Its targets are p99 of at most 50 ms, under 5 % of a core when nothing is due, and 1,000 runs
@@ -10,8 +8,6 @@ submitted in at most 2 s.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import signal
 import statistics
@@ -23,9 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
+from row import Row
 
 from mainspring.client.client import Client, connect
 from mainspring.events.outbox import emit
@@ -35,6 +31,7 @@ from mainspring.pipelines.tables_schedules import SCHEDULES
 from mainspring.pipelines.types import Location
 from mainspring.pipelines.types_triggers import on
 
+SCHEDULES_THERE, EVENTS, SECONDS = 10_000, 200, 10.0
 HERE = Location(address="nowhere:flow")
 _SCHEDULER = """
 import sys
@@ -44,28 +41,23 @@ run_scheduler(Path(sys.argv[1]))
 """
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--schedules", type=int, default=10_000)
-    parser.add_argument("--events", type=int, default=200)
-    parser.add_argument("--idle-seconds", type=float, default=10.0)
-    parser.add_argument("--json", default="")
-    options = parser.parse_args()
-    found: dict[str, Any] = {"schedules": options.schedules, "cores": os.cpu_count()}
+def rows() -> Iterator[Row]:
+    """The figures."""
     with tempfile.TemporaryDirectory() as folder, connect(folder) as client:
-        fill(client, options.schedules)
+        fill(client, SCHEDULES_THERE)
         with scheduler(folder) as process:
             time.sleep(2.0)
-            found["idle_core_percent"] = round(idle(process.pid, options.idle_seconds), 2)
-            found["idle_with_commits_core_percent"] = round(busy(client, process.pid, options.idle_seconds), 2)
-            found["event_to_queued_ms"] = quantiles(events(client, options.events))
-            found["moment_to_queued_ms"] = quantiles(moments(client, options.events))
-        found["backfill_1000_seconds"] = round(backfill(client), 2)
-    text = json.dumps(found, indent=1)
-    print(text)
-    if options.json:
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
+            resting = idle(process.pid, SECONDS)
+            watching = busy(client, process.pid, SECONDS)
+            of_events = quantiles(events(client, EVENTS))
+            of_moments = quantiles(moments(client, EVENTS))
+        planned = backfill(client)
+    yield Row("scheduler, nothing due: of a core", resting, limit="ours < 5", unit="%")
+    yield Row("scheduler, 20 commits a second that are for nobody: of a core", watching, limit="ours < 5", unit="%")
+    for name, found in {"event": of_events, "moment": of_moments}.items():
+        yield Row(f"{name} to queued run, half of them", found["p50"], unit="ms")
+        yield Row(f"{name} to queued run, 99 of 100", found["p99"], limit="ours < 50", unit="ms")
+    yield Row("backfill of 1,000 runs, submitted", 1e3 * planned, limit="ours < 2000", unit="ms")
 
 
 def fill(client: Client, count: int) -> None:
@@ -166,7 +158,3 @@ def backfill(client: Client) -> float:
     if client.pipelines.backfill_progress("b").open != 1000:
         raise SystemExit("not every run was queued")
     return took
-
-
-if __name__ == "__main__":
-    main()
