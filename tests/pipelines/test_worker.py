@@ -240,3 +240,27 @@ def test_a_worker_lives_on_while_what_is_due_takes_long(client: Client, monkeypa
         may_go_on.set()
         worker.stop()
         working.join()
+
+
+@pytest.mark.databases("sqlite")
+def test_a_task_that_is_claimed_while_the_worker_beats_is_not_stopped(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(client, lease=0.01)
+    late, lost = threading.Event(), threading.Event()
+    worker._running["lost"] = lost
+    beats = []
+
+    def heartbeat(_: str) -> frozenset[str]:
+        beats.append(len(worker._running))
+        worker._running.setdefault("late", late)  # claimed after what is held was read
+        if len(beats) == 2:
+            worker._running.clear()
+            worker.stop()
+        return frozenset() if len(beats) == 1 else frozenset({"late"})
+
+    monkeypatch.setattr(worker._queue, "heartbeat", heartbeat)
+    worker._beat()
+    assert len(beats) == 2
+    assert lost.is_set()
+    assert not late.is_set()

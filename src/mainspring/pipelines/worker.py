@@ -165,7 +165,9 @@ class Worker:
         """Every third of the lease say that this worker lives: in a thread of its own, however long looking takes."""
         while not self._ending.wait(self._lease / 3) or self._running:
             try:
-                self._stop_what_is_not_held(self._queue.heartbeat(self._id))
+                with self._lock:
+                    claimed = list(self._running)  # what is claimed while it beats is held, and not yet told of
+                self._stop(set(claimed) - self._queue.heartbeat(self._id))
             except LostLease:
                 self._rejoin()
             except MainspringError as error:
@@ -200,11 +202,11 @@ class Worker:
         if commits.number != seen or seconds <= _BREATH_SECONDS:
             self._ending.wait(_BREATH_SECONDS)
 
-    def _stop_what_is_not_held(self, held: frozenset[str]) -> None:
+    def _stop(self, lost: set[str]) -> None:
+        """Stop tasks that are not this worker's any more."""
         with self._lock:
-            for task_id, stop in self._running.items():
-                if task_id not in held:
-                    stop.set()
+            for task_id in lost & self._running.keys():
+                self._running[task_id].set()
 
     def _rejoin(self) -> None:
         """The others gave this worker up: stop what it runs, and be a new one."""
